@@ -1,0 +1,1 @@
+"""What the user sees: tables, live progress, terminal curves and PNG plots."""

@@ -1,0 +1,53 @@
+"""Our own exceptions: one sentence for the user, a hint, and the exit code that the program ends with."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class ClfctlError(Exception):
+    """Something that the user can act on: shown as one sentence and a hint, without a traceback."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class UsageError(ClfctlError):
+    """A wrong option, setting or argument: nothing was started."""
+
+    exit_code = 2
+
+
+class DataError(ClfctlError):
+    """The data cannot be trained on or read."""
+
+
+class ModelError(ClfctlError):
+    """A model or its weights cannot be built or loaded."""
+
+
+class CheckpointError(ClfctlError):
+    """A checkpoint cannot be written or is not whole."""
+
+
+class NonFiniteLossError(ClfctlError):
+    """The loss became NaN or infinite: training on would only spread it."""
+
+
+class Interrupted(ClfctlError):
+    """A signal asked to stop; the state is saved. The exit code is that of the signal."""
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+def nearest(word: str, known: Iterable[str], n: int = 3) -> str:
+    """Return `did you mean a, b or c?` for the known words most like `word`, or an empty string."""
+    close = difflib.get_close_matches(word, list(known), n=n, cutoff=0.5)
+    if not close:
+        return ""
+    *first, last = close
+    return f"did you mean {', '.join(first) + ' or ' + last if first else last}?"

@@ -1,0 +1,1 @@
+"""The networks: the custom CNN, any timm model, and weights from files."""

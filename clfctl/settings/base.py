@@ -1,0 +1,49 @@
+"""What a settings group is made of: the frozen base model and the marks that its fields may carry."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Values = Literal["models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders"]
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field is typed on the command line, where its name alone does not say it.
+
+    `aliases` are older or longer names of the field, accepted in every source; `values` names what TAB offers.
+    """
+
+    short: str = ""
+    aliases: tuple[str, ...] = ()
+    values: Values | None = None
+    metavar: str = ""
+
+
+class Settings(BaseModel):
+    """Settings"""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=False)
+
+
+def option_of(settings_type: type[Settings], name: str) -> Option:
+    """Return the `Option` mark of a field, an empty one if it has none."""
+    marks: list[Any] = settings_type.model_fields[name].metadata
+    return next((mark for mark in marks if isinstance(mark, Option)), Option())
+
+
+def panel_of(settings_type: type[Settings], name: str) -> str:
+    """Return the help panel of a field: the first line of the docstring of the class that declares it."""
+    owner = next(owner for owner in settings_type.__mro__ if name in owner.__dict__.get("__annotations__", {}))
+    return (owner.__doc__ or "Options").splitlines()[0]
+
+
+def aliases_of(settings_type: type[Settings]) -> dict[str, str]:
+    """Return every older name of a field, as {alias: field}."""
+    return {alias: name for name in settings_type.model_fields for alias in option_of(settings_type, name).aliases}
+
+
+def option_name(field: str) -> str:
+    """Return the option that sets a field."""
+    return "--" + field.replace("_", "-")

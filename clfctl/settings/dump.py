@@ -1,0 +1,64 @@
+"""Settings written down: as TOML that `--config` reads again, and as `.env.example`."""
+
+import json
+import math
+import textwrap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from clfctl.settings.base import Settings, panel_of
+from clfctl.settings.messages import allowed
+from clfctl.settings.sources import ENV_PREFIX
+
+
+def to_toml(settings: Settings) -> str:
+    """Return every setting that has a value as TOML, under comments that name the panels."""
+    lines: list[str] = []
+    for panel, names in _by_panel(type(settings)).items():
+        stated = {name: getattr(settings, name) for name in names}
+        lines += ["", f"# {panel}", *(f"{n} = {toml_value(v)}" for n, v in stated.items() if v is not None)]
+    return "\n".join(lines[1:]) + "\n"
+
+
+def toml_value(value: Any) -> str:
+    """Return a value as TOML: text, path, number, bool or a list of them."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case float() if not math.isfinite(value):
+            return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
+        case int() | float():
+            return repr(value)
+        case str() | Path():
+            # A JSON string is a TOML string but for DEL, which TOML wants escaped.
+            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+        case list() | tuple():
+            return "[" + ", ".join(toml_value(each) for each in value) + "]"
+    raise TypeError(f"no TOML for {type(value).__name__}")
+
+
+def env_example(groups: Mapping[str, type[Settings]]) -> str:
+    """Return the text of `.env.example`: each setting with its help, what it may be, and its default."""
+    lines = ["# Settings of clfctl. Copy to .env and take the # away from the lines to change.", ""]
+    for settings_type in groups.values():
+        for panel, names in _by_panel(settings_type).items():
+            lines += [f"## {panel}", ""]
+            for name in names:
+                lines += [*_env_entry(settings_type, name), ""]
+    return "\n".join(lines)
+
+
+def _env_entry(settings_type: type[Settings], name: str) -> Iterator[str]:
+    field = settings_type.model_fields[name]
+    about = " ".join((field.description or "").split())
+    yield from textwrap.wrap(f"{about} ({allowed(settings_type, name)})", 118, initial_indent="# ", subsequent_indent="# ")
+    default = "" if field.default is None else toml_value(field.default).strip('"')
+    yield f"#{ENV_PREFIX}{name.upper()}={default}"
+
+
+def _by_panel(settings_type: type[Settings]) -> dict[str, list[str]]:
+    panels: dict[str, list[str]] = {}
+    for name in settings_type.model_fields:
+        panels.setdefault(panel_of(settings_type, name), []).append(name)
+    return panels

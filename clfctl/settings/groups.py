@@ -1,0 +1,137 @@
+"""Every setting of clfctl: name, type, limits, default and help, declared once.
+
+A class is a help panel (its docstring is the panel's title); a field's docstring is its help. Help never repeats a
+default: it is shown from the field.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+
+from clfctl.settings.base import Option, Settings
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+Monitor = Literal["val_loss", "val_top1", "train_loss"]
+
+
+class SourceSettings(Settings):
+    """Sources of settings"""
+
+    config: Annotated[Path | None, Option(short="-c", values="files")] = None
+    """TOML file of settings; `clfctl.toml` is read where there is one."""
+    recipe: Annotated[str | None, Option(short="-r", values="recipes")] = None
+    """Named starting point that every other source overrides."""
+
+
+class DataSettings(Settings):
+    """Data"""
+
+    data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR")] = "digits"
+    """`digits`, a torchvision data set by name (`fashion-mnist`, `cifar10`, `flowers102`, …), a folder of class
+    folders, or a folder with train/, val/ and test/."""
+    data_dir: Annotated[Path, Option(values="folders")] = Path("data")
+    """Where torchvision data sets lie or are downloaded to."""
+    download: bool = False
+    """Download a torchvision data set that is not in the data folder yet."""
+    val_split: Annotated[Fraction, Option(aliases=("validation_split",))] = 0.2
+    """Share of the training images kept for validation where the data has no val/: stratified by class, and the same
+    for the same seed."""
+    image_size: Annotated[PositiveInt, Option(aliases=("img_size", "input_size"))] = 224
+    """Height and width of the images that the model gets, in pixels."""
+    augment: Annotated[Literal["none", "light"], Option(aliases=("augmentation",))] = "light"
+    """Random changes of training images: `light` is a random resized crop and a horizontal flip."""
+    batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
+    """Images per optimizer step."""
+    workers: Annotated[NonNegativeInt, Option(aliases=("num_workers",))] = 2
+    """Threads that decode images ahead of the model; 0 decodes in the training thread."""
+    on_bad_image: Literal["skip", "error"] = "skip"
+    """What to do with an image that cannot be read: name, skip and count it, or stop."""
+
+
+class ModelSettings(Settings):
+    """Model"""
+
+    model: Annotated[str, Option(short="-m", values="models")] = "custom"
+    """`custom`, `efficientnet_b0` or any other timm model name."""
+    pretrained: bool | None = None
+    """Start from the model's published weights; unset: yes for every timm model that has them."""
+    weights: Annotated[Path | None, Option(values="files")] = None
+    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
+
+
+class OptimizerSettings(Settings):
+    """Optimization"""
+
+    epochs: Annotated[PositiveInt, Option(short="-e", aliases=("num_epochs",))] = 25
+    """Passes over the training images."""
+    lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
+    """Base learning rate: what warmup ends at and the schedule starts from."""
+    optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers")] = "adam"
+    """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Weight decay; biases and normalization weights are left out of it."""
+    label_smoothing: Fraction = 0.0
+    """Share of the target spread evenly over all classes."""
+    clip_grad: Annotated[NonNegativeFloat, Option(aliases=("grad_clip", "clip_grad_norm"))] = 0.0
+    """Largest norm of the gradient, over all parameters; 0 does not clip."""
+
+
+class ScheduleSettings(Settings):
+    """Learning-rate schedule"""
+
+    scheduler: Annotated[Literal["step", "plateau", "cosine"], Option(short="-s", aliases=("lr_scheduler",))] = "step"
+    """How the learning rate changes over the epochs."""
+    warmup: Annotated[NonNegativeFloat, Option(short="-w", aliases=("warmup_epochs",))] = 0.0
+    """Epochs over which the learning rate first rises from 0 to the base, batch by batch; 0 for none."""
+    step_size: Annotated[PositiveInt, Option(aliases=("scheduler_step_size",))] = 5
+    """step: epochs between two changes."""
+    gamma: Annotated[float, Field(gt=0, le=1), Option(aliases=("scheduler_gamma",))] = 0.5
+    """step: what each change multiplies the learning rate by."""
+    patience: Annotated[NonNegativeInt, Option(aliases=("scheduler_patience",))] = 3
+    """plateau: epochs without improvement that are put up with before a change."""
+    factor: Annotated[float, Field(gt=0, lt=1), Option(aliases=("scheduler_factor",))] = 0.5
+    """plateau: what each change multiplies the learning rate by."""
+    t_max: Annotated[NonNegativeInt, Option(aliases=("scheduler_t_max",))] = 0
+    """cosine: epochs from the base learning rate down to eta-min; 0 for all epochs after warmup."""
+    eta_min: Annotated[NonNegativeFloat, Option(aliases=("scheduler_eta_min", "min_lr"))] = 0.0
+    """cosine and plateau: the lowest learning rate."""
+
+
+class LoopSettings(Settings):
+    """Training"""
+
+    seed: NonNegativeInt = 0
+    """Seed of everything random: first weights, split, order, augmentation, dropout."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    amp: Annotated[Literal["auto", "off", "bf16", "fp16"], Option(aliases=("precision",))] = "auto"
+    """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
+    early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
+    """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
+    monitor: Monitor = "val_loss"
+    """Metric that the best checkpoint, early stopping and plateau go by."""
+
+
+class RunSettings(Settings):
+    """Run folder"""
+
+    run_name: Annotated[str, Option(short="-n", aliases=("name",))] = ""
+    """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made."""
+    runs_dir: Annotated[Path, Option(values="folders")] = Path("runs")
+    """Folder that holds all runs."""
+    save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
+    """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
+
+
+class TrainSettings(RunSettings, LoopSettings, ScheduleSettings, OptimizerSettings, ModelSettings, DataSettings):
+    """Everything that a training run is made of"""
+
+
+class OutputSettings(Settings):
+    """Output"""
+
+    quiet: Annotated[bool, Option(short="-q")] = False
+    """Print nothing but errors."""
+    json_lines: Annotated[bool, Option(aliases=("json",))] = False
+    """Print one JSON object a line instead of tables."""

@@ -1,0 +1,183 @@
+"""Where a setting's value comes from: command line, environment, .env, config file, recipe, data set, default."""
+
+import os
+import tomllib
+from collections import ChainMap
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from pydantic import ValidationError
+
+from clfctl.errors import UsageError, nearest
+from clfctl.settings.base import Settings, aliases_of, option_name
+from clfctl.settings.groups import OutputSettings, SourceSettings, TrainSettings
+from clfctl.settings.messages import explain
+
+S = TypeVar("S", bound=Settings)
+
+ENV_PREFIX = "CLFCTL_"
+ENV_FILE = ".env"
+CONFIG_FILE = "clfctl.toml"
+# Read by other parts of the program, so not a misspelt setting.
+OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
+KNOWN: tuple[type[Settings], ...] = (TrainSettings, OutputSettings, SourceSettings)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """The values that one source states, by field name; `label` says where they stand."""
+
+    label: str
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Resolved(Generic[S]):
+    """Settings, and for each field the label of the source that its value came from."""
+
+    settings: S
+    origins: Mapping[str, str]
+
+
+def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
+    """Build settings from every source: the first that states a field wins, an unstated field keeps its default.
+
+    Raises UsageError for a bad value or an unknown name, naming the option and the source.
+    """
+    layers = [Layer("command line", typed), *_environment()]
+    config = _first(layers, "config")
+    if config is None and Path(CONFIG_FILE).is_file():
+        config = CONFIG_FILE
+    if config:
+        layers.append(read_config(Path(config)))
+    if recipe := _first(layers, "recipe"):
+        layers.append(read_recipe(str(recipe)))
+    data = _first(layers, "data") or TrainSettings.model_fields["data"].default
+    if str(data) in (defaults := _data_defaults()):
+        layers.append(Layer(f"default for {data}", defaults[str(data)]))
+    return _validate(settings_type, layers)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that come with clfctl."""
+    folder = resources.files("clfctl.settings") / "recipes"
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def read_recipe(name: str) -> Layer:
+    """Return the settings of a recipe."""
+    if name not in recipe_names():
+        hint = nearest(name, recipe_names()) or "there are: " + ", ".join(recipe_names())
+        raise UsageError(f"--recipe: no recipe is called {name!r}", hint)
+    text = (resources.files("clfctl.settings") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    return Layer(f"recipe {name}", _canonical(tomllib.loads(text), f"recipe {name}"))
+
+
+def read_config(path: Path) -> Layer:
+    """Return the settings of a TOML file."""
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"--config: cannot read {path}: {reason}") from None
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"--config: {path} is not valid TOML: {error}") from None
+    return Layer(f"config file {path}", _canonical(values, str(path)))
+
+
+def known_names() -> set[str]:
+    """Return the name of every setting of every command."""
+    return {name for group in KNOWN for name in group.model_fields}
+
+
+def _aliases() -> dict[str, str]:
+    return {alias: name for group in KNOWN for alias, name in aliases_of(group).items()}
+
+
+def _canonical(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return `values` under the fields' own names; dashes count as underscores, older names are known."""
+    known, aliases, result = known_names(), _aliases(), dict[str, Any]()
+    for written, value in values.items():
+        plain = written.replace("-", "_")
+        name = plain if plain in known else aliases.get(plain, "")
+        if not name:
+            hint = nearest(plain, [*known, *aliases]) or "`clfctl train --help` lists every setting"
+            raise UsageError(f"{where} sets {written!r}, which is no setting", hint)
+        if name in result:
+            raise UsageError(f"{where} sets {name!r} twice, once as {written!r}", "keep one of the two")
+        result[name] = value
+    return result
+
+
+def _environment() -> list[Layer]:
+    layers = []
+    variables = {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX)}
+    if variables:
+        layers.append(Layer("environment", _read_variables(variables, "the environment", in_file=False)))
+    if Path(ENV_FILE).is_file():
+        layers.append(Layer(f"{ENV_FILE} file", _read_variables(_dotenv_names(), ENV_FILE, in_file=True)))
+    return layers
+
+
+def _dotenv_names() -> list[str]:
+    from dotenv import dotenv_values  # what pydantic-settings reads the file with
+
+    return [name for name in dotenv_values(ENV_FILE, interpolate=False) if name.startswith(ENV_PREFIX)]
+
+
+def _read_variables(names: Iterable[str], where: str, *, in_file: bool) -> dict[str, Any]:
+    """Return the settings that the variables state; a misspelt variable is an error, since it would do nothing."""
+    from pydantic import AliasChoices, Field, create_model
+    from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
+
+    fields = {name: field for group in KNOWN for name, field in group.model_fields.items()}
+    other_names = {name: [alias for alias, field in _aliases().items() if field == name] for name in fields}
+    # Read as text, so that a bad value is judged once, together with those of the other sources.
+    reader = create_model(
+        "Environment",
+        __base__=BaseSettings,
+        **{  # type: ignore[call-overload]
+            name: (
+                str | None,
+                Field(None, validation_alias=AliasChoices(*(ENV_PREFIX + each for each in (name, *other_names[name])))),
+            )
+            for name in fields
+        },
+    )
+    reader.model_config = SettingsConfigDict(
+        env_file=ENV_FILE, env_ignore_empty=True, dotenv_filtering="only_existing", extra="ignore"
+    )
+    known = {ENV_PREFIX + name.upper() for name in [*fields, *_aliases()]} | OTHER_VARIABLES
+    for variable in names:
+        if variable.upper() not in known:
+            hint = nearest(variable, known) or "`.env.example` lists every variable"
+            raise UsageError(f"{where} has {variable}, which sets nothing", hint)
+    source = DotEnvSettingsSource(reader) if in_file else EnvSettingsSource(reader)
+    found = {name.lower().removeprefix(ENV_PREFIX.lower()): value for name, value in source().items()}
+    return _canonical(found, where)
+
+
+def _first(layers: Iterable[Layer], name: str) -> Any:
+    return next((layer.values[name] for layer in layers if layer.values.get(name) is not None), None)
+
+
+def _data_defaults() -> dict[str, dict[str, Any]]:
+    text = (resources.files("clfctl.settings") / "data_defaults.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)
+
+
+def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
+    names = settings_type.model_fields.keys()
+    stated = ChainMap(*({n: v for n, v in layer.values.items() if n in names} for layer in layers))
+    origins = {
+        name: next((layer.label for layer in layers if name in layer.values), "default") for name in names
+    }
+    try:
+        return Resolved(settings_type(**stated), origins)
+    except ValidationError as error:
+        problem, *_ = error.errors()
+        name = str(problem["loc"][0])
+        raise UsageError(explain(settings_type, name, problem, origins[name], option_name(name))) from None
