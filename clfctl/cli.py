@@ -1,0 +1,156 @@
+"""The commands: name, help and options only; each body imports what it runs. `main` is the program."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from clfctl import __version__, completion
+from clfctl.errors import ClfctlError
+from clfctl.options import TOKEN_RULES, with_settings, without_settings
+
+if TYPE_CHECKING:
+    from clfctl.settings.groups import OutputSettings, TrainSettings
+    from clfctl.settings.sources import Resolved
+
+RunArgument = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.runs)]
+EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
+
+
+def train(
+    settings: "Resolved[TrainSettings]",
+    output: "Resolved[OutputSettings]",
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show settings, curve and model size, and stop.")
+    ] = False,
+) -> None:
+    """Train an image classifier."""
+    from clfctl.commands import train as command
+
+    (command.dry_run if dry_run else command.train)(settings, output.settings)
+
+
+def resume(output: "Resolved[OutputSettings]", *, run: RunArgument) -> None:
+    """Go on with a run that was stopped."""
+    from clfctl.commands.resume import resume as command
+
+    command(run, output.settings)
+
+
+def evaluate(
+    output: "Resolved[OutputSettings]",
+    *,
+    run: RunArgument,
+    split: Annotated[str, typer.Option(help="Part of the data: val or test.")] = "val",
+) -> None:
+    """Measure a trained model on its validation or test images."""
+    from clfctl.commands.evaluate import evaluate as command
+
+    command(run, split, output.settings)
+
+
+def predict(
+    output: "Resolved[OutputSettings]",
+    *,
+    run: RunArgument,
+    paths: Annotated[list[Path], typer.Argument(help="Image files or folders of images.", metavar="IMAGE...")],
+    top_k: Annotated[int, typer.Option(help="Classes to name for each image.", min=1)] = 3,
+) -> None:
+    """Name the class of images."""
+    from clfctl.commands.predict import predict as command
+
+    command(run, paths, top_k, output.settings)
+
+
+# Name, function, and the settings groups whose fields are its options.
+COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
+    ("train", train, ("TrainSettings", "OutputSettings")),
+    ("resume", resume, ("OutputSettings",)),
+    ("eval", evaluate, ("OutputSettings",)),
+    ("predict", predict, ("OutputSettings",)),
+)
+
+
+def make_app(only: str | None = None) -> typer.Typer:
+    """Return the program with the options of every command, or of the command `only` (declaring them costs 0.1 s)."""
+    app = typer.Typer(
+        name="clfctl",
+        help="Train image classifiers, with a learning rate that is never a surprise.",
+        no_args_is_help=True,
+        rich_markup_mode="markdown",
+        pretty_exceptions_enable=False,
+        context_settings=TOKEN_RULES,
+    )
+    app.callback()(_program)
+    for name, function, groups in COMMANDS:
+        command = with_settings(function, groups) if only in (None, name) else without_settings(function)
+        app.command(name, epilog=EPILOG, context_settings=TOKEN_RULES)(_reporting(command))
+    return app
+
+
+def wanted_command(words: list[str]) -> str:
+    """Return the command among the words of a command line: the first that is no option."""
+    return next((word.replace("_", "-") for word in words if not word.startswith("-")), "")
+
+
+def main() -> None:
+    """Run the program on the process's command line."""
+    completing = os.environ.get("_CLFCTL_COMPLETE")
+    words = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
+    make_app(wanted_command(words[1:] if completing else sys.argv[1:]))(prog_name="clfctl")
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Turn an exception into one sentence on standard error and an exit code."""
+    try:
+        yield
+    except ClfctlError as error:
+        _show(str(error), error.hint, error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except OSError as error:
+        _show(f"{error.filename or 'a file'}: {error.strerror or error}", "", error)
+        raise typer.Exit(1) from None
+
+
+def _show(message: str, hint: str, error: BaseException) -> None:
+    if os.environ.get("CLFCTL_DEBUG"):
+        traceback.print_exception(error, file=sys.stderr)
+    prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
+    print(f"{prefix}{message}", *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr)
+
+
+def _reporting(command: Callable[..., None]) -> Callable[..., None]:
+    @wraps(command)
+    def run(**values: Any) -> None:
+        with report_errors():
+            command(**values)
+
+    return run
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"clfctl {__version__}")
+        raise typer.Exit
+
+
+def _program(
+    version: Annotated[  # noqa: ARG001 (its callback acts)
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+    ] = False,
+) -> None:
+    pass

@@ -1,0 +1,71 @@
+"""Values offered on TAB, from caches and folders: nothing heavy is imported, and nothing here may fail."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "lamb", "lion", "adafactor", "muon")
+
+
+def offer(values: str | None, choices: tuple[str, ...]) -> Callable[[str], list[str]] | None:
+    """Return the completer for a kind of value or for given choices; None where the shell completes files itself."""
+    if choices:
+        return lambda incomplete: _starting(choices, incomplete)
+    return COMPLETERS.get(values or "")
+
+
+def models(incomplete: str) -> list[str]:
+    """Offer model names, from the cache of timm's list."""
+    from clfctl.models.names import model_names
+
+    return _starting(model_names(), incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Offer the recipes."""
+    folder = Path(__file__).parent / "settings" / "recipes"
+    return _starting(sorted(file.stem for file in folder.glob("*.toml")), incomplete)
+
+
+def data_sets(incomplete: str) -> list[str]:
+    """Offer the data sets known by name, and folders."""
+    from clfctl.data.names import DATA_NAMES
+
+    return _starting(DATA_NAMES, incomplete) + folders(incomplete)
+
+
+def optimizers(incomplete: str) -> list[str]:
+    """Offer the most used optimizers; any name of timm's is accepted."""
+    return _starting(OPTIMIZERS, incomplete)
+
+
+def runs(incomplete: str) -> list[str]:
+    """Offer the run folders that exist under runs/, newest first."""
+    from clfctl.runs import find_runs
+
+    found = [str(run) for run in find_runs(Path("runs"))]
+    return _starting(found, incomplete) or folders(incomplete)
+
+
+def folders(incomplete: str) -> list[str]:
+    """Offer folders."""
+    path = Path(incomplete or ".")
+    parent = path if incomplete.endswith("/") or not incomplete else path.parent
+    try:
+        names = sorted(f"{entry}/" for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    except OSError:
+        return []
+    return _starting(names, incomplete)
+
+
+def _starting(words: Iterable[str], start: str) -> list[str]:
+    return [word for word in words if word.startswith(start)]
+
+
+COMPLETERS: dict[str, Callable[[str], list[str]]] = {
+    "models": models,
+    "recipes": recipes,
+    "data": data_sets,
+    "optimizers": optimizers,
+    "runs": runs,
+    "folders": folders,
+}

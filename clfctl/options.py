@@ -1,0 +1,92 @@
+"""A settings class becomes a command's options: the only file that knows how Typer reads a signature."""
+
+import functools
+import inspect
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import typer
+
+from clfctl import completion
+
+if TYPE_CHECKING:
+    from clfctl.settings.base import Settings
+
+TOKEN_RULES = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+
+
+def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) -> Callable[..., None]:
+    """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
+
+    Numbers and choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
+    a bad line of a file read the same.
+    """
+    from clfctl.settings import groups, sources
+
+    types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
+    every = [*types, groups.SourceSettings]
+
+    @functools.wraps(command)
+    def run(**values: Any) -> None:
+        typed = {
+            name: value
+            for group in every
+            for name in group.model_fields
+            if (value := values.pop(name, None)) is not None
+        }
+        command(*(sources.resolve(group, typed) for group in types), **values)
+
+    own = list(inspect.signature(command, eval_str=True).parameters.values())[len(types) :]
+    options = [parameter for group in every for parameter in _options(group)]
+    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
+    return run
+
+
+def without_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a stand-in with the command's name and help and no options: enough where another command was called."""
+
+    @functools.wraps(command)
+    def stand_in() -> None:
+        raise AssertionError("another command was called")
+
+    stand_in.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+    return stand_in
+
+
+def _options(group: "type[Settings]") -> Iterator[inspect.Parameter]:
+    from clfctl.settings.base import option_name, option_of, panel_of
+
+    for name, field in group.model_fields.items():
+        mark = option_of(group, name)
+        is_flag = bool in (field.annotation, *get_args(field.annotation))
+        names = [option_name(name), *([mark.short] if mark.short else [])]
+        names[0] += f"/{option_name('no_' + name)}" if is_flag else ""
+        names += [] if is_flag else [option_name(alias) for alias in mark.aliases]
+        if is_flag and mark.aliases:
+            names += [f"{option_name(alias)}" for alias in mark.aliases]
+        default = field.default
+        option = typer.Option(
+            *names,
+            help=" ".join((field.description or "").split()),
+            rich_help_panel=panel_of(group, name),
+            show_default=False if default in (None, "") or is_flag else str(default),
+            metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
+            autocompletion=None if is_flag else completion.offer(mark.values, _choices(field.annotation)),
+        )
+        kind: Any = bool | None if is_flag else str | None
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    return tuple(str(choice) for choice in get_args(annotation)) if "Literal" in str(get_origin(annotation)) else ()
+
+
+def _metavar(annotation: Any) -> str:
+    if choices := _choices(annotation):
+        return "|".join(choices)
+    if get_origin(annotation) is UnionType or type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return {"int": "N", "float": "X", "Path": "PATH"}.get(getattr(annotation, "__name__", ""), "TEXT")

@@ -1,0 +1,151 @@
+"""The run folder: its name, its paths, its history and how numbers are written in JSON. No torch here."""
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from clfctl.errors import ClfctlError, UsageError
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every setting, as TOML that `--config` reads."""
+        return self.path / "config.toml"
+
+    @property
+    def classes(self) -> Path:
+        """Class names in the order of the model's outputs, a JSON list."""
+        return self.path / "classes.json"
+
+    @property
+    def history(self) -> Path:
+        """One JSON object a line an epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, device and git commit that the run was made with."""
+        return self.path / "environment.json"
+
+    @property
+    def bad_images(self) -> Path:
+        """Images that could not be read, one JSON object a line."""
+        return self.path / "bad_images.jsonl"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint to go on from; its predecessor lies beside it."""
+        return self.path / "checkpoints" / "last.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.path / "checkpoints" / "best.safetensors"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the PNG plots."""
+        return self.path / "plots"
+
+
+def open_run(path: Path) -> RunFolder:
+    """Return an existing run; raises UsageError if the folder is none."""
+    run = RunFolder(path)
+    if not run.config.is_file():
+        found = [str(each) for each in find_runs(path if path.is_dir() else Path("runs"))][:3]
+        hint = "there are: " + ", ".join(found) if found else "`clfctl train` makes one"
+        raise UsageError(f"{path} is no run folder: it has no {run.config.name}", hint)
+    return run
+
+
+def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
+    """Make a new run folder called `name`; `{n}` in it becomes the first unused number, an empty name is made up.
+
+    Raises UsageError if the name is taken or no file name, ClfctlError if the folder cannot be made.
+    """
+    pattern = name or made_from.replace("/", "-") + "-{n}"
+    if pattern.strip(". ") == "" or "/" in pattern or "\\" in pattern:
+        raise UsageError(f"--run-name: {name!r} is no name for a folder", "--runs-dir chooses the folder that it is made in")
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for path in _candidates(runs_dir, pattern):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            RunFolder(path).last.parent.mkdir()
+            return RunFolder(path)
+    except OSError as error:
+        hint = "choose another folder with --runs-dir"
+        raise ClfctlError(f"--runs-dir: cannot make a run folder in {runs_dir}: {error.strerror}", hint) from None
+    hint = f"choose another name, let clfctl number it (--run-name '{name}-{{n}}'), or go on with: clfctl resume {runs_dir / name}"
+    raise UsageError(f"--run-name: {runs_dir / name} exists already", hint)
+
+
+def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:
+    if "{n}" not in pattern:
+        yield runs_dir / pattern
+        return
+    n = 1
+    while True:
+        yield runs_dir / pattern.replace("{n}", str(n))
+        n += 1
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run folders in `folder`, newest first."""
+    try:
+        found = [entry for entry in folder.iterdir() if RunFolder(entry).config.is_file()]
+        return sorted(found, key=lambda run: RunFolder(run).config.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
+
+
+def dump_json(value: Any) -> str:
+    """Return strict JSON on one line; floats that JSON has no number for are the words "nan", "inf" and "-inf"."""
+    return json.dumps(_in_words(value), allow_nan=False, ensure_ascii=False)
+
+
+def _in_words(value: Any) -> Any:
+    match value:
+        case float() if not math.isfinite(value):
+            return str(value)
+        case dict():
+            return {key: _in_words(each) for key, each in value.items()}
+        case list() | tuple():
+            return [_in_words(each) for each in value]
+    return value
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole small file, so that a reader sees the old or the new text and never half of one."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
+    """Write one JSON object a line."""
+    write_text(path, "".join(dump_json(record) + "\n" for record in records))
+
+
+def append_json_line(path: Path, record: dict[str, Any]) -> None:
+    """Add one JSON object as a line."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(dump_json(record) + "\n")
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the JSON objects of a file; none if it does not exist."""
+    if not path.is_file():
+        return []
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
