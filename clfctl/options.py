@@ -1,6 +1,5 @@
 """A settings class becomes a command's options: the only file that knows how Typer reads a signature."""
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator
 from types import UnionType
@@ -27,7 +26,6 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
     types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
     every = [*types, groups.SourceSettings]
 
-    @functools.wraps(command)
     def run(**values: Any) -> None:
         typed = {
             name: value
@@ -37,21 +35,27 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
         }
         command(*(sources.resolve(group, typed) for group in types), **values)
 
-    own = list(inspect.signature(command, eval_str=True).parameters.values())[len(types) :]
-    options = [parameter for group in every for parameter in _options(group)]
-    run.__signature__ = inspect.Signature([*own, *options])  # type: ignore[attr-defined]
-    return run
+    own = list(inspect.signature(command).parameters.values())[len(types) :]
+    return _signed(run, command, [*own, *(parameter for group in every for parameter in _options(group))])
 
 
 def without_settings(command: Callable[..., None]) -> Callable[..., None]:
     """Return a stand-in with the command's name and help and no options: enough where another command was called."""
 
-    @functools.wraps(command)
     def stand_in() -> None:
         raise AssertionError("another command was called")
 
-    stand_in.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
-    return stand_in
+    return _signed(stand_in, command, [])
+
+
+def _signed(
+    run: Callable[..., None], command: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """Give `run` the name and help of `command`, and the parameters that Typer is to read."""
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
 
 
 def _options(group: "type[Settings]") -> Iterator[inspect.Parameter]:
