@@ -1,0 +1,96 @@
+"""An epoch as columns: title, table cell and word of a plain line, declared once."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from clfctl.display.curve import format_lr
+from clfctl.engine.results import EpochResult
+
+WIDE = 120
+"""Terminal columns from which on there is room for the long forms."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table of epochs.
+
+    `cell` returns its text, `wide_cell` the longer one for wide terminals; `word` returns what stands for it in a plain
+    line (ASCII; empty for nothing). All get the result and the number of epochs planned.
+    """
+
+    title: str
+    cell: Callable[[EpochResult, int], str]
+    word: Callable[[EpochResult, int], str]
+    wide_cell: Callable[[EpochResult, int], str] | None = None
+
+    def text(self, result: EpochResult, total_epochs: int, wide: bool) -> str:
+        """Return the cell of a result."""
+        cell = self.wide_cell if wide and self.wide_cell else self.cell
+        return cell(result, total_epochs)
+
+
+def plain_line(result: EpochResult, total_epochs: int) -> str:
+    """Return an epoch as one line of ASCII, `epoch 3/25  lr 1e-04  train_loss 0.1234 …`."""
+    return "  ".join(word for column in COLUMNS if (word := column.word(result, total_epochs)))
+
+
+def format_time(time_s: float) -> str:
+    """Return seconds as `12.3 s`, `1:02 min` or `1:02:03 h`."""
+    if not math.isfinite(time_s):
+        return "–"
+    if round(time_s, 1) < 60:
+        return f"{time_s:.1f} s"
+    minutes, seconds = divmod(round(time_s), 60)
+    if minutes < 60:
+        return f"{minutes}:{seconds:02} min"
+    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02} h"
+
+
+def format_rate(images_per_s: float) -> str:
+    """Return images per second without a unit: `130`, `4.2`."""
+    return _number(images_per_s, ".0f" if images_per_s >= 10 else ".1f")
+
+
+def _number(value: float, spec: str) -> str:
+    return format(value, spec) if math.isfinite(value) else str(value)
+
+
+def _loss(loss: float) -> str:
+    return _number(loss, ".4f" if abs(loss) < 1000 else ".3g")
+
+
+def _val_loss(result: EpochResult) -> str:
+    # A loss that is NaN beside a finite accuracy is one that diverged, and must be seen to have.
+    return "–" if math.isnan(result.val_loss) and math.isnan(result.val_top1) else _loss(result.val_loss)
+
+
+def _lr_range(result: EpochResult, _: int) -> str:
+    start, end = format_lr(result.lr_start), format_lr(result.lr)
+    return end if start == end else f"{start} → {end}"
+
+
+def _percent(share: float) -> str:
+    return "–" if math.isnan(share) else f"{100 * share:.2f} %"
+
+
+def _ascii(text: str) -> str:
+    return text.replace("–", "-")
+
+
+COLUMNS: Sequence[Column] = (
+    Column("epoch", lambda r, n: f"{r.epoch}/{n}", lambda r, n: f"epoch {r.epoch}/{n}"),
+    Column("LR", lambda r, _: format_lr(r.lr), lambda r, _: f"lr {format_lr(r.lr)}", _lr_range),
+    Column("train loss", lambda r, _: _loss(r.train_loss), lambda r, _: f"train_loss {_loss(r.train_loss)}"),
+    Column("val loss", lambda r, _: _val_loss(r), lambda r, _: f"val_loss {_ascii(_val_loss(r))}"),
+    Column(
+        "val acc",
+        lambda r, _: _percent(r.val_top1),
+        lambda r, _: "val_top1 " + ("-" if math.isnan(r.val_top1) else f"{r.val_top1:.4f}"),
+    ),
+    Column("best", lambda r, _: "★" if r.is_best else "", lambda r, _: "best" if r.is_best else ""),
+    Column(
+        "images/s", lambda r, _: format_rate(r.images_per_s), lambda r, _: f"{format_rate(r.images_per_s)} images/s"
+    ),
+    Column("time", lambda r, _: format_time(r.time_s), lambda r, _: _ascii(format_time(r.time_s))),
+)

@@ -1,0 +1,147 @@
+"""The live display: table of epochs, progress of the running one and the learning-rate curve with 'you are here'."""
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from clfctl.display.curve import draw_curve, format_lr
+from clfctl.display.epochs import COLUMNS, WIDE, format_rate, format_time
+from clfctl.engine.results import EpochResult, Progress
+
+REFRESHES_PER_S = 8
+_CURVE_HEIGHT = 7
+_MAX_CURVE_WIDTH = 72
+_HEADER_HEIGHT = 2
+_CURVE_GAP = 3
+
+
+class LiveDisplay:
+    """Redraws itself from a thread of its own that reads `progress`: a batch costs the training loop nothing here."""
+
+    def __init__(
+        self,
+        total_epochs: int,
+        progress: Progress,
+        curve: Sequence[tuple[float, float]],
+        console: Console | None = None,
+    ) -> None:
+        self.total_epochs = total_epochs
+        self.progress = progress
+        self.results: list[EpochResult] = []
+        self.update_curve(curve)
+        self.console = console or Console()
+        self.live = Live(
+            console=self.console,
+            get_renderable=self.view,
+            refresh_per_second=REFRESHES_PER_S,
+            transient=True,
+            vertical_overflow="crop",
+            redirect_stderr=sys.stderr.isatty(),  # a log file of stderr stays one
+        )
+
+    def __enter__(self) -> Self:
+        self.live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Replace the live view by the table of all epochs, after an error too."""
+        self.live.stop()
+        if self.results:
+            self.console.print(epoch_table(self.results, self.total_epochs, wide=self.console.width >= WIDE))
+
+    def add(self, result: EpochResult) -> None:
+        """Append a row."""
+        self.results.append(result)
+
+    def update_curve(self, curve: Sequence[tuple[float, float]]) -> None:
+        """Draw another curve from now on: (time in epochs, lr)."""
+        # Stretched to the last epoch's end, where a sampled curve stops just short of it.
+        self.curve = [*curve, (float(self.total_epochs), curve[-1][1])] if curve else []
+
+    def view(self) -> RenderableType:
+        """Return what fits the terminal as it is now."""
+        width, height = self.console.size
+        height -= 1  # the cursor's line
+        bar = progress_line(self.progress, self.total_epochs, self.results, wide=width >= WIDE)
+        if width >= WIDE:
+            table = self._last_rows(height - 2, wide=True)
+            free = width - self.console.measure(table).maximum - _CURVE_GAP
+            grid = Table.grid(padding=(0, _CURVE_GAP, 0, 0))
+            grid.add_row(table, self._curve_text(min(free, _MAX_CURVE_WIDTH), min(height - 3, 2 * _CURVE_HEIGHT + 1)))
+            return Group(grid, Text(), bar)
+        with_curve = height >= _HEADER_HEIGHT + _CURVE_HEIGHT + 6
+        table = self._last_rows(height - 2 - (_CURVE_HEIGHT + 2 if with_curve else 0), wide=False)
+        lower: list[RenderableType] = [Text(), self._curve_text(width, _CURVE_HEIGHT)] if with_curve else []
+        return Group(table, *lower, Text(), bar)
+
+    def _last_rows(self, height: int, wide: bool) -> Table:
+        n_rows = max(1, height - _HEADER_HEIGHT)
+        return epoch_table(self.results[-n_rows:], self.total_epochs, wide)
+
+    def _curve_text(self, width: int, height: int) -> Text:
+        here = position(self.progress)
+        caption = f"learning rate: {format_lr(self.progress.lr)} at epoch {here:.1f}"
+        lines = draw_curve([self.curve], width, height, marker=here)
+        return Text("\n").join([Text(caption[:width], "bold"), *(_painted(line) for line in lines)])
+
+
+def position(progress: Progress) -> float:
+    """Return where training is, in epochs; validation follows the end of its epoch."""
+    if progress.phase != "train":
+        return progress.epoch + 1.0
+    return progress.epoch + min(1.0, progress.batch / max(1, progress.n_batches))
+
+
+def epoch_table(results: Sequence[EpochResult], total_epochs: int, wide: bool) -> Table:
+    """Return the table of the epochs; no column is ever cut."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for column in COLUMNS:
+        table.add_column(column.title, justify="center" if column.title == "best" else "right", no_wrap=True)
+    for result in results:
+        cells = (column.text(result, total_epochs, wide) for column in COLUMNS)
+        table.add_row(*cells, style="green" if result.is_best else None)
+    return table
+
+
+def progress_line(progress: Progress, total_epochs: int, results: Sequence[EpochResult], wide: bool) -> Table:
+    """Return one line: epoch, phase, bar, batches, images per second and the time that the phase has left."""
+    batch, n_batches = progress.batch, progress.n_batches
+    elapsed_s = time.perf_counter() - progress.started_s
+    moving = batch > 0 and elapsed_s > 0
+    rate = format_rate(progress.images / elapsed_s) if moving else "–"
+    left = format_time(elapsed_s * max(0, n_batches - batch) / batch) if moving else "–"
+    parts = [f"{batch}/{n_batches}", f"{rate} images/s", f"{left} left"]
+    if wide and results:
+        n_left = max(0, total_epochs - len(results))
+        parts.append(
+            f"about {format_time(n_left * sum(each.time_s for each in results) / len(results))} for all epochs"
+        )
+    if progress.n_bad_images:
+        parts.append(f"{progress.n_bad_images} bad")
+    line = Table.grid(expand=not wide, padding=(0, 2, 0, 0))
+    line.add_column(no_wrap=True)
+    line.add_column(ratio=None if wide else 1)
+    line.add_column(no_wrap=True)
+    style = "cyan" if progress.phase == "train" else "magenta"
+    bar = ProgressBar(max(1, n_batches), batch, width=40 if wide else None, complete_style=style, finished_style=style)
+    line.add_row(f"epoch {progress.epoch + 1}/{total_epochs} {progress.phase:<5}", bar, "  ".join(parts))
+    return line
+
+
+def _painted(line: str) -> Text:
+    text = Text(line, "cyan", no_wrap=True)
+    text.highlight_regex(r"[^\u2800-\u28ff]+", "dim")
+    text.highlight_regex("▲.*$|^.*▲", "not dim")
+    text.highlight_regex("▲", "bold yellow")
+    return text

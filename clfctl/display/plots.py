@@ -1,0 +1,100 @@
+"""The history of a run as PNG plots: losses, accuracy and learning rate over the epochs."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from clfctl.engine.results import EpochResult
+
+# Blue, vermilion and green of Okabe and Ito, which stay apart for every kind of colour vision.
+_BLUE, _VERMILION, _GREEN = "#0072B2", "#D55E00", "#009E73"
+_LOG_SPAN = 30.0
+
+
+def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
+    """Write loss.png, accuracy.png and lr.png into `folder`, which is made; return their paths, none without epochs.
+
+    Values that are not finite leave a gap. Uses no display and none of pyplot's global state.
+    """
+    if not history:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, draw in (("loss", _draw_loss), ("accuracy", _draw_accuracy), ("lr", _draw_lr)):
+        figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
+        axes = figure.subplots()
+        draw(axes, history)
+        _dress(axes)
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1])
+    return paths
+
+
+def _draw_loss(axes: Axes, history: Sequence[EpochResult]) -> None:
+    _draw_metric(axes, history, [each.train_loss for each in history], _BLUE, "training", "--")
+    val = [each.val_loss for each in history]
+    monitored = [each.train_loss if math.isnan(each.val_loss) else each.val_loss for each in history]
+    _draw_metric(axes, history, val, _VERMILION, "validation", "-")
+    _mark_best(axes, history, monitored, lambda loss: f"{loss:.4f}")
+    axes.set_title("Loss")
+    axes.set_ylabel("mean loss per image")
+
+
+def _draw_accuracy(axes: Axes, history: Sequence[EpochResult]) -> None:
+    top1 = [each.val_top1 for each in history]
+    _draw_metric(axes, history, top1, _VERMILION, "validation", "-")
+    _mark_best(axes, history, top1, lambda share: f"{100 * share:.2f} %")
+    if not any(map(math.isfinite, top1)):
+        axes.text(0.5, 0.5, "no validation images", transform=axes.transAxes, ha="center")
+        axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
+    axes.set_title("Validation accuracy (top 1)")
+    axes.set_ylabel("accuracy")
+
+
+def _draw_lr(axes: Axes, history: Sequence[EpochResult]) -> None:
+    times = [time for each in history for time in (each.epoch - 1, each.epoch)]
+    rates = [rate for each in history for rate in (each.lr_start, each.lr)]
+    axes.plot(times, rates, color=_BLUE, linewidth=1.8)
+    positive = [rate for rate in rates if rate > 0 and math.isfinite(rate)]
+    if positive and max(positive) > _LOG_SPAN * min(positive):
+        axes.set_yscale("log", nonpositive="clip")
+    else:
+        axes.set_ylim(bottom=0)
+        axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
+    axes.set_title("Learning rate")
+    axes.set_ylabel("learning rate")
+
+
+def _draw_metric(
+    axes: Axes, history: Sequence[EpochResult], values: Sequence[float], color: str, label: str, style: str
+) -> None:
+    finite = [value if math.isfinite(value) else math.nan for value in values]
+    if all(map(math.isnan, finite)):
+        return
+    size = 4 if len(history) <= 50 else 0  # but a lone epoch has no line to be seen by
+    axes.plot([each.epoch for each in history], finite, style, color=color, label=label, marker="o", markersize=size)
+
+
+def _mark_best(
+    axes: Axes, history: Sequence[EpochResult], values: Sequence[float], text: Callable[[float], str]
+) -> None:
+    best = [(each.epoch, value) for each, value in zip(history, values, strict=True) if each.is_best]
+    if not best or not math.isfinite(best[-1][1]):
+        return
+    epoch, value = best[-1]
+    label = f"best: epoch {epoch}, {text(value)}"
+    axes.plot([epoch], [value], "*", color=_GREEN, markersize=14, label=label, zorder=3)
+
+
+def _dress(axes: Axes) -> None:
+    axes.set_xlabel("epochs")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False)
