@@ -74,7 +74,9 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
     """
     pattern = name or made_from.replace("/", "-") + "-{n}"
     if pattern.strip(". ") == "" or "/" in pattern or "\\" in pattern:
-        raise UsageError(f"--run-name: {name!r} is no name for a folder", "--runs-dir chooses the folder that it is made in")
+        raise UsageError(
+            f"--run-name: {name!r} is no name for a folder", "--runs-dir chooses the folder that it is made in"
+        )
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for path in _candidates(runs_dir, pattern):

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+from clfctl.errors import UsageError
 from clfctl.schedules.base import Schedule
 from clfctl.schedules.compose import Warmup
 from clfctl.schedules.kinds import Cosine, Plateau, Step
@@ -10,7 +11,13 @@ from clfctl.settings.groups import Monitor, ScheduleSettings
 
 
 def build_schedule(settings: ScheduleSettings, epochs: int, monitor: Monitor) -> Schedule:
-    """Return the schedule of a training of `epochs` epochs, warmup included; plateau goes by `monitor`."""
+    """Return the schedule of a training of `epochs` epochs, warmup included; plateau goes by `monitor`.
+
+    Raises UsageError for a warmup that fills the whole training.
+    """
+    if settings.warmup >= epochs:
+        hint = "train for more --epochs or warm up for less"
+        raise UsageError(f"--warmup: {settings.warmup:g} epochs leave nothing of the {epochs} to be trained", hint)
     inner: Schedule
     match settings.scheduler:
         case "step":

@@ -52,7 +52,9 @@ def env_example(groups: Mapping[str, type[Settings]]) -> str:
 def _env_entry(settings_type: type[Settings], name: str) -> Iterator[str]:
     field = settings_type.model_fields[name]
     about = " ".join((field.description or "").split())
-    yield from textwrap.wrap(f"{about} ({allowed(settings_type, name)})", 118, initial_indent="# ", subsequent_indent="# ")
+    yield from textwrap.wrap(
+        f"{about} ({allowed(settings_type, name)})", 118, initial_indent="# ", subsequent_indent="# "
+    )
     default = "" if field.default is None else toml_value(field.default).strip('"')
     yield f"#{ENV_PREFIX}{name.upper()}={default}"
 

@@ -12,7 +12,9 @@ from clfctl.settings.base import Settings
 WORDS = {int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def explain(settings_type: type[Settings], name: str, problem: ErrorDetails | Mapping[str, Any], origin: str, option: str) -> str:
+def explain(
+    settings_type: type[Settings], name: str, problem: ErrorDetails | Mapping[str, Any], origin: str, option: str
+) -> str:
     """Return the sentence for one problem that Pydantic found."""
     given = problem["input"]
     sentence = f"{option}: {given!r} (from the {origin}) is not allowed; it must be {allowed(settings_type, name)}"

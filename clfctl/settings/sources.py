@@ -172,9 +172,7 @@ def _data_defaults() -> dict[str, dict[str, Any]]:
 def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
     names = settings_type.model_fields.keys()
     stated = ChainMap(*({n: v for n, v in layer.values.items() if n in names} for layer in layers))
-    origins = {
-        name: next((layer.label for layer in layers if name in layer.values), "default") for name in names
-    }
+    origins = {name: next((layer.label for layer in layers if name in layer.values), "default") for name in names}
     try:
         return Resolved(settings_type(**stated), origins)
     except ValidationError as error:

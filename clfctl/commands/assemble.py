@@ -1,0 +1,99 @@
+"""From settings to a trainer: the parts in the order in which a mistake is cheapest to find."""
+
+from dataclasses import dataclass
+
+import torch
+
+from clfctl.checkpoint import Checkpoint
+from clfctl.data.keys import WEIGHTS, mix
+from clfctl.data.loader import BadImages, Loader
+from clfctl.data.sources import Data, Part
+from clfctl.data.transform import Preprocess
+from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.optimizers import build_optimizer
+from clfctl.engine.saving import ModelInfo, RunSaver, load_model, model_info, restore
+from clfctl.engine.state import Cursor, TrainState
+from clfctl.engine.step import Normalize
+from clfctl.engine.trainer import Trainer
+from clfctl.models.factory import Built, build_model, rebuild_model
+from clfctl.runs import RunFolder
+from clfctl.schedules import build_schedule
+from clfctl.settings.groups import DataSettings, TrainSettings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of, before it has a run folder."""
+
+    settings: TrainSettings
+    data: Data
+    built: Built
+    precision: Precision
+
+    @property
+    def info(self) -> ModelInfo:
+        """What a checkpoint says of the model."""
+        return ModelInfo(self.settings.model, self.data.classes, self.built.preprocess)
+
+
+def build_parts(settings: TrainSettings, data: Data) -> Parts:
+    """Choose the device and build the model, whose first weights depend on the seed alone."""
+    precision = pick_precision(settings.amp, pick_device(settings.device))
+    torch.manual_seed(mix(WEIGHTS, settings.seed))
+    built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)
+    return Parts(settings, data, built, precision)
+
+
+def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -> Parts:
+    """Build the parts of a saved run; its weights come from the checkpoint."""
+    precision = pick_precision(settings.amp, pick_device(settings.device))
+    info = model_info(checkpoint)
+    built = Built(rebuild_model(info.name, len(info.classes)), info.preprocess, "the checkpoint")
+    return Parts(settings, data, built, precision)
+
+
+def make_trainer(parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = None) -> Trainer:
+    """Return a trainer that stands at the beginning, or where the checkpoint was written."""
+    settings, data, precision = parts.settings, parts.data, parts.precision
+    device = precision.device
+    # Convolutions on CPU and on tensor cores read channels-last; on the CPU here 1.3 to 2 times as fast.
+    model = parts.built.model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = build_optimizer(settings, model)
+    bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
+    train_loader = make_loader(settings, data.train, parts.built.preprocess, bad, device, settings.seed)
+    state = TrainState(
+        model, optimizer, precision, settings, Cursor(torch.zeros(train_loader.n_batches, device=device))
+    )
+    if checkpoint:
+        restore(state, checkpoint)
+    return Trainer(
+        state,
+        build_schedule(settings, settings.epochs, settings.monitor),
+        train_loader,
+        make_loader(settings, data.val, parts.built.preprocess, bad, device),
+        Normalize(parts.built.preprocess, device),
+        RunSaver(run, parts.info),
+    )
+
+
+def make_loader(
+    settings: DataSettings,
+    part: Part,
+    preprocess: Preprocess,
+    bad: BadImages,
+    device: torch.device,
+    shuffle_seed: int | None = None,
+) -> Loader:
+    """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
+    augment = shuffle_seed is not None and settings.augment != "none"
+    on_cuda = device.type == "cuda"
+    return Loader(part, preprocess, settings.batch_size, settings.workers, bad, shuffle_seed, augment, on_cuda)
+
+
+def load_trained(checkpoint: Checkpoint, device: torch.device) -> torch.nn.Module:
+    """Return the model of a checkpoint, ready to be asked."""
+    info = model_info(checkpoint)
+    model = rebuild_model(info.name, len(info.classes))
+    load_model(model, checkpoint)
+    ready: torch.nn.Module = model.to(device, memory_format=torch.channels_last).eval()  # type: ignore[call-overload]
+    return ready

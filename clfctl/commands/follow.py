@@ -1,0 +1,85 @@
+"""Training in front of the user: display, history, plots and the next step. Shared by train and resume."""
+
+from clfctl.commands.notes import note
+from clfctl.display.choose import make_display
+from clfctl.display.epochs import format_time
+from clfctl.engine.early_stopping import best_epoch
+from clfctl.engine.results import EpochResult
+from clfctl.engine.trainer import Trainer
+from clfctl.runs import RunFolder, append_json_line, write_json_lines
+from clfctl.schedules import mode_of, sample_curve
+from clfctl.settings.groups import OutputSettings, TrainSettings
+
+POINTS_PER_EPOCH = 20
+
+
+def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
+    """Train to the end, and leave history, plots and a summary, whatever the end is."""
+    settings, history = trainer.state.settings, trainer.state.cursor.history
+    # The checkpoint decides what has happened: a line written after it belongs to an epoch that comes again.
+    write_json_lines(run.history, (result.as_record() for result in history))
+    try:
+        with make_display(output, settings.epochs, trainer.progress, _curve(trainer)) as display:
+            for result in trainer.epochs():
+                append_json_line(run.history, result.as_record())
+                display.add(result)
+                if settings.scheduler == "plateau":
+                    display.update_curve(_curve(trainer))
+    finally:
+        _leave_behind(trainer, run, output)
+    note(output, *_summary(trainer, run))
+
+
+def curve_points(n_epochs: int) -> int:
+    """Return how many points of an epoch are drawn: enough for a smooth warmup, few for a long training."""
+    return max(1, min(POINTS_PER_EPOCH, 2000 // n_epochs))
+
+
+def _curve(trainer: Trainer) -> list[tuple[float, float]]:
+    settings: TrainSettings = trainer.state.settings
+    return sample_curve(
+        trainer.schedule, settings.lr, settings.epochs, curve_points(settings.epochs), trainer.metrics()
+    )
+
+
+def _leave_behind(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
+    bad = trainer.train_loader.bad_images.found
+    if bad:
+        write_json_lines(run.bad_images, ({"image": name, "reason": reason} for name, reason in sorted(bad.items())))
+        names = list(bad)[:3]
+        more = f" and {len(bad) - len(names)} more" if len(bad) > len(names) else ""
+        note(output, f"{len(bad)} bad images were skipped: {', '.join(names)}{more}; see {run.bad_images}")
+    if trainer.state.cursor.history:
+        from clfctl.display.plots import save_plots  # matplotlib costs a second, at the end only
+
+        try:
+            save_plots(trainer.state.cursor.history, run.plots)
+        except OSError as error:
+            note(output, f"The plots could not be written: {error}")
+
+
+def _summary(trainer: Trainer, run: RunFolder) -> list[str]:
+    history = trainer.state.cursor.history
+    best = _best(trainer)
+    took = format_time(sum(result.time_s for result in history))
+    early = " (early stopping)" if trainer.stopped_early() else ""
+    lines = [f"Trained {len(history)} of {trainer.state.settings.epochs} epochs{early} in {took}."]
+    if best:
+        lines.append(
+            f"Best: epoch {best.epoch}, val accuracy {100 * best.val_top1:.2f} %, val loss {best.val_loss:.4f}."
+        )
+    return [*lines, f"Run folder: {run.path}", "Next:", *next_steps(run)]
+
+
+def next_steps(run: RunFolder) -> list[str]:
+    """Return the commands that make sense for a trained run."""
+    return [
+        f"  clfctl eval {run.path}              accuracy on the validation images",
+        f"  clfctl predict {run.path} IMAGE...  classes of images of your own",
+        f"  clfctl resume {run.path}            go on, if it was stopped before its end",
+    ]
+
+
+def _best(trainer: Trainer) -> EpochResult | None:
+    best = best_epoch(trainer.metrics(), mode_of(trainer.state.settings.monitor))
+    return None if best is None else trainer.state.cursor.history[best]

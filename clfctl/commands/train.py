@@ -1,0 +1,93 @@
+"""clfctl train: from settings to a run folder with a trained model; or, dry, to a look at what it would be."""
+
+from typing import TYPE_CHECKING
+
+from clfctl.commands.notes import note
+from clfctl.data.open import open_data
+from clfctl.data.sources import Data
+from clfctl.errors import UsageError
+from clfctl.models.names import check_model_name
+from clfctl.runs import create_run, dump_json, write_text
+from clfctl.schedules import build_schedule, sample_curve
+from clfctl.settings.dump import to_toml
+from clfctl.settings.groups import OutputSettings, TrainSettings
+from clfctl.settings.sources import Resolved
+
+if TYPE_CHECKING:
+    from clfctl.commands.assemble import Parts
+
+
+def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
+    """Train a classifier; the run folder is made when everything that can be checked before is checked."""
+    settings = resolved.settings
+    data = _checked_data(settings)
+    # torch costs seconds: a misspelt folder or model is reported before.
+    from clfctl.commands.assemble import build_parts, make_trainer
+    from clfctl.commands.environment import environment
+    from clfctl.commands.follow import follow
+    from clfctl.engine.optimizers import build_optimizer
+
+    parts = build_parts(settings, data)
+    build_optimizer(settings, parts.built.model)  # a wrong name is found before there is a folder
+    run = create_run(settings.runs_dir, settings.run_name, settings.model)
+    write_text(run.config, _saved_config(settings))
+    write_text(run.classes, dump_json(data.classes) + "\n")
+    write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
+    trainer = make_trainer(parts, run)
+    note(output, *describe_parts(parts), f"Run    {run.path}")
+    follow(trainer, run, output)
+
+
+def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
+    """Check everything as train does, show settings with their sources, curve and model, and stop."""
+    settings = resolved.settings
+    data = _checked_data(settings)
+    schedule = build_schedule(settings, settings.epochs, settings.monitor)
+    from clfctl.commands.assemble import build_parts
+    from clfctl.commands.follow import curve_points
+    from clfctl.engine.optimizers import build_optimizer
+
+    parts = build_parts(settings, data)
+    build_optimizer(settings, parts.built.model)
+    if output.json_lines:
+        values = settings.model_dump(mode="json")
+        print(dump_json({name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}))
+        return
+    if output.quiet:
+        return
+    from clfctl.display.settings_table import print_dry_run
+
+    curve = sample_curve(schedule, settings.lr, settings.epochs, curve_points(settings.epochs))
+    print_dry_run(resolved, curve, describe_parts(parts))
+
+
+def describe_parts(parts: "Parts") -> list[str]:
+    """Return data, model and device, a line each."""
+    from clfctl.engine.device import describe
+
+    data, built, precision = parts.data, parts.built, parts.precision
+    counts = f"{len(data.train)} training and {len(data.val)} validation images"
+    counts += f", {len(data.test)} for testing" if data.test else ""
+    dtype = str(precision.dtype).removeprefix("torch.")
+    n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
+    return [
+        f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
+        f"Model  {parts.settings.model}: {built.n_parameters / 1e6:.2f} M parameters, {n_bytes / 1e6:.1f} MB, {built.origin}",
+        f"Device {describe(precision.device)}, {dtype}",
+    ]
+
+
+def _checked_data(settings: TrainSettings) -> Data:
+    """Check what can be checked without torch, and open the data."""
+    check_model_name(settings.model)
+    build_schedule(settings, settings.epochs, settings.monitor)
+    data = open_data(settings, settings.seed)
+    if settings.monitor.startswith("val") and not len(data.val):
+        hint = "use --monitor train_loss, or keep some images with --val-split 0.2"
+        raise UsageError(f"--monitor: {settings.monitor} needs validation images, and there are none", hint)
+    return data
+
+
+def _saved_config(settings: TrainSettings) -> str:
+    """Everything but the name, which is taken now."""
+    return to_toml(settings.model_copy(update={"run_name": ""}))

@@ -1,0 +1,24 @@
+"""Randomness as a function of what it is for: (seed, epoch, sample), never of what was drawn before."""
+
+import hashlib
+import struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+# One number for each use, so that two uses with the same (seed, epoch) do not draw the same.
+ORDER, AUGMENT, STEP, SPLIT, WEIGHTS = range(5)
+
+
+def mix(*key: int) -> int:
+    """Return 63 bits that depend on every number of the key and on their order.
+
+    Sums would not do: seed 1 epoch 0 would be seed 0 epoch 1.
+    """
+    data = struct.pack(f"<{len(key)}q", *key)
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") >> 1
+
+
+def permutation(n: int, *key: int) -> NDArray[np.int64]:
+    """Return the numbers below `n` in the order that the key stands for."""
+    return np.random.Generator(np.random.Philox(key=mix(*key))).permutation(n)

@@ -1,0 +1,128 @@
+"""Batches of images, made by threads ahead of the model; any epoch may start at any batch."""
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from clfctl.data.keys import AUGMENT, ORDER, mix, permutation
+from clfctl.data.sources import Part
+from clfctl.data.transform import Preprocess, to_augmented_pixels, to_pixels
+from clfctl.errors import DataError
+
+# What Pillow raises for a file that is no image, is cut off, or is too large to be meant.
+BAD_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, IndexError)
+MAX_BAD_SHARE, MIN_BAD = 0.05, 3
+AHEAD = 2
+
+
+@dataclass
+class BadImages:
+    """The images that could not be read, {name: reason}; raises when they are more than an accident."""
+
+    policy: Literal["skip", "error"]
+    n_images: int
+    found: dict[str, str] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def add(self, name: str, error: Exception) -> None:
+        """Note an image. Raises DataError if the policy is to stop, or if more than 5 % (and 3) are bad."""
+        reason = " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
+        if self.policy == "error":
+            raise DataError(f"{name} cannot be read: {reason}", "--on-bad-image skip leaves such images out")
+        with self._lock:
+            self.found[name] = reason
+            n_bad = len(self.found)
+        if n_bad >= MIN_BAD and n_bad > MAX_BAD_SHARE * self.n_images:
+            raise DataError(
+                f"{n_bad} of {self.n_images} images cannot be read, the last one {name}: {reason}",
+                "so many are no accident: look at the data",
+            )
+
+
+@dataclass(frozen=True)
+class Batch:
+    """`images` (B, 3, H, W) uint8 in channels-last memory, `labels` (B,) int64; B may be 0 if every image was bad."""
+
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Loader:
+    """The batches of a part of the data.
+
+    With `shuffle_seed` every epoch has an order of its own, drawn from (seed, epoch), and its last batch is dropped if
+    it is a single image, which batch normalization cannot train on. With `augment` each image is drawn from (seed,
+    epoch, index). Neither depends on `workers`.
+    """
+
+    part: Part
+    preprocess: Preprocess
+    batch_size: int
+    workers: int
+    bad_images: BadImages
+    shuffle_seed: int | None = None
+    augment: bool = False
+    pin_memory: bool = False
+
+    @property
+    def n_batches(self) -> int:
+        """Batches of an epoch."""
+        full, rest = divmod(len(self.part), self.batch_size)
+        drop = self.shuffle_seed is not None and rest == 1 and full > 0
+        return full + (rest > 0 and not drop)
+
+    def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch `start` on; the earlier ones are not read."""
+        order = self._order(epoch)
+        jobs = (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
+        if self.workers == 0:
+            yield from (self._load(indices, epoch) for indices in jobs)
+            return
+        pool = ThreadPoolExecutor(self.workers, "clfctl-loader")
+        try:
+            waiting = deque(pool.submit(self._load, indices, epoch) for indices in islice(jobs, self.workers + AHEAD))
+            while waiting:
+                batch = waiting.popleft().result()
+                if (indices := next(jobs, None)) is not None:
+                    waiting.append(pool.submit(self._load, indices, epoch))
+                yield batch
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        indices = np.asarray(self.part.indices, dtype=np.int64)
+        if self.shuffle_seed is None:
+            return indices
+        shuffled: NDArray[np.int64] = indices[permutation(len(indices), ORDER, self.shuffle_seed, epoch)]
+        return shuffled
+
+    def _load(self, indices: NDArray[np.int64], epoch: int) -> Batch:
+        size = self.preprocess.image_size
+        pixels = np.empty((len(indices), size, size, 3), np.uint8)
+        labels = []
+        for index in indices.tolist():
+            try:
+                with self.part.source.open(index) as image:
+                    pixels[len(labels)] = self._pixels(image, epoch, index)
+            except BAD_IMAGE_ERRORS as error:
+                self.bad_images.add(self.part.source.name(index), error)
+            else:
+                labels.append(self.part.source.labels[index])
+        images = torch.from_numpy(pixels[: len(labels)]).permute(0, 3, 1, 2)
+        target = torch.tensor(labels, dtype=torch.int64)
+        return Batch(images.pin_memory(), target.pin_memory()) if self.pin_memory else Batch(images, target)
+
+    def _pixels(self, image: Image.Image, epoch: int, index: int) -> NDArray[np.uint8]:
+        if not self.augment:
+            return to_pixels(image, self.preprocess)
+        return to_augmented_pixels(image, self.preprocess, mix(AUGMENT, self.shuffle_seed or 0, epoch, index))

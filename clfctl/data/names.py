@@ -1,0 +1,36 @@
+"""The data sets that are known by name: what torchvision calls them and how it splits them. No torch here."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+DIGITS = "digits"
+
+
+@dataclass(frozen=True)
+class NamedData:
+    """A torchvision data set: its class, and how that class is told which part to open."""
+
+    class_name: str
+    parts: Literal["train=bool", "split=train|test", "split=train|val|test", "split=trainval|test", "whole"]
+    is_idx: bool = False
+
+
+TORCHVISION: dict[str, NamedData] = {
+    "mnist": NamedData("MNIST", "train=bool", is_idx=True),
+    "fashion-mnist": NamedData("FashionMNIST", "train=bool", is_idx=True),
+    "kmnist": NamedData("KMNIST", "train=bool", is_idx=True),
+    "cifar10": NamedData("CIFAR10", "train=bool"),
+    "cifar100": NamedData("CIFAR100", "train=bool"),
+    "svhn": NamedData("SVHN", "split=train|test"),
+    "stl10": NamedData("STL10", "split=train|test"),
+    "food101": NamedData("Food101", "split=train|test"),
+    "gtsrb": NamedData("GTSRB", "split=train|test"),
+    "flowers102": NamedData("Flowers102", "split=train|val|test"),
+    "dtd": NamedData("DTD", "split=train|val|test"),
+    "fgvc-aircraft": NamedData("FGVCAircraft", "split=train|val|test"),
+    "oxford-iiit-pet": NamedData("OxfordIIITPet", "split=trainval|test"),
+    "eurosat": NamedData("EuroSAT", "whole"),
+    "caltech101": NamedData("Caltech101", "whole"),
+}
+
+DATA_NAMES: tuple[str, ...] = (DIGITS, *TORCHVISION)

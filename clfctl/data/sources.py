@@ -1,0 +1,97 @@
+"""Images by number: files on disk, arrays in memory, or a torchvision data set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+
+class ImageSource(Protocol):
+    """Images and their labels; `open` may be called from several threads at once."""
+
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Image.Image:
+        """Return an image, not necessarily decoded yet. Raises OSError or another error of Pillow's if it cannot."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return what the user knows the image by."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files."""
+
+    paths: Sequence[Path]
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Image.Image:
+        """Open a file; Pillow reads the pixels when they are asked for."""
+        return Image.open(self.paths[index])
+
+    def name(self, index: int) -> str:
+        """Return the path."""
+        return str(self.paths[index])
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images in memory: (N, H, W) grey or (N, H, W, 3) RGB, uint8."""
+
+    title: str
+    images: NDArray[np.uint8]
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Image.Image:
+        """Return one array as an image."""
+        return Image.fromarray(self.images[index])
+
+    def name(self, index: int) -> str:
+        """Return the set's name and the number."""
+        return f"{self.title} image {index}"
+
+
+@dataclass(frozen=True)
+class TorchvisionImages:
+    """A torchvision data set that yields (PIL image, label)."""
+
+    title: str
+    data: Any
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Image.Image:
+        """Return the image as torchvision opens it."""
+        image: Image.Image = self.data[index][0]
+        return image
+
+    def name(self, index: int) -> str:
+        """Return the set's name and the number."""
+        return f"{self.title} image {index}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a source: the training, validation or test images."""
+
+    source: ImageSource
+    indices: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything to train on. `is_small` says that the images are whole objects of a few pixels, not photographs."""
+
+    classes: tuple[str, ...]
+    train: Part
+    val: Part
+    test: Part | None = None
+    is_small: bool = False

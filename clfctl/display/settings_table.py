@@ -1,0 +1,50 @@
+"""Settings with the source of each, and the curve that they make: what a dry run prints."""
+
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clfctl.display.curve import draw_curve
+from clfctl.settings.base import option_name, panel_of
+from clfctl.settings.groups import TrainSettings
+from clfctl.settings.sources import Resolved
+
+CURVE_HEIGHT = 12
+MAX_WIDTH = 100
+
+
+def print_dry_run(
+    resolved: Resolved[TrainSettings], curve: Sequence[tuple[float, float]], description: Sequence[str]
+) -> None:
+    """Print all settings, the learning-rate curve and the description lines to standard output."""
+    console = Console()
+    console.print(settings_table(resolved))
+    console.print()
+    console.print("Learning rate", style="bold")
+    for line in draw_curve([curve], min(console.width, MAX_WIDTH), CURVE_HEIGHT):
+        console.print(Text(line, no_wrap=True))
+    console.print()
+    for line in description:
+        console.print(Text(line), soft_wrap=True)
+
+
+def settings_table(resolved: Resolved[TrainSettings]) -> Table:
+    """Return option, value and source of every setting, under the names of their panels."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    table.add_column("from", overflow="fold")
+    panel = ""
+    for name in type(resolved.settings).model_fields:
+        if (owner := panel_of(type(resolved.settings), name)) != panel:
+            panel = owner
+            table.add_row(Text(panel, "bold"))
+        value = getattr(resolved.settings, name)
+        origin = resolved.origins[name]
+        style = "dim" if origin == "default" else "green"
+        text = "unset" if value is None or value == "" else str(value)
+        table.add_row("  " + option_name(name), Text(text), Text(origin), style=style)
+    return table

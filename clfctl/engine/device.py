@@ -1,0 +1,79 @@
+"""Where and how exactly to compute: device, mixed precision, threads, random numbers of a step."""
+
+import os
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from clfctl.data.keys import STEP, mix
+from clfctl.errors import UsageError
+
+
+def pick_device(name: str) -> torch.device:
+    """Return the device; `auto` is the first GPU, else the CPU. Raises UsageError if there is no such device."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError):
+        present = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        present += ["mps"] if torch.backends.mps.is_available() else []
+        raise UsageError(f"--device: {name!r} is not there", "this machine has " + ", ".join(present)) from None
+    return device
+
+
+def describe(device: torch.device) -> str:
+    """Return the device in words."""
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"{device} ({torch.get_num_threads()} threads)" if device.type == "cpu" else str(device)
+
+
+@dataclass(frozen=True)
+class Precision:
+    """How the forward pass computes; `scaler` does nothing but for fp16."""
+
+    device: torch.device
+    dtype: torch.dtype
+    scaler: torch.amp.GradScaler
+
+    def autocast(self) -> AbstractContextManager[None]:
+        """Return the context of a forward pass."""
+        if self.dtype == torch.float32:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def pick_precision(amp: Literal["auto", "off", "bf16", "fp16"], device: torch.device) -> Precision:
+    """Return the precision that the settings ask for. Raises UsageError for fp16 where only CUDA has a use for it."""
+    if amp == "fp16" and device.type != "cuda":
+        raise UsageError(f"--amp: fp16 needs a CUDA device, not {device.type}", "use bf16 or off")
+    if amp == "auto":
+        amp = "off" if device.type != "cuda" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
+    dtype = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]
+    return Precision(device, dtype, torch.amp.GradScaler(device.type, enabled=amp == "fp16"))
+
+
+def seed_step(device: torch.device, seed: int, step: int) -> None:
+    """Seed what a step draws (dropout, drop path) from (seed, step), so that a resumed run draws the same."""
+    # torch.manual_seed would take 97 µs to visit every backend; the generators themselves take 3.
+    key = mix(STEP, seed, step)
+    torch.default_generator.manual_seed(key)
+    if device.type == "cuda":
+        torch.cuda.default_generators[device.index or 0].manual_seed(key)
+
+
+def set_threads(n_threads: int) -> str:
+    """Compute with as many threads as the run began with: another number gives other bits.
+
+    Returns a warning if the machine has fewer cores, else nothing.
+    """
+    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    if n_threads > n_cores:
+        return f"the run began with {n_threads} threads and this machine has {n_cores}: numbers may differ in the last bits"
+    if n_threads != torch.get_num_threads():
+        torch.set_num_threads(n_threads)
+    return ""

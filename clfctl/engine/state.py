@@ -1,0 +1,46 @@
+"""The state of a training: what a checkpoint holds and a resumed run gets back."""
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from clfctl.engine.device import Precision
+from clfctl.engine.results import EpochResult
+from clfctl.settings.groups import TrainSettings
+
+
+@dataclass
+class Cursor:
+    """Where training is.
+
+    `epoch` and `batch` count from 0 and name the batch to be trained next. `losses` (n_batches,) and `n_images` belong
+    to the finished batches of the running epoch, `train_s` is the time that they took in seconds; `lr_start` and `lr`
+    are the learning rates of its first and its latest step.
+    """
+
+    losses: torch.Tensor
+    epoch: int = 0
+    batch: int = 0
+    n_images: list[int] = field(default_factory=list)
+    train_s: float = 0.0
+    lr_start: float = 0.0
+    lr: float = 0.0
+    history: list[EpochResult] = field(default_factory=list)
+
+    def next_epoch(self) -> None:
+        """Move to the first batch of the next epoch."""
+        self.epoch, self.batch, self.n_images, self.train_s = self.epoch + 1, 0, [], 0.0
+        self.losses.zero_()
+
+
+@dataclass
+class TrainState:
+    """Everything that training changes, and the settings that it goes by."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    precision: Precision
+    settings: TrainSettings
+    cursor: Cursor

@@ -1,0 +1,85 @@
+"""The training step and the evaluation: all that touches the model."""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim import Optimizer
+
+from clfctl.data.loader import Batch, Loader
+from clfctl.data.transform import Preprocess
+from clfctl.engine.device import Precision
+
+
+class Normalize:
+    """uint8 pixels to what the model takes, on the device: a quarter of the bytes to copy."""
+
+    def __init__(self, preprocess: Preprocess, device: torch.device) -> None:
+        mean, std = (torch.tensor(each, device=device).view(3, 1, 1) for each in (preprocess.mean, preprocess.std))
+        self.scale, self.shift = 1 / (255 * std), -mean / std
+        self.device = device
+
+    def __call__(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (B, 3, H, W) uint8 as float32 of zero mean, on the device, in channels-last memory."""
+        pixels = images.to(self.device, non_blocking=True).to(torch.float32, memory_format=torch.channels_last)
+        return pixels.mul_(self.scale).add_(self.shift)
+
+
+def train_step(
+    model: nn.Module,
+    optimizer: Optimizer,
+    precision: Precision,
+    images: torch.Tensor,
+    labels: torch.Tensor,
+    *,
+    label_smoothing: float,
+    clip_grad: float,
+) -> torch.Tensor:
+    """Make one optimizer step and return the mean loss of the batch, still on the device.
+
+    `images` (B, 3, H, W) float32 normalized, `labels` (B,) int64. The only place where autocast, backward, unscale,
+    clip, step and zero_grad occur.
+    """
+    with precision.autocast():
+        loss = functional.cross_entropy(model(images), labels, label_smoothing=label_smoothing)
+    precision.scaler.scale(loss).backward()
+    if clip_grad:
+        precision.scaler.unscale_(optimizer)
+        nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
+    precision.scaler.step(optimizer)
+    precision.scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return loss.detach()
+
+
+@torch.inference_mode()
+def evaluate(
+    model: nn.Module,
+    loader: Loader,
+    precision: Precision,
+    normalize: Normalize,
+    on_batch: Callable[[Batch], None] = lambda batch: None,
+) -> tuple[float, float]:
+    """Return the mean cross-entropy (without label smoothing) and the share of right answers; NaN without images.
+
+    `on_batch` is called after each batch, and may raise to stop.
+    """
+    model.eval()
+    sums = torch.zeros(2, dtype=torch.float64, device=precision.device)
+    n_images = 0
+    for batch in loader.batches():
+        if len(batch.labels):
+            labels = batch.labels.to(precision.device, non_blocking=True)
+            with precision.autocast():
+                logits = model(normalize(batch.images))
+            loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
+            # Summed on the device: .item() would wait for it at every batch.
+            sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
+            n_images += len(batch.labels)
+        on_batch(batch)
+    if n_images == 0:
+        return math.nan, math.nan
+    mean_loss, top1 = (sums / n_images).tolist()
+    return mean_loss, top1

@@ -1,0 +1,181 @@
+"""The training loop: an iterator of epochs that knows no screen, and can stop and go on at any batch."""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from clfctl.data.loader import Batch, Loader
+from clfctl.engine.device import seed_step
+from clfctl.engine.early_stopping import best_epoch, should_stop
+from clfctl.engine.results import EpochResult, Progress
+from clfctl.engine.saving import RunSaver
+from clfctl.engine.signals import EXIT_CODES, StopSignals
+from clfctl.engine.state import TrainState
+from clfctl.engine.step import Normalize, evaluate, train_step
+from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.schedules import Schedule, mode_of
+
+# Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
+CHECK_EVERY = 50
+
+
+@dataclass
+class Trainer:
+    """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is."""
+
+    state: TrainState
+    schedule: Schedule
+    train_loader: Loader
+    val_loader: Loader
+    normalize: Normalize
+    saver: RunSaver
+    progress: Progress = field(default_factory=Progress)
+    signals: StopSignals = field(default_factory=StopSignals)
+
+    def epochs(self) -> Iterator[EpochResult]:
+        """Yield each epoch when it is trained, validated and saved.
+
+        Raises Interrupted, with the state saved, when a signal asks to stop; NonFiniteLossError, with nothing
+        overwritten, when a loss is not finite.
+        """
+        with self.signals:
+            while not self.is_finished():
+                self._train_epoch()
+                val_loss, val_top1 = self._validate()
+                yield self._finish_epoch(val_loss, val_top1)
+
+    def is_finished(self) -> bool:
+        """Return whether all epochs are trained, or the metric has not improved for long enough."""
+        return self.state.cursor.epoch >= self.state.settings.epochs or self.stopped_early()
+
+    def stopped_early(self) -> bool:
+        """Return whether early stopping has fired."""
+        return should_stop(self.metrics(), self.state.settings.early_stopping, mode_of(self.state.settings.monitor))
+
+    def metrics(self) -> list[float]:
+        """Return the monitored metric of every finished epoch."""
+        return [getattr(result, self.state.settings.monitor) for result in self.state.cursor.history]
+
+    def _train_epoch(self) -> None:
+        cursor, progress = self.state.cursor, self.progress
+        n_batches = self.train_loader.n_batches
+        self._enter_phase("train", n_batches, cursor.batch)
+        self.state.model.train()
+        started, trained_s, metrics = time.perf_counter(), cursor.train_s, self.metrics()
+        for batch in self.train_loader.batches(cursor.epoch, cursor.batch):
+            cursor.lr = progress.lr = self._set_lr(metrics)
+            if cursor.batch == 0:
+                cursor.lr_start = cursor.lr
+            seed_step(self.state.precision.device, self.state.settings.seed, cursor.epoch * n_batches + cursor.batch)
+            # A batch of one image (its others were bad) has no variance for batch normalization.
+            if len(batch.labels) > 1:
+                cursor.losses[cursor.batch] = self._step(batch)
+            cursor.n_images.append(len(batch.labels) if len(batch.labels) > 1 else 0)
+            cursor.batch += 1
+            progress.batch, progress.images = cursor.batch, progress.images + len(batch.labels)
+            if cursor.batch % CHECK_EVERY == 0:
+                self._check_losses()
+            if self.signals.received:
+                cursor.train_s = trained_s + time.perf_counter() - started
+                self._stop()
+        self._check_losses()
+        cursor.train_s = trained_s + time.perf_counter() - started
+
+    def _step(self, batch: Batch) -> torch.Tensor:
+        labels = batch.labels.to(self.state.precision.device, non_blocking=True)
+        return train_step(
+            self.state.model,
+            self.state.optimizer,
+            self.state.precision,
+            self.normalize(batch.images),
+            labels,
+            label_smoothing=self.state.settings.label_smoothing,
+            clip_grad=self.state.settings.clip_grad,
+        )
+
+    def _set_lr(self, metrics: list[float]) -> float:
+        """Write the learning rate of the coming step into every param group; return that of the first."""
+        t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = self.schedule.lr(group["initial_lr"], t, metrics)
+        lr: float = self.state.optimizer.param_groups[0]["lr"]
+        return lr
+
+    def _validate(self) -> tuple[float, float]:
+        self._enter_phase("val", self.val_loader.n_batches, 0)
+
+        def on_batch(batch: Batch) -> None:
+            self.progress.batch += 1
+            self.progress.images += len(batch.labels)
+            if self.signals.received:
+                self._stop()
+
+        return evaluate(self.state.model, self.val_loader, self.state.precision, self.normalize, on_batch)
+
+    def _finish_epoch(self, val_loss: float, val_top1: float) -> EpochResult:
+        cursor = self.state.cursor
+        n_images = torch.tensor(cursor.n_images, dtype=torch.float64)
+        total = int(n_images.sum())
+        train_loss = float((cursor.losses.double().cpu() * n_images).sum() / max(1, total))
+        if math.isnan(val_loss) and len(self.val_loader.part):
+            raise self._non_finite("validation loss", len(cursor.n_images) - 1)
+        val_s = time.perf_counter() - self.progress.started_s
+        values: dict[str, Any] = {"train_loss": train_loss, "val_loss": val_loss, "val_top1": val_top1}
+        is_best = (
+            best_epoch([*self.metrics(), values[self.state.settings.monitor]], mode_of(self.state.settings.monitor))
+            == cursor.epoch
+        )
+        result = EpochResult(
+            epoch=cursor.epoch + 1,
+            lr_start=cursor.lr_start,
+            lr=cursor.lr,
+            **values,
+            is_best=is_best,
+            images_per_s=total / max(cursor.train_s, 1e-9),
+            time_s=cursor.train_s + val_s,
+        )
+        cursor.history.append(result)
+        cursor.next_epoch()
+        self._save(result)
+        return result
+
+    def _save(self, result: EpochResult) -> None:
+        every = self.state.settings.save_every
+        if result.is_best:
+            self.saver.save_best(self.state)
+        if self.is_finished() or (every and result.epoch % every == 0):
+            self.saver.save_last(self.state)
+
+    def _check_losses(self) -> None:
+        """Raise NonFiniteLossError if a loss of this epoch is not finite; waits for the device."""
+        finite = torch.isfinite(self.state.cursor.losses)
+        if not finite.all():
+            raise self._non_finite("training loss", int((~finite).nonzero()[0]))
+
+    def _non_finite(self, which: str, batch: int) -> NonFiniteLossError:
+        cursor, n_batches = self.state.cursor, self.train_loader.n_batches
+        t = cursor.epoch + batch / n_batches
+        lr = self.schedule.lr(self.state.optimizer.param_groups[0]["initial_lr"], t, self.metrics())
+        where = f"epoch {cursor.epoch + 1}, batch {batch + 1} of {n_batches}, learning rate {lr:.3g}"
+        tries = "try a lower --lr, a longer --warmup, --clip-grad 1 or --amp off"
+        return NonFiniteLossError(f"the {which} is no longer finite: {where}", f"{tries}; {self.saver.what_is_kept()}")
+
+    def _stop(self) -> None:
+        received = self.signals.received
+        assert received is not None
+        self._check_losses()
+        self.saver.save_last(self.state)
+        cursor = self.state.cursor
+        where = f"epoch {cursor.epoch + 1}, after batch {cursor.batch} of {self.train_loader.n_batches}"
+        hint = f"go on with: clfctl resume {self.saver.run.path}"
+        raise Interrupted(f"Stopped by {received.name} in {where}; saved.", hint, EXIT_CODES[received])
+
+    def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:
+        progress = self.progress
+        progress.epoch, progress.phase, progress.n_batches = self.state.cursor.epoch, phase, n_batches
+        progress.batch, progress.images, progress.started_s = batch, 0, time.perf_counter()
+        progress.n_bad_images = len(self.train_loader.bad_images.found)
