@@ -12,7 +12,29 @@ from clfctl import completion
 if TYPE_CHECKING:
     from clfctl.settings.base import Settings
 
-TOKEN_RULES = {"token_normalize_func": lambda name: name.replace("_", "-"), "help_option_names": ["-h", "--help"]}
+
+def option_rules(group_names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the context settings of a command: dashes and underscores are one, older names stand for the new."""
+    newer = _newer_names(group_names) if group_names else {}
+
+    def normalize(name: str) -> str:
+        plain = name.replace("_", "-")
+        return newer.get(plain, plain)
+
+    return {"token_normalize_func": normalize, "help_option_names": ["-h", "--help"]}
+
+
+def _newer_names(group_names: tuple[str, ...]) -> dict[str, str]:
+    from clfctl.settings import groups
+    from clfctl.settings.base import option_of
+
+    newer = {}
+    for group in (getattr(groups, name) for name in group_names):
+        for name in group.model_fields:
+            mark = option_of(group, name)
+            for older in (name, *mark.aliases):
+                newer[older.replace("_", "-")] = (mark.spelling or name).replace("_", "-")
+    return newer
 
 
 def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) -> Callable[..., None]:
@@ -24,7 +46,7 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
     from clfctl.settings import groups, sources
 
     types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
-    every = [*types, groups.SourceSettings]
+    every: list[type[Settings]] = [*types, groups.SourceSettings] if groups.TrainSettings in types else types
 
     def run(**values: Any) -> None:
         typed = {
@@ -64,17 +86,14 @@ def _options(group: "type[Settings]") -> Iterator[inspect.Parameter]:
     for name, field in group.model_fields.items():
         mark = option_of(group, name)
         is_flag = bool in (field.annotation, *get_args(field.annotation))
-        names = [option_name(name), *([mark.short] if mark.short else [])]
-        names[0] += f"/{option_name('no_' + name)}" if is_flag else ""
-        names += [] if is_flag else [option_name(alias) for alias in mark.aliases]
-        if is_flag and mark.aliases:
-            names += [f"{option_name(alias)}" for alias in mark.aliases]
-        default = field.default
+        names = [option_name(mark.spelling or name), *([mark.short] if mark.short else [])]
+        names[0] += f"/{option_name('no_' + name)}" if is_flag and not mark.one_way else ""
+        # In the help's text: Typer would show a default of its own in brackets and parentheses.
+        default = "" if is_flag or field.default in (None, "") else f" [default: {field.default}]"
         option = typer.Option(
             *names,
-            help=" ".join((field.description or "").split()),
+            help=" ".join((field.description or "").split()) + default,
             rich_help_panel=panel_of(group, name),
-            show_default=False if default in (None, "") or is_flag else str(default),
             metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
             autocompletion=None if is_flag else completion.offer(mark.values, _choices(field.annotation)),
         )

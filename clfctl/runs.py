@@ -89,7 +89,8 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
     except OSError as error:
         hint = "choose another folder with --runs-dir"
         raise ClfctlError(f"--runs-dir: cannot make a run folder in {runs_dir}: {error.strerror}", hint) from None
-    hint = f"choose another name, let clfctl number it (--run-name '{name}-{{n}}'), or go on with: clfctl resume {runs_dir / name}"
+    numbered = f"let clfctl number it (--run-name '{name}-{{n}}')"
+    hint = f"choose another name, {numbered}, or go on with: clfctl resume {runs_dir / name}"
     raise UsageError(f"--run-name: {runs_dir / name} exists already", hint)
 
 

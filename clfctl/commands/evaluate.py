@@ -44,8 +44,7 @@ def evaluate(path: Path, split: str, output: OutputSettings) -> None:
     if output.json_lines:
         print(dump_json({"checkpoint": str(file), "split": split, "n_images": n_images, "loss": loss, "top1": top1}))
     elif not output.quiet:
-        print(
-            f"{file}: {split} accuracy {100 * top1:.2f} %, loss {loss:.4f}, {n_images} images of {len(data.classes)} classes"
-        )
+        images = f"{n_images} images of {len(data.classes)} classes"
+        print(f"{file}: {split} accuracy {100 * top1:.2f} %, loss {loss:.4f}, {images}")
     if bad.found:
         note(output, f"{len(bad.found)} bad images were left out: {', '.join(list(bad.found)[:3])}")

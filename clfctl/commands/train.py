@@ -69,10 +69,11 @@ def describe_parts(parts: "Parts") -> list[str]:
     counts = f"{len(data.train)} training and {len(data.val)} validation images"
     counts += f", {len(data.test)} for testing" if data.test else ""
     dtype = str(precision.dtype).removeprefix("torch.")
+    size = f"{built.n_parameters / 1e6:.2f} M parameters"
     n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
     return [
         f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
-        f"Model  {parts.settings.model}: {built.n_parameters / 1e6:.2f} M parameters, {n_bytes / 1e6:.1f} MB, {built.origin}",
+        f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
         f"Device {describe(precision.device)}, {dtype}",
     ]
 

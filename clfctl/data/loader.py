@@ -109,7 +109,7 @@ class Loader:
     def _load(self, indices: NDArray[np.int64], epoch: int) -> Batch:
         size = self.preprocess.image_size
         pixels = np.empty((len(indices), size, size, 3), np.uint8)
-        labels = []
+        labels: list[int] = []
         for index in indices.tolist():
             try:
                 with self.part.source.open(index) as image:

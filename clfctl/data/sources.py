@@ -13,7 +13,10 @@ from PIL import Image
 class ImageSource(Protocol):
     """Images and their labels; `open` may be called from several threads at once."""
 
-    labels: Sequence[int]
+    @property
+    def labels(self) -> Sequence[int]:
+        """Return the number of each image's class."""
+        ...
 
     def open(self, index: int) -> Image.Image:
         """Return an image, not necessarily decoded yet. Raises OSError or another error of Pillow's if it cannot."""

@@ -1,4 +1,4 @@
-"""From an opened image to the pixels that the model gets: crop, resize, flip. Drawn per sample, so threads may share it."""
+"""From an opened image to the pixels that the model gets: crop, resize, flip; what is random is drawn per sample."""
 
 import math
 import random

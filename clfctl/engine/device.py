@@ -73,7 +73,8 @@ def set_threads(n_threads: int) -> str:
     """
     n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if n_threads > n_cores:
-        return f"the run began with {n_threads} threads and this machine has {n_cores}: numbers may differ in the last bits"
+        numbers = "numbers may differ in the last bits"
+        return f"the run began with {n_threads} threads and this machine has {n_cores}: {numbers}"
     if n_threads != torch.get_num_threads():
         torch.set_num_threads(n_threads)
     return ""

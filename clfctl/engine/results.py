@@ -6,7 +6,7 @@ from typing import Any, Self
 
 @dataclass(frozen=True)
 class EpochResult:
-    """One finished epoch. `epoch` counts from 1; losses are means per image; top1 is a share in [0, 1]; times in seconds.
+    """One finished epoch, counted from 1. Losses are means per image, top1 is a share in [0, 1], times are in seconds.
 
     `lr_start` and `lr` are the learning rates of the first parameter group at its first and its last optimizer step.
     Validation values are NaN without validation images.

@@ -44,7 +44,7 @@ def train_step(
     """
     with precision.autocast():
         loss = functional.cross_entropy(model(images), labels, label_smoothing=label_smoothing)
-    precision.scaler.scale(loss).backward()
+    precision.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
     if clip_grad:
         precision.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
@@ -60,7 +60,7 @@ def evaluate(
     loader: Loader,
     precision: Precision,
     normalize: Normalize,
-    on_batch: Callable[[Batch], None] = lambda batch: None,
+    on_batch: Callable[[Batch], None] | None = None,
 ) -> tuple[float, float]:
     """Return the mean cross-entropy (without label smoothing) and the share of right answers; NaN without images.
 
@@ -78,7 +78,8 @@ def evaluate(
             # Summed on the device: .item() would wait for it at every batch.
             sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
             n_images += len(batch.labels)
-        on_batch(batch)
+        if on_batch:
+            on_batch(batch)
     if n_images == 0:
         return math.nan, math.nan
     mean_loss, top1 = (sums / n_images).tolist()

@@ -12,7 +12,7 @@ _REGISTERED = re.compile(r"^@register_model\s*\n(?:@[^\n]*\n)*def (\w+)\(", re.M
 
 
 def model_names() -> list[str]:
-    """Return `custom` and every model of the installed timm, from a cache named by timm's version where there is one."""
+    """Return `custom` and every model of the installed timm, from a cache named by its version."""
     try:
         return [CUSTOM, *_timm_names()]
     except OSError:

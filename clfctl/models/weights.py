@@ -3,6 +3,7 @@
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -65,8 +66,8 @@ def _without_prefix(found: dict[str, torch.Tensor], own: Mapping[str, torch.Tens
 
 
 def _head_names(model: nn.Module) -> set[str]:
-    head = model.get_classifier() if hasattr(model, "get_classifier") else None
-    heads = {id(module) for module in (head if isinstance(head, tuple) else (head,)) if module is not None}
+    head: Any = model.get_classifier()  # type: ignore[operator]
+    heads = {id(module) for module in (head if isinstance(head, tuple) else (head,))}
     return {
         f"{name}.{parameter}"
         for name, module in model.named_modules()

@@ -28,7 +28,7 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Chain:
-    """One schedule after another, each for its number of epochs (None: for ever), each from base_lr with its own clock."""
+    """One schedule after another, each for its number of epochs (None: for ever), with its own clock and metrics."""
 
     parts: tuple[tuple[Schedule, int | None], ...]
 

@@ -74,8 +74,6 @@ class Plateau:
     def improves(self, metric: float, best: float) -> bool:
         """Return whether `metric` beats `best` by more than the threshold."""
         sign = -1 if self.mode == "min" else 1
-        if self.threshold_mode == "rel":
-            bar = best * (1 + sign * self.threshold)
-        else:
-            bar = best + sign * self.threshold
+        relative = self.threshold_mode == "rel"
+        bar = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
         return metric < bar if self.mode == "min" else metric > bar

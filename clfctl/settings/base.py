@@ -1,5 +1,6 @@
 """What a settings group is made of: the frozen base model and the marks that its fields may carry."""
 
+import inspect
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,10 +13,13 @@ Values = Literal["models", "recipes", "data", "optimizers", "runs", "schedules",
 class Option:
     """How a field is typed on the command line, where its name alone does not say it.
 
+    `spelling` is the option's name where the field's would not do, `one_way` marks a flag without a `--no-` form.
     `aliases` are older or longer names of the field, accepted in every source; `values` names what TAB offers.
     """
 
     short: str = ""
+    spelling: str = ""
+    one_way: bool = False
     aliases: tuple[str, ...] = ()
     values: Values | None = None
     metavar: str = ""
@@ -35,7 +39,7 @@ def option_of(settings_type: type[Settings], name: str) -> Option:
 
 def panel_of(settings_type: type[Settings], name: str) -> str:
     """Return the help panel of a field: the first line of the docstring of the class that declares it."""
-    owner = next(owner for owner in settings_type.__mro__ if name in owner.__dict__.get("__annotations__", {}))
+    owner = next(owner for owner in settings_type.__mro__ if name in inspect.get_annotations(owner))
     return (owner.__doc__ or "Options").splitlines()[0]
 
 

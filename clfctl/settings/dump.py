@@ -3,7 +3,7 @@
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,10 +38,10 @@ def toml_value(value: Any) -> str:
     raise TypeError(f"no TOML for {type(value).__name__}")
 
 
-def env_example(groups: Mapping[str, type[Settings]]) -> str:
+def env_example(groups: Iterable[type[Settings]]) -> str:
     """Return the text of `.env.example`: each setting with its help, what it may be, and its default."""
     lines = ["# Settings of clfctl. Copy to .env and take the # away from the lines to change.", ""]
-    for settings_type in groups.values():
+    for settings_type in groups:
         for panel, names in _by_panel(settings_type).items():
             lines += [f"## {panel}", ""]
             for name in names:
@@ -64,3 +64,9 @@ def _by_panel(settings_type: type[Settings]) -> dict[str, list[str]]:
     for name in settings_type.model_fields:
         panels.setdefault(panel_of(settings_type, name), []).append(name)
     return panels
+
+
+if __name__ == "__main__":
+    from clfctl.settings.groups import OutputSettings, TrainSettings
+
+    print(env_example((TrainSettings, OutputSettings)), end="")

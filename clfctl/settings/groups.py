@@ -131,7 +131,7 @@ class TrainSettings(RunSettings, LoopSettings, ScheduleSettings, OptimizerSettin
 class OutputSettings(Settings):
     """Output"""
 
-    quiet: Annotated[bool, Option(short="-q")] = False
+    quiet: Annotated[bool, Option(short="-q", one_way=True)] = False
     """Print nothing but errors."""
-    json_lines: Annotated[bool, Option(aliases=("json",))] = False
+    json_lines: Annotated[bool, Option(spelling="json", one_way=True, aliases=("json",))] = False
     """Print one JSON object a line instead of tables."""

@@ -1,0 +1,73 @@
+"""What `clfctl --help` and a TAB cost, as ratios to a two-command 'hello' Typer app's --help, in alternating runs."""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HELLO = """
+import typer
+app = typer.Typer()
+
+@app.command()
+def hello(name: str = "you") -> None:
+    "Say hello."
+
+@app.command()
+def goodbye(name: str = "you") -> None:
+    "Say goodbye."
+
+app(prog_name="hello")
+"""
+ROUNDS = 21
+MAX_HELP, MAX_TAB = 1.5, 2.0
+CLFCTL = [sys.executable, "-m", "clfctl"]
+TABS = {
+    "commands": "clfctl ",
+    "options": "clfctl train --sch",
+    "recipes": "clfctl train --recipe ",
+    "schedules": "clfctl train --scheduler ",
+    "models": "clfctl train --model eff",
+}
+
+
+def measure(commands: dict[str, tuple[list[str], dict[str, str]]]) -> dict[str, float]:
+    """Return the median time of each command in seconds; they take turns, so that all see the same machine."""
+    times: dict[str, list[float]] = {name: [] for name in commands}
+    for _ in range(ROUNDS):
+        for name, (command, environment) in commands.items():
+            started = time.perf_counter()
+            subprocess.run(command, env=os.environ | environment, stdout=subprocess.DEVNULL, check=True)
+            times[name].append(time.perf_counter() - started)
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def main() -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        hello = Path(folder, "hello.py")
+        hello.write_text(HELLO, encoding="utf-8")
+        commands: dict[str, tuple[list[str], dict[str, str]]] = {
+            "hello --help": ([sys.executable, str(hello), "--help"], {}),
+            "clfctl --help": ([*CLFCTL, "--help"], {}),
+        }
+        for what, line in TABS.items():
+            variables = {
+                "_CLFCTL_COMPLETE": "complete_bash",
+                "COMP_WORDS": line,
+                "COMP_CWORD": str(len(line.split(" ")) - 1),
+            }
+            commands[f"TAB: {what}"] = (CLFCTL, variables)
+        medians = measure(commands)
+    base, failed = medians["hello --help"], 0
+    for name, median in medians.items():
+        limit = MAX_HELP if name == "clfctl --help" else MAX_TAB
+        failed += median / base > limit
+        print(f"{name:16} {1000 * median:6.0f} ms   {median / base:5.2f} times hello (at most {limit})")
+    return int(failed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
