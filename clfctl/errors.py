@@ -46,7 +46,9 @@ class Interrupted(ClfctlError):
 
 def nearest(word: str, known: Iterable[str], n: int = 3) -> str:
     """Return `did you mean a, b or c?` for the known words most like `word`, or an empty string."""
-    close = difflib.get_close_matches(word, list(known), n=n, cutoff=0.5)
+    close = difflib.get_close_matches(word, list(known), n=50, cutoff=0.5)
+    # Of equally near words the first of the alphabet: efficientnet_b0 before efficientnet_b8.
+    close = sorted(close, key=lambda each: (-difflib.SequenceMatcher(None, each, word).ratio(), each))[:n]
     if not close:
         return ""
     *first, last = close

@@ -1,0 +1,55 @@
+"""What the tests share: a clean environment, the command line in process, and small real image folders."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from clfctl.cli import GOMP_SPINCOUNT, make_app
+
+os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)
+settings.register_profile("clfctl", deadline=None, derandomize=True)
+settings.load_profile("clfctl")
+
+# Settings of a training of one or two seconds.
+QUICK = ("--data", "digits", "--val-split", "0.5", "--batch-size", "100", "--epochs", "2")
+
+
+@pytest.fixture(autouse=True)
+def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty working folder, no CLFCTL_ variable, and a cache of its own."""
+    for name in [name for name in os.environ if name.startswith("CLFCTL_")]:
+        monkeypatch.delenv(name)
+    folder = tmp_path / "work"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture
+def cli() -> Callable[..., Result]:
+    """Run a command line in this process."""
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(make_app(words[0]), list(words))
+
+    return run
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """A folder of three classes with eight 48 x 40 JPEG files each, that a small model can tell apart."""
+    root = tmp_path / "photos"
+    for n, color in enumerate(("red", "green", "blue")):
+        for i in range(8):
+            path = root / color / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixel = [40 + 3 * i] * 3
+            pixel[n] = 250 - 5 * i
+            Image.new("RGB", (48, 40), tuple(pixel)).save(path)
+    return root

@@ -1,0 +1,222 @@
+"""Finding, splitting, opening and loading images."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from clfctl.data.index import images_in, index_folder
+from clfctl.data.keys import mix, permutation
+from clfctl.data.loader import BadImages, Loader
+from clfctl.data.open import open_data
+from clfctl.data.sources import ArrayImages, Part
+from clfctl.data.splits import stratified_split
+from clfctl.data.transform import Preprocess, random_box, to_augmented_pixels, to_pixels
+from clfctl.errors import ClfctlError, DataError, UsageError
+from clfctl.settings.groups import DataSettings
+
+SEEN = Preprocess(32, 1.0)
+
+
+def grey(n: int) -> Part:
+    """n images, each of one grey level that is its label."""
+    images = np.arange(n, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    return Part(ArrayImages("grey", images, list(range(n))), range(n))
+
+
+def loader(part: Part, **options: object) -> Loader:
+    options = {"batch_size": 4, "workers": 2, "bad_images": BadImages("skip", len(part))} | options
+    return Loader(part, SEEN, **options)  # type: ignore[arg-type]
+
+
+def labels_of(part: Part, epoch: int = 0, start: int = 0, **options: object) -> list[list[int]]:
+    return [batch.labels.tolist() for batch in loader(part, **options).batches(epoch, start)]
+
+
+@given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.floats(0.05, 0.9), st.integers(0, 100))
+def test_split_is_stratified_deterministic_and_complete(labels: list[int], share: float, seed: int) -> None:
+    counts = [labels.count(label) for label in range(5)]
+    names = list("abcde")
+    if 1 in counts:
+        with pytest.raises(DataError, match=f"class {names[counts.index(1)]} has a single image"):
+            stratified_split(labels, share, seed, names)
+        return
+    train, val = stratified_split(labels, share, seed, names)
+    assert sorted(train + val) == list(range(len(labels)))
+    assert (train, val) == stratified_split(labels, share, seed, names)
+    for label, count in enumerate(counts):
+        n_val = sum(labels[i] == label for i in val)
+        assert n_val == min(max(1, round(share * count)), count - 1) if count else n_val == 0
+
+
+def test_split_differs_by_seed() -> None:
+    labels = [0, 1] * 50
+    assert stratified_split(labels, 0.2, 0, "ab") != stratified_split(labels, 0.2, 1, "ab")
+
+
+def test_key_depends_on_every_number_and_its_place() -> None:
+    keys = [mix(a, b, c) for a in range(8) for b in range(8) for c in range(8)]
+    assert len(set(keys)) == 512
+    assert all(0 <= key < 2**63 for key in keys)
+    assert sorted(permutation(100, 1, 2).tolist()) == list(range(100))
+
+
+def test_order_is_that_of_the_epoch_whatever_the_workers() -> None:
+    part = grey(23)
+    once = labels_of(part, epoch=3, shuffle_seed=1, workers=0)
+    assert once == labels_of(part, epoch=3, shuffle_seed=1, workers=3)
+    assert once != labels_of(part, epoch=4, shuffle_seed=1)
+    assert sorted(label for labels in once for label in labels) == list(range(23))
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_an_epoch_may_start_at_any_batch(workers: int) -> None:
+    part = grey(23)
+    whole = labels_of(part, epoch=1, shuffle_seed=5, workers=workers)
+    for start in range(7):
+        assert labels_of(part, epoch=1, start=start, shuffle_seed=5, workers=workers) == whole[start:]
+
+
+def test_a_last_batch_of_one_image_is_not_trained_on_but_is_validated() -> None:
+    assert [len(each) for each in labels_of(grey(9), shuffle_seed=0)] == [4, 4]
+    assert [len(each) for each in labels_of(grey(9))] == [4, 4, 1]
+    assert loader(grey(9), shuffle_seed=0).n_batches == 2
+
+
+def test_images_are_uint8_channels_last_and_belong_to_their_labels() -> None:
+    batch = next(loader(grey(9), shuffle_seed=0).batches())
+    assert batch.images.dtype == torch.uint8
+    assert batch.images.shape == (4, 3, 32, 32)
+    assert batch.images.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(batch.images[:, 0, 0, 0].long(), batch.labels)
+
+
+def test_augmentation_is_that_of_the_sample_whatever_the_workers(photos: Path) -> None:
+    data = open_data(DataSettings(data=str(photos), batch_size=4), 0)
+    first, again, other_epoch = (
+        torch.cat([b.images for b in loader(data.train, shuffle_seed=1, augment=True, workers=w).batches(epoch)])
+        for w, epoch in ((0, 0), (3, 0), (3, 1))
+    )
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other_epoch)
+
+
+@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 1000))
+def test_random_box_lies_inside(width: int, height: int, seed: int) -> None:
+    import random
+
+    left, top, right, bottom = random_box(width, height, random.Random(seed))
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])
+@pytest.mark.parametrize("size", [(5, 300), (640, 480), (32, 32)])
+def test_every_mode_and_shape_becomes_rgb_of_the_size(mode: str, size: tuple[int, int]) -> None:
+    image = Image.new(mode, size)
+    assert to_pixels(image, SEEN).shape == (32, 32, 3)
+    assert to_augmented_pixels(image, SEEN, 7).shape == (32, 32, 3)
+
+
+def test_centre_of_a_jpeg_is_the_same_with_and_without_the_decoders_own_scaling(tmp_path: Path) -> None:
+    pixels = np.zeros((480, 640, 3), np.uint8)
+    pixels[:, :, 0] = np.linspace(0, 255, 640).astype(np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "ramp.jpg", quality=95)
+    Image.fromarray(pixels).save(tmp_path / "ramp.png")
+    jpeg, png = (to_pixels(Image.open(tmp_path / f"ramp.{kind}"), SEEN).astype(int) for kind in ("jpg", "png"))
+    assert abs(jpeg - png).max() <= 4
+
+
+def spoil(path: Path, n: int) -> None:
+    path.write_bytes(path.read_bytes()[:n])
+
+
+def test_bad_images_are_named_skipped_and_counted(photos: Path) -> None:
+    spoil(photos / "red" / "3.jpg", 300)
+    (photos / "green" / "4.jpg").write_text("not an image")
+    index = index_folder(photos)
+    from clfctl.data.sources import FileImages
+
+    part = Part(FileImages(index.train.paths, index.train.labels), range(24))
+    bad = BadImages("skip", 24)
+    assert sum(len(batch.labels) for batch in loader(part, bad_images=bad).batches()) == 22
+    assert sorted(Path(name).name for name in bad.found) == ["3.jpg", "4.jpg"]
+    with pytest.raises(DataError, match=r"3\.jpg cannot be read|4\.jpg cannot be read"):
+        list(loader(part, bad_images=BadImages("error", 24)).batches())
+
+
+def test_many_bad_images_are_no_accident(photos: Path) -> None:
+    for i in range(3):
+        spoil(photos / "blue" / f"{i}.jpg", 100)
+    data = open_data(DataSettings(data=str(photos), val_split=0, batch_size=4), 0)
+    with pytest.raises(DataError, match="3 of 24 images cannot be read"):
+        list(loader(data.train).batches())
+
+
+def test_loader_threads_end_when_the_epoch_is_left() -> None:
+    import threading
+
+    batches = loader(grey(100), workers=3).batches()
+    next(batches)
+    batches.close()  # type: ignore[attr-defined]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("clfctl-loader")]
+
+
+def test_digits_are_the_scans() -> None:
+    data = open_data(DataSettings(data="digits"), 0)
+    assert (len(data.train), len(data.val), len(data.classes)) == (1438, 359, 10)
+    assert not set(data.train.indices) & set(data.val.indices)
+
+
+def test_folder_with_parts_uses_them(photos: Path) -> None:
+    (photos / "0").mkdir()
+    for part in ("train", "val", "test"):
+        for color in ("red", "blue"):
+            (photos / "0" / part / color).mkdir(parents=True)
+            for i in range(4):
+                (photos / "0" / part / color / f"{i}.jpg").write_bytes((photos / color / f"{i}.jpg").read_bytes())
+    data = open_data(DataSettings(data=str(photos / "0"), batch_size=2), 0)
+    assert data.classes == ("blue", "red")
+    assert data.test is not None
+    assert [len(part) for part in (data.train, data.val, data.test)] == [8, 8, 8]
+
+
+def test_hidden_files_are_no_images(photos: Path) -> None:
+    (photos / "red" / "._0.jpg").write_text("")
+    (photos / ".cache").mkdir()
+    assert len(images_in(photos)) == 24
+    assert index_folder(photos).classes == ("blue", "green", "red")
+
+
+def refusal(**options: object) -> ClfctlError:
+    with pytest.raises(ClfctlError) as caught:
+        open_data(DataSettings.model_validate(options), 0)
+    return caught.value
+
+
+def test_refusals_say_what_is_wrong(photos: Path, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "does not exist" in str(refusal(data=str(tmp_path / "gone")))
+    assert "has no images" in str(refusal(data=str(empty)))
+    assert "fashion-mnist" in refusal(data="fashion_mnist").hint
+    assert "--download" in refusal(data="cifar10").hint
+    error = refusal(data=str(photos), batch_size=64)
+    assert isinstance(error, UsageError)
+    assert str(error) == "--batch-size: 64 is more than the 18 training images"
+    (photos / "new").mkdir()
+    assert "has no images" in str(refusal(data=str(photos)))
+    (photos / "new" / "1.png").write_bytes((photos / "red" / "1.jpg").read_bytes())
+    assert "class new has a single image" in str(refusal(data=str(photos)))
+
+
+def test_one_class_and_loose_images_are_refused(photos: Path) -> None:
+    assert "24 images but no class" not in str(refusal(data=str(photos / "red")))
+    assert "8 images but no class folders" in str(refusal(data=str(photos / "red")))
+    for color in ("red", "blue"):
+        (photos / color).rename(photos.parent / color)
+    assert "one class only (green)" in str(refusal(data=str(photos)))

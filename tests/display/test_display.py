@@ -1,0 +1,153 @@
+"""What is seen: the table at 80 and 200 columns, plain lines, JSON lines, curves, plots."""
+
+import io
+import json
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+from rich.console import Console
+
+from clfctl.display.choose import PlainDisplay, QuietDisplay, make_display
+from clfctl.display.curve import draw_curve, format_lr
+from clfctl.display.epochs import format_time, plain_line
+from clfctl.display.json_lines import JsonDisplay
+from clfctl.display.live import LiveDisplay, epoch_table
+from clfctl.display.plots import save_plots
+from clfctl.engine.results import EpochResult, Progress
+from clfctl.runs import dump_json
+from clfctl.schedules import Cosine, Warmup, sample_curve
+from clfctl.settings.groups import OutputSettings
+
+CURVE = sample_curve(Warmup(Cosine(9), 1), 0.001, 10, 20)
+
+
+def result(epoch: int = 3, **values: object) -> EpochResult:
+    usual = {
+        "lr_start": 1e-4, "lr": 1.2345e-4, "train_loss": 0.12345, "val_loss": 0.2, "val_top1": 0.98765,
+        "is_best": True, "images_per_s": 1234.5, "time_s": 61.0,
+    }  # fmt: skip
+    return EpochResult.from_record(usual | {"epoch": epoch} | values)
+
+
+def shown(width: int, height: int = 40, n_results: int = 3) -> list[str]:
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
+    live = LiveDisplay(10, Progress(epoch=3, batch=5, n_batches=45, lr=5e-4, images=160), CURVE, console)
+    for epoch in range(n_results):
+        live.add(result(epoch + 1))
+    with console.capture() as capture:
+        console.print(live.view())
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("width", [80, 100, 120, 200])
+def test_live_view_fits_the_terminal_and_cuts_nothing(width: int) -> None:
+    lines = shown(width)
+    assert max(map(len, lines)) <= width
+    text = "\n".join(lines)
+    for word in ("epoch", "train loss", "val acc", "98.77 %", "★", "1:01 min", "5/45", "▲", "learning rate: 5e-04"):
+        assert word in text
+    assert "…" not in text
+
+
+@pytest.mark.parametrize("height", [8, 15, 24, 60])
+@pytest.mark.parametrize("width", [80, 200])
+def test_live_view_of_a_long_training_keeps_to_the_height(width: int, height: int) -> None:
+    lines = shown(width, height, n_results=100)
+    assert len(lines) < height
+    assert "100/10" in "\n".join(lines)
+
+
+def test_wide_table_shows_where_the_learning_rate_began() -> None:
+    console = Console(width=200, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(epoch_table([result()], 10, wide=True))
+    assert "1e-04 → 1.23e-04" in capture.get()
+
+
+def test_leaving_the_live_display_leaves_the_table() -> None:
+    out = io.StringIO()
+    console = Console(width=80, file=out, force_terminal=True)
+    with LiveDisplay(10, Progress(), CURVE, console) as live:
+        live.add(result(1))
+    assert "1/10" in out.getvalue().split("\x1b[?25h")[-1]
+
+
+def test_plain_line_is_ascii_without_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with make_display(OutputSettings(), 10, Progress(), CURVE) as display:
+        assert isinstance(display, PlainDisplay)
+        display.add(result(val_loss=math.nan, val_top1=math.nan))
+        display.update_curve(CURVE)
+    line = capsys.readouterr().out
+    assert line.isascii()
+    assert line.startswith("epoch 3/10  lr 1.23e-04  train_loss 0.1235  val_loss -  val_top1 -  best")
+    assert "\x1b" not in line
+
+
+def test_json_display_prints_strict_json(capsys: pytest.CaptureFixture[str]) -> None:
+    with make_display(OutputSettings(json_lines=True), 10, Progress(), CURVE) as display:
+        assert isinstance(display, JsonDisplay)
+        display.add(result(val_loss=math.nan))
+    record = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+    assert record["val_loss"] == "nan"
+    assert dump_json(EpochResult.from_record(record).as_record()) == dump_json(record)
+
+
+def test_quiet_goes_before_json() -> None:
+    assert isinstance(make_display(OutputSettings(quiet=True, json_lines=True), 1, Progress(), CURVE), QuietDisplay)
+
+
+@given(st.floats(allow_nan=True))
+def test_a_learning_rate_takes_eight_columns_at_most(lr: float) -> None:
+    assert len(format_lr(lr)) <= 8 or abs(lr) >= 1e100 or lr < 0
+
+
+@pytest.mark.parametrize(
+    ("lr", "text"), [(0, "0"), (1e-4, "1e-04"), (1.5e-4, "1.5e-04"), (0.1, "0.1"), (0.000999999, "0.001"), (1, "1")]
+)
+def test_learning_rates_are_written_short(lr: float, text: str) -> None:
+    assert format_lr(lr) == text
+
+
+@pytest.mark.parametrize(
+    ("time_s", "text"), [(0.04, "0.0 s"), (59.96, "1:00 min"), (3599.6, "1:00:00 h"), (7322, "2:02:02 h")]
+)
+def test_times_are_written_short(time_s: float, text: str) -> None:
+    assert format_time(time_s) == text
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.floats(0, 100), st.floats()), max_size=20), max_size=3),
+    st.integers(0, 90),
+    st.integers(0, 20),
+    st.booleans(),
+)
+def test_any_curve_fits_its_frame(series: list[list[tuple[float, float]]], width: int, height: int, log: bool) -> None:
+    lines = draw_curve(series, width, height, log=log, marker=3.0)
+    assert len(lines) <= height
+    assert all(len(line) <= width for line in lines)
+
+
+def test_marker_is_under_its_place() -> None:
+    lines = draw_curve([CURVE], 60, 10, marker=5.0)
+    ruler = next(line for line in lines if "▲" in line)
+    assert abs(ruler.index("▲") - (ruler.index("└") + 1 + (59 - ruler.index("└")) / 2)) <= 1
+
+
+def test_plain_line_of_a_diverged_epoch_shows_it() -> None:
+    assert "val_loss nan" in plain_line(result(val_loss=math.nan), 5)
+
+
+def test_plots_are_images(tmp_path: Path) -> None:
+    history = [result(epoch, val_loss=math.nan if epoch == 2 else 0.1 * epoch) for epoch in range(1, 5)]
+    paths = save_plots(history, tmp_path / "plots")
+    assert [path.name for path in paths] == ["loss.png", "accuracy.png", "lr.png"]
+    for path in paths:
+        with Image.open(path) as image:
+            colors = image.convert("RGB").getcolors(1_000_000)
+            assert image.size == (1080, 660)
+            assert colors is not None
+            assert len(colors) > 20

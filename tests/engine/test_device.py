@@ -1,0 +1,50 @@
+"""Devices and precisions that are there, and those that are not."""
+
+import pytest
+import torch
+
+from clfctl.engine.device import pick_device, pick_precision, set_threads
+from clfctl.engine.optimizers import build_optimizer
+from clfctl.errors import UsageError
+from clfctl.models.custom_cnn import CustomCNN
+from clfctl.settings.groups import OptimizerSettings
+
+CPU = torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99", "meta:x"])
+def test_unknown_device_names_those_that_are_there(name: str) -> None:
+    with pytest.raises(UsageError, match="--device") as caught:
+        pick_device(name)
+    assert "cpu" in caught.value.hint
+
+
+def test_precision_on_the_cpu() -> None:
+    assert pick_precision("auto", CPU).dtype == torch.float32
+    assert pick_precision("bf16", CPU).dtype == torch.bfloat16
+    assert not pick_precision("bf16", CPU).scaler.is_enabled()
+    with pytest.raises(UsageError, match="fp16 needs a CUDA device"):
+        pick_precision("fp16", CPU)
+
+
+def test_more_threads_than_cores_are_warned_of() -> None:
+    before = torch.get_num_threads()
+    assert "10000 threads" in set_threads(10_000)
+    assert set_threads(1) == ""
+    assert torch.get_num_threads() == 1
+    set_threads(before)
+
+
+def test_unknown_optimizer_names_the_nearest() -> None:
+    with pytest.raises(UsageError) as caught:
+        build_optimizer(OptimizerSettings(optimizer="adammw"), CustomCNN(2))
+    assert "adamw" in caught.value.hint
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lamb", "lion", "nadamw"])
+def test_only_matrices_are_decayed(name: str) -> None:
+    made = build_optimizer(OptimizerSettings(optimizer=name, weight_decay=0.1, lr=0.01), CustomCNN(2))
+    decayed, plain = made.param_groups
+    assert decayed["weight_decay"] > 0 == plain["weight_decay"]
+    assert all(p.ndim > 1 for p in decayed["params"])
+    assert {group["initial_lr"] for group in made.param_groups} == {0.01}

@@ -1,0 +1,246 @@
+"""The loop: the same losses as a bare PyTorch loop, the learning rate of the schedule, stopping, resuming bit for bit."""
+
+import math
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.nn import functional
+
+from clfctl.checkpoint import load_checkpoint
+from clfctl.commands.assemble import build_parts, make_trainer, rebuild_parts
+from clfctl.data.open import open_data
+from clfctl.data.sources import Part
+from clfctl.engine.early_stopping import best_epoch, should_stop
+from clfctl.engine.results import EpochResult
+from clfctl.engine.trainer import Trainer
+from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.models.custom_cnn import CustomCNN
+from clfctl.runs import RunFolder, create_run
+from clfctl.settings.groups import TrainSettings
+
+N_TRAIN, N_VAL, BATCH = 200, 64, 32
+N_BATCHES = 7  # the last of 8 images
+
+
+def settings_of(**values: object) -> TrainSettings:
+    quick = {"image_size": 32, "augment": "none", "batch_size": BATCH, "epochs": 3, "lr": 1e-3}
+    return TrainSettings.model_validate(quick | values)
+
+
+def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer:
+    """A trainer on a part of the digits; on a run that has a checkpoint it goes on from there."""
+    whole = open_data(settings, settings.seed)
+    data = replace(whole, train=cut(whole.train, N_TRAIN), val=cut(whole.val, N_VAL))
+    if run and run.last.is_file():
+        checkpoint = load_checkpoint(run.last)
+        return make_trainer(rebuild_parts(settings, data, checkpoint), run, checkpoint)
+    run = run or create_run(Path("runs"), "{n}", "")
+    return make_trainer(build_parts(settings, data), run)
+
+
+def cut(part: Part, n: int) -> Part:
+    return Part(part.source, part.indices[:n])
+
+
+def without_times(results: list[EpochResult]) -> list[EpochResult]:
+    return [replace(result, images_per_s=0.0, time_s=0.0) for result in results]
+
+
+def test_losses_are_those_of_a_bare_loop() -> None:
+    settings = settings_of(epochs=2, label_smoothing=0.1, clip_grad=0.5, weight_decay=0.01, optimizer="adamw")
+    trainer = trainer_of(settings)
+    model = CustomCNN(10).to(memory_format=torch.channels_last)
+    model.load_state_dict(trainer.state.model.state_dict())
+    decayed = [p for p in model.parameters() if p.ndim > 1]
+    plain = [p for p in model.parameters() if p.ndim <= 1]
+    groups = [{"params": decayed, "weight_decay": 0.01}, {"params": plain, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=1e-3, fused=True)
+    expected = []
+    for epoch in range(2):
+        total = 0.0
+        for batch in trainer.train_loader.batches(epoch):
+            loss = functional.cross_entropy(model(trainer.normalize(batch.images)), batch.labels, label_smoothing=0.1)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 0.5)
+            optimizer.step()
+            optimizer.zero_grad()
+            total += loss.item() * len(batch.labels)
+        expected.append(total / N_TRAIN)
+    assert [result.train_loss for result in trainer.epochs()] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize("scheduler", ["step", "plateau", "cosine"])
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_every_step_has_the_learning_rate_of_the_schedule(scheduler: str, warmup: float) -> None:
+    trainer = trainer_of(settings_of(scheduler=scheduler, warmup=warmup, step_size=1, patience=0, epochs=3))
+    seen: list[float] = []
+    trainer.state.optimizer.register_step_pre_hook(lambda made, *_: seen.append(made.param_groups[0]["lr"]))
+    results = list(trainer.epochs())
+    metrics = [result.val_loss for result in results]
+    expected = [
+        trainer.schedule.lr(1e-3, epoch + batch / N_BATCHES, metrics[:epoch])
+        for epoch in range(3)
+        for batch in range(N_BATCHES)
+    ]
+    assert seen == expected
+    assert [(r.lr_start, r.lr) for r in results] == [
+        (seen[N_BATCHES * e], seen[N_BATCHES * (e + 1) - 1]) for e in range(3)
+    ]
+    assert (len(set(seen[:N_BATCHES])) == N_BATCHES) is bool(warmup)
+
+
+def test_best_checkpoint_is_that_of_the_best_epoch() -> None:
+    trainer = trainer_of(settings_of(monitor="val_top1"))
+    weights = {}
+    results = []
+    for result in trainer.epochs():
+        results.append(result)
+        weights[result.epoch] = trainer.state.model.state_dict()["head.bias"].clone()
+    best = max(results, key=lambda result: (result.val_top1, -result.epoch))
+    saved = load_checkpoint(trainer.saver.run.best)
+    assert torch.equal(saved.tensors["model.head.bias"], weights[best.epoch])
+    assert [r.epoch for r in results if r.is_best][-1] == best.epoch
+
+
+def test_early_stopping_ends_the_iterator_and_stays_ended() -> None:
+    settings = settings_of(epochs=9, early_stopping=2, lr=1e-12, monitor="train_loss", clip_grad=1e-9)
+    trainer = trainer_of(settings)
+    results = list(trainer.epochs())
+    assert len(results) < 9
+    assert trainer.stopped_early()
+    assert list(trainer_of(settings, trainer.saver.run).epochs()) == []
+
+
+metrics_lists = st.lists(st.floats(0, 3) | st.just(math.nan), max_size=20)
+
+
+@given(metrics_lists, st.integers(1, 5), st.sampled_from(["min", "max"]))
+def test_early_stopping_waits_for_patience_epochs_after_the_best(
+    metrics: list[float], patience: int, mode: str
+) -> None:
+    best, waited = None, 0
+    for metric in metrics:
+        is_better = not math.isnan(metric) and (best is None or (metric < best if mode == "min" else metric > best))
+        best, waited = (metric, 0) if is_better else (best, waited + 1)
+    assert should_stop(metrics, patience, mode) == (waited >= patience)  # type: ignore[arg-type]
+    assert not should_stop(metrics, 0, mode)  # type: ignore[arg-type]
+    index = best_epoch(metrics, mode)  # type: ignore[arg-type]
+    assert (None if index is None else metrics[index]) == best
+
+
+class StopAt:
+    """Asks to stop as a signal would, when the optimizer has made `n` steps."""
+
+    def __init__(self, trainer: Trainer, n: int) -> None:
+        self.trainer, self.left = trainer, n
+        trainer.state.optimizer.register_step_post_hook(self)
+
+    def __call__(self, *_: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            self.trainer.signals.received = signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "options"),
+    [
+        (3, {"optimizer": "adamw", "weight_decay": 0.1, "warmup": 1}),
+        (N_BATCHES, {"scheduler": "plateau", "patience": 0}),
+        (N_BATCHES + 4, {"optimizer": "sgd", "augment": "light"}),
+        (2 * N_BATCHES, {"amp": "bf16"}),
+        (2 * N_BATCHES + 1, {"optimizer": "lamb", "clip_grad": 1.0}),
+    ],
+)
+def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(n_steps: int, options: dict[str, object]) -> None:
+    settings = settings_of(**options)
+    whole = trainer_of(settings)
+    expected = list(whole.epochs())
+    stopped = trainer_of(settings)
+    StopAt(stopped, n_steps)
+    with pytest.raises(Interrupted) as caught:
+        list(stopped.epochs())
+    assert caught.value.exit_code == 130
+    resumed = trainer_of(settings, stopped.saver.run)
+    rest = list(resumed.epochs())
+    assert without_times(resumed.state.cursor.history) == without_times(expected)
+    assert rest == resumed.state.cursor.history[len(expected) - len(rest) :]
+    for name, tensor in whole.state.model.state_dict().items():
+        assert torch.equal(tensor, resumed.state.model.state_dict()[name]), name
+
+
+def test_dropout_of_a_resumed_run_is_the_same() -> None:
+    settings = settings_of(epochs=1)
+
+    def with_dropout(run: RunFolder | None = None) -> Trainer:
+        trainer = trainer_of(settings, run)
+        trainer.state.model.stages.append(torch.nn.Dropout(0.5))  # type: ignore[operator, union-attr]
+        return trainer
+
+    expected = [result.train_loss for result in with_dropout().epochs()]
+    stopped = with_dropout()
+    StopAt(stopped, 4)
+    with pytest.raises(Interrupted):
+        list(stopped.epochs())
+    assert [result.train_loss for result in with_dropout(stopped.saver.run).epochs()] == expected
+
+
+def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint() -> None:
+    trainer = trainer_of(settings_of(epochs=5, warmup=1, optimizer="sgd", save_every=1))
+    epochs = trainer.epochs()
+    next(epochs)
+    good = load_checkpoint(trainer.saver.run.last)
+    for group in trainer.state.optimizer.param_groups:
+        group["initial_lr"] = 1e30
+    with pytest.raises(NonFiniteLossError) as caught:
+        list(epochs)
+    message = str(caught.value)
+    assert "epoch 2, batch " in message
+    assert f"of {N_BATCHES}, learning rate 1e+30" in message
+    assert "--lr" in caught.value.hint
+    kept = load_checkpoint(trainer.saver.run.last)
+    assert kept.meta == good.meta
+    assert all(torch.isfinite(tensor.float()).all() for tensor in kept.tensors.values())
+
+
+def test_save_every_saves_the_last_epoch_too() -> None:
+    trainer = trainer_of(settings_of(epochs=3, save_every=2))
+    saved = []
+    for _ in trainer.epochs():
+        path = trainer.saver.run.last
+        saved.append(load_checkpoint(path).meta["cursor"]["epoch"] if path.is_file() else 0)
+    assert saved == [0, 2, 3]
+
+
+def test_gradient_clipping_bounds_the_norm() -> None:
+    trainer = trainer_of(settings_of(epochs=1, clip_grad=0.01))
+    norms: list[float] = []
+
+    def note(made: torch.optim.Optimizer, *_: object) -> None:
+        grads = [p.grad.norm() for group in made.param_groups for p in group["params"]]
+        norms.append(float(torch.stack(grads).norm()))
+
+    trainer.state.optimizer.register_step_pre_hook(note)
+    list(trainer.epochs())
+    assert max(norms) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_bf16_trains_with_float32_weights() -> None:
+    trainer = trainer_of(settings_of(epochs=1, amp="bf16"))
+    (result,) = trainer.epochs()
+    assert math.isfinite(result.train_loss)
+    assert {p.dtype for p in trainer.state.model.parameters()} == {torch.float32}
+    exact = next(trainer_of(settings_of(epochs=1)).epochs())
+    assert result.train_loss != exact.train_loss
+    assert result.train_loss == pytest.approx(exact.train_loss, rel=0.05)
+
+
+def test_training_without_validation_images() -> None:
+    trainer = trainer_of(settings_of(epochs=1, val_split=0, monitor="train_loss"))
+    (result,) = trainer.epochs()
+    assert math.isnan(result.val_loss)
+    assert result.is_best
