@@ -19,6 +19,7 @@ from clfctl.runs import dump_json
 FORMAT = 1
 META, CHECKSUM = "clfctl", "xxh3"
 MODEL, OPTIMIZER, LOSSES = "model.", "optimizer.", "losses"
+GROUP = "group"
 PREVIOUS = ".previous"
 
 
@@ -95,24 +96,28 @@ def previous_of(path: Path) -> Path:
 
 
 def optimizer_tensors(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
-    """Split an optimizer's state_dict into tensors named `optimizer.{parameter}.{name}` and a rest for JSON."""
+    """Split an optimizer's state_dict into tensors, named `optimizer.{owner}.{name}`, and values that JSON can hold."""
     tensors, scalars = {}, {}
-    for index, values in state["state"].items():
+    # Groups may hold tensors too: timm's Lamb keeps its largest gradient norm as one.
+    groups = [(f"{GROUP}{number}", group) for number, group in enumerate(state["param_groups"])]
+    for owner, values in [*state["state"].items(), *groups]:
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
-                tensors[f"{OPTIMIZER}{index}.{name}"] = value
+                tensors[f"{OPTIMIZER}{owner}.{name}"] = value
             else:
-                scalars[f"{index}.{name}"] = value
-    return tensors, {"param_groups": state["param_groups"], "scalars": scalars}
+                scalars[f"{owner}.{name}"] = value
+    return tensors, scalars
 
 
-def optimizer_state(tensors: Mapping[str, torch.Tensor], rest: Mapping[str, Any]) -> dict[str, Any]:
+def optimizer_state(tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, Any]) -> dict[str, Any]:
     """Join what `optimizer_tensors` split; `tensors` are named without the prefix."""
     state: dict[int, dict[str, Any]] = {}
-    for key, value in [*tensors.items(), *rest["scalars"].items()]:
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = value
-    return {"state": state, "param_groups": rest["param_groups"]}
+    groups: dict[int, dict[str, Any]] = {}
+    for key, value in [*tensors.items(), *scalars.items()]:
+        owner, name = key.split(".", 1)
+        of = groups if owner.startswith(GROUP) else state
+        of.setdefault(int(owner.removeprefix(GROUP)), {})[name] = value
+    return {"state": state, "param_groups": [groups[number] for number in sorted(groups)]}
 
 
 def _checksum(tensors: Mapping[str, torch.Tensor], meta: str) -> str:

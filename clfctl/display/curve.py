@@ -77,7 +77,7 @@ def format_lr(lr: float) -> str:
         if rounded == 0 or 1e-3 <= abs(rounded) < 1e3:
             text = f"{rounded:.3g}"
         else:
-            mantissa, exponent = f"{rounded:.{digits}e}".split("e")
+            mantissa, exponent = f"{lr:.{digits}e}".split("e")
             text = (mantissa.rstrip("0").rstrip(".") if "." in mantissa else mantissa) + "e" + exponent
         if len(text) <= 8:
             break

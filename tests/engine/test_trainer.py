@@ -1,4 +1,4 @@
-"""The loop: the same losses as a bare PyTorch loop, the learning rate of the schedule, stopping, resuming bit for bit."""
+"""The loop: losses of a bare PyTorch loop, the learning rate of the schedule, stopping, resuming bit for bit."""
 
 import math
 import signal

@@ -103,12 +103,13 @@ except CheckpointError as error:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no resource limits there")
 def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
-    path = tmp_path / "last.safetensors"
+    path = tmp_path / "checkpoints" / "last.safetensors"
+    path.parent.mkdir()
     done = subprocess.run([sys.executable, "-c", FULL_DISK, path], capture_output=True, text=True, check=True)
     assert "cannot save" in done.stdout
     assert "clfctl resume" in done.stdout
     assert torch.equal(load_checkpoint(path).tensors["a"], torch.ones(10))
-    assert sorted(entry.name for entry in tmp_path.iterdir() if entry.suffix != ".old") == ["last.safetensors"]
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["last.safetensors"]
 
 
 KILLED = """
@@ -117,7 +118,8 @@ from pathlib import Path
 from clfctl.checkpoint import Checkpoint, save_checkpoint
 n = 0
 while True:
-    save_checkpoint(Path(sys.argv[1]), Checkpoint({"a": torch.full((300_000,), float(n))}, {"n": n}), keep_previous=True)
+    tensors = {"a": torch.full((300_000,), float(n))}
+    save_checkpoint(Path(sys.argv[1]), Checkpoint(tensors, {"n": n}), keep_previous=True)
     print(n, flush=True)
     n += 1
 """

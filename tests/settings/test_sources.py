@@ -159,8 +159,8 @@ def test_older_spellings_set_the_same_field(option: str, value: str, field: str,
     # Reached the judgement of all settings, with this one taken.
     assert "--scheduler: 'wrong'" in result.stderr
     assert result.exit_code == 2
-    result = cli("train", option, "wrong")
     if field != "run_name":
+        result = cli("train", option, "wrong")
         assert f"--{field.replace('_', '-')}: 'wrong' (from the command line)" in result.stderr
 
 

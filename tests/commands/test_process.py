@@ -1,0 +1,165 @@
+"""What only a process of its own shows: imports, TAB, signals, pipes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from clfctl.models.names import model_names
+from clfctl.runs import RunFolder, read_json_lines
+from clfctl.settings.sources import recipe_names
+from tests.conftest import QUICK
+
+CLFCTL = [sys.executable, "-m", "clfctl"]
+HEAVY = {"torch", "torchvision", "timm", "PIL", "numpy", "sklearn", "matplotlib", "pydantic_settings", "safetensors"}
+IMPORTED = """
+import atexit, sys
+atexit.register(lambda: print("MODULES", *sorted({name.partition(".")[0] for name in sys.modules}), file=sys.stderr))
+from clfctl.__main__ import main
+sys.argv = ["clfctl", *sys.argv[1:]]
+main()
+"""
+
+
+def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | variables
+    return subprocess.run([*CLFCTL, *words], capture_output=True, text=True, env=environment, check=False, timeout=120)
+
+
+def modules_of(*words: str, **variables: str) -> set[str]:
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORTED, *words],
+        capture_output=True,
+        text=True,
+        env=os.environ | variables,
+        check=False,
+    )
+    line = next(line for line in done.stderr.splitlines() if line.startswith("MODULES"))
+    return set(line.split()[1:])
+
+
+def tab(line: str, shell: str = "bash") -> list[str]:
+    variables = {
+        "_CLFCTL_COMPLETE": f"complete_{shell}",
+        "COMP_WORDS": line,
+        "COMP_CWORD": str(len(line.split(" ")) - 1),
+    }
+    variables |= {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    done = run(**variables)
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+def test_help_and_tab_import_nothing_heavy() -> None:
+    assert not modules_of("--help") & (HEAVY | {"pydantic"})
+    assert not modules_of("train", "--help") & HEAVY
+    for line in (
+        "clfctl ",
+        "clfctl train --",
+        "clfctl train --model eff",
+        "clfctl train --recipe ",
+        "clfctl train -s ",
+    ):
+        loaded = modules_of(_CLFCTL_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1))
+        assert not loaded & HEAVY, line
+
+
+def test_wrong_usage_is_found_before_torch_is_imported() -> None:
+    for words in (("--lr", "x"), ("--model", "custm"), ("--data", "nowhere"), ("--warmup", "99")):
+        assert "torch" not in modules_of("train", *words), words
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_tab_offers_values(shell: str) -> None:
+    assert "plateau" in " ".join(tab("clfctl train --scheduler p", shell))
+
+
+def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) -> None:
+    RunFolder(Path("runs/mine")).path.mkdir(parents=True)
+    RunFolder(Path("runs/mine")).config.touch()
+    assert {"train", "resume", "eval", "predict"} <= set(tab("clfctl "))
+    assert "--warmup" in tab("clfctl train --wa")
+    assert tab("clfctl train --model resnet5") == [name for name in model_names() if name.startswith("resnet5")]
+    assert tab("clfctl train --recipe ") == recipe_names()
+    assert tab("clfctl train --data fash") == ["fashion-mnist"]
+    assert tab(f"clfctl train --data {photos.parent}/ph") == [f"{photos}/"]
+    assert tab("clfctl resume ") == ["runs/mine"]
+
+
+def test_version_and_exit_code_of_wrong_usage() -> None:
+    assert run("--version").stdout.startswith("clfctl ")
+    assert run("train", "--lrr", "1").returncode == 2
+    assert run("trian").returncode == 2
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    process = subprocess.Popen(
+        [*CLFCTL, "train", *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("{")
+    return process
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_resumed_run_ends_as_if_there_had_been_none(number: int, code: int) -> None:
+    words = (*QUICK, "--json", "--epochs", "4", "--warmup", "1", "--scheduler", "cosine")
+    process = start(*words, "--run-name", "stopped")
+    time.sleep(0.3)
+    process.send_signal(number)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == code, err
+    assert "saved" in err
+    assert "clfctl resume runs/stopped" in err
+    assert "Traceback" not in err
+    resumed = run("resume", "runs/stopped", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert run("train", *words, "--run-name", "whole").returncode == 0
+    whole, parts = (read_json_lines(RunFolder(Path("runs", name)).history) for name in ("whole", "stopped"))
+    for record in (*whole, *parts):
+        del record["images_per_s"], record["time_s"]
+    assert parts == whole
+
+
+def test_a_killed_run_goes_on_from_its_last_epoch() -> None:
+    process = start(*QUICK, "--json", "--epochs", "3", "--run-name", "killed")
+    process.kill()
+    process.communicate()
+    assert run("resume", "runs/killed", "--json").returncode == 0
+    assert [record["epoch"] for record in read_json_lines(RunFolder(Path("runs/killed")).history)] == [1, 2, 3]
+
+
+def test_a_reader_that_leaves_is_no_traceback() -> None:
+    process = subprocess.Popen(
+        [*CLFCTL, "train", "--dry-run", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    err = process.stderr.read()
+    process.stderr.close()
+    process.wait(60)
+    assert "Traceback" not in err
+
+
+def test_dumb_terminal_and_file_get_no_control_codes() -> None:
+    done = run("train", *QUICK, "--epochs", "1", TERM="dumb")
+    assert done.stdout.startswith("epoch 1/1  lr")
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_debug_variable_shows_the_traceback() -> None:
+    assert "Traceback" in run("train", "--data", "nowhere", CLFCTL_DEBUG="1").stderr
+
+
+def test_saved_settings_beat_the_environment_of_today() -> None:
+    process = start(*QUICK, "--json", "--epochs", "3", "--run-name", "one")
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    resumed = run("resume", "runs/one", "--json", CLFCTL_EPOCHS="9", CLFCTL_LR="1")
+    assert json.loads(resumed.stdout.splitlines()[-1])["epoch"] == 3

@@ -1,0 +1,213 @@
+"""clfctl train, resume, eval and predict from the command line, with real short trainings."""
+
+import json
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+from typer.testing import Result
+
+from clfctl.checkpoint import load_checkpoint
+from clfctl.data.open import open_data
+from clfctl.runs import RunFolder, read_json_lines
+from clfctl.settings.groups import DataSettings
+from tests.conftest import QUICK
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Result]:
+    """One run of the digits, trained by the command line with `--json`."""
+    from typer.testing import CliRunner
+
+    from clfctl.cli import make_app
+
+    folder = tmp_path_factory.mktemp("trained")
+    words = [
+        "train",
+        *QUICK,
+        "--epochs",
+        "3",
+        "--runs-dir",
+        str(folder),
+        "--run-name",
+        "one",
+        "--json",
+        "--warmup",
+        "1",
+    ]
+    result = CliRunner().invoke(make_app("train"), words)
+    assert result.exit_code == 0, result.output
+    return RunFolder(folder / "one"), result
+
+
+def test_run_folder_is_complete(trained: tuple[RunFolder, Result]) -> None:
+    run, result = trained
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert read_json_lines(run.history) == lines
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert json.loads(run.classes.read_text()) == [str(digit) for digit in range(10)]
+    environment = json.loads(run.environment.read_text())
+    assert environment["n_threads"] >= 1
+    assert set(environment) >= {"packages", "device", "git", "command", "python"}
+    assert sorted(path.name for path in run.plots.iterdir()) == ["accuracy.png", "loss.png", "lr.png"]
+    assert run.best.is_file()
+    assert load_checkpoint(run.last).meta["cursor"]["epoch"] == 3
+    assert tomllib.loads(run.config.read_text())["warmup"] == 1
+    assert not run.bad_images.exists()
+
+
+def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cli: Cli, tmp_path: Path) -> None:
+    run, result = trained
+    for step in ("clfctl eval", "clfctl predict", "clfctl resume"):
+        assert f"{step} {run.path}" in result.stderr
+    measured = json.loads(cli("eval", str(run.path), "--json").stdout)
+    best = next(line for line in reversed(read_json_lines(run.history)) if line["is_best"])
+    assert measured["top1"] == best["val_top1"]
+    assert measured["loss"] == pytest.approx(best["val_loss"], rel=1e-6)
+    digits = load_digits()
+    held_out = open_data(DataSettings(data="digits", val_split=0.5), 0).val
+    for i in held_out.indices:
+        pixels = np.round(digits.images[i] * 255 / 16).astype(np.uint8)
+        Image.fromarray(pixels).save(tmp_path / f"{i}-{digits.target[i]}.png")
+    (tmp_path / "bad.png").write_text("no")
+    named = cli("predict", str(run.path), str(tmp_path), "--json", "--top-k", "2")
+    lines = [json.loads(line) for line in named.stdout.splitlines()]
+    right = [
+        next(iter(line["classes"])) == Path(line["image"]).stem.split("-")[1] for line in lines if "classes" in line
+    ]
+    # The same images through files and another command: the same answers.
+    assert sum(right) / len(held_out) == pytest.approx(measured["top1"])
+    assert "bad.png cannot be read" in named.stderr
+    resumed = cli("resume", str(run.path))
+    assert resumed.exit_code == 0
+    assert "nothing left to train" in resumed.stderr
+
+
+def test_saved_config_trains_the_same_again(trained: tuple[RunFolder, Result], cli: Cli) -> None:
+    run, result = trained
+    again = cli("train", "--config", str(run.config), "--runs-dir", "again", "--json")
+    assert again.exit_code == 0, again.stderr
+    losses = [[json.loads(line)["val_loss"] for line in each.stdout.splitlines()] for each in (result, again)]
+    assert losses[0] == losses[1]
+    assert Path("again/custom-1").is_dir()
+
+
+def test_a_taken_name_is_refused_and_nothing_is_touched(trained: tuple[RunFolder, Result], cli: Cli) -> None:
+    run, _ = trained
+    before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}
+    result = cli("train", *QUICK, "--runs-dir", str(run.path.parent), "--run-name", "one")
+    assert result.exit_code == 2
+    assert "exists already" in result.stderr
+    assert "{n}" in result.stderr
+    assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
+
+
+def test_plain_output_has_a_line_an_epoch(cli: Cli, photos: Path) -> None:
+    for name in ("red/0.jpg", "blue/1.jpg"):
+        (photos / name).write_text("no image")
+    words = ("--data", str(photos), "--image-size", "32", "-b", "6", "-e", "2", "--run-name", "p-{n}", "-w", "0.5")
+    result = cli("train", *words)
+    assert result.exit_code == 0, result.output
+    assert [line.split("  ")[0] for line in result.stdout.splitlines()] == ["epoch 1/2", "epoch 2/2"]
+    assert "\x1b" not in result.output
+    assert "2 bad images were skipped" in result.stderr
+    run = RunFolder(Path("runs/p-1"))
+    assert {Path(each["image"]).name for each in read_json_lines(run.bad_images)} == {"0.jpg", "1.jpg"}
+    stopped = cli("train", *words, "--on-bad-image", "error")
+    assert stopped.exit_code == 1
+    assert "cannot be read" in stopped.stderr
+
+
+def test_quiet_prints_nothing(cli: Cli) -> None:
+    result = cli("train", *QUICK, "--epochs", "1", "--quiet")
+    assert (result.exit_code, result.output) == (0, "")
+    assert Path("runs/custom-1").is_dir()
+
+
+def test_timm_model_with_weights_of_a_run(cli: Cli, photos: Path) -> None:
+    words = ("--data", str(photos), "--image-size", "32", "-b", "6", "-e", "1", "--model", "mobilenetv3_small_050")
+    first = cli("train", *words, "--no-pretrained")
+    assert first.exit_code == 0, first.output
+    saved = "runs/mobilenetv3_small_050-1/checkpoints/best.safetensors"
+    second = cli("train", *words, "--weights", saved, "--optimizer", "lamb")
+    assert second.exit_code == 0, second.output
+    assert saved in second.stderr
+
+
+def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
+    Path("clfctl.toml").write_text("lr = 0.002")
+    result = cli("train", "--recipe", "long-cosine", "--dry-run", "--warmup", "2")
+    assert result.exit_code == 0, result.output
+    text = result.stdout
+    for row in ("--lr 0.002 config file clfctl.toml", "--t-max 50 recipe long-cosine", "--warmup 2.0 command line"):
+        assert row in " ".join(text.split())
+    assert "4.72 M parameters" in text
+    assert "⠒" in text or "⠉" in text
+    assert not Path("runs").exists()
+    values = json.loads(cli("train", "--dry-run", "--json").stdout)
+    assert values["epochs"] == {"value": 8, "from": "default for digits"}
+
+
+BAD = [
+    (("--data", "nowhere"), 2, "--data: nowhere is neither a folder nor a data set"),
+    (("--model", "efficientnet_bo"), 2, "efficientnet_b0"),
+    (("--batch-size", "5000"), 2, "--batch-size: 5000 is more than the 1438 training images"),
+    (("--device", "cuda:7"), 2, "--device: 'cuda:7' is not there"),
+    (("--amp", "fp16", "--device", "cpu"), 2, "--amp: fp16 needs a CUDA device"),
+    (("--optimizer", "adamm"), 2, "--optimizer: 'adamm' is no optimizer"),
+    (("--val-split", "0"), 2, "--monitor: val_loss needs validation images"),
+    (("--warmup", "8"), 2, "--warmup: 8 epochs leave nothing"),
+    (("--run-name", "a/b"), 2, "--run-name: 'a/b' is no name"),
+    (("--runs-dir", "/proc/runs"), 1, "--runs-dir: cannot make a run folder in /proc/runs"),
+    (("--weights", "gone.pth"), 2, "--weights: gone.pth does not exist"),
+    (("--image-size", "16"), 2, "--image-size: custom cannot take images of 16 pixels"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), BAD)
+def test_bad_input_is_one_sentence_and_leaves_nothing(
+    words: tuple[str, ...], code: int, message: str, cli: Cli
+) -> None:
+    result = cli("train", *words)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+    assert len([line for line in result.stderr.splitlines() if line.strip()]) <= 2
+    assert not Path("runs").exists() or not list(Path("runs").iterdir())
+
+
+def test_what_is_no_run_is_said(cli: Cli, trained: tuple[RunFolder, Result]) -> None:
+    run, _ = trained
+    for command in (("resume", "gone"), ("eval", "gone"), ("predict", "gone", "x.png")):
+        result = cli(*command)
+        assert result.exit_code == 2
+        assert "gone is no run folder" in result.stderr
+    assert str(run.path) in cli("resume", str(run.path.parent)).stderr
+    assert "must be one of val, test" in cli("eval", str(run.path), "--split", "all").stderr
+    assert "digits has no test images" in cli("eval", str(run.path), "--split", "test").stderr
+    assert "does not exist" in cli("predict", str(run.path), "x.png").stderr
+
+
+def test_diverging_run_says_what_to_try(cli: Cli) -> None:
+    result = cli("train", *QUICK, "--lr", "1e30", "--optimizer", "sgd")
+    assert result.exit_code == 1
+    assert "loss is no longer finite: epoch 1, batch " in result.stderr
+    assert "try a lower --lr" in result.stderr
+
+
+def test_damaged_last_checkpoint_falls_back(cli: Cli) -> None:
+    cli("train", *QUICK, "--epochs", "3")
+    run = RunFolder(Path("runs/custom-1"))
+    expected = read_json_lines(run.history)[-1]["val_loss"]
+    run.last.write_bytes(run.last.read_bytes()[:1000])
+    result = cli("resume", "runs/custom-1")
+    assert result.exit_code == 0, result.output
+    assert "going on from the one before it" in result.stderr
+    assert read_json_lines(run.history)[-1]["val_loss"] == expected
+    assert len(read_json_lines(run.history)) == 3
