@@ -19,7 +19,7 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
     # The checkpoint decides what has happened: a line written after it belongs to an epoch that comes again.
     write_json_lines(run.history, (result.as_record() for result in history))
     try:
-        with make_display(output, settings.epochs, trainer.progress, _curve(trainer)) as display:
+        with make_display(output, settings.epochs, trainer.progress, _curve(trainer), history) as display:
             for result in trainer.epochs():
                 append_json_line(run.history, result.as_record())
                 display.add(result)

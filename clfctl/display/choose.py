@@ -49,11 +49,15 @@ class QuietDisplay:
 
 
 def make_display(
-    output: OutputSettings, total_epochs: int, progress: Progress, curve: Sequence[tuple[float, float]]
+    output: OutputSettings,
+    total_epochs: int,
+    progress: Progress,
+    curve: Sequence[tuple[float, float]],
+    history: Sequence[EpochResult] = (),
 ) -> Display:
     """Return the display that the settings and standard output call for; quiet goes before JSON.
 
-    `curve` is (time in epochs, lr), as `sample_curve` returns it.
+    `curve` is (time in epochs, lr), as `sample_curve` returns it; a table begins with the epochs of `history`.
     """
     if output.quiet:
         return QuietDisplay()
@@ -62,7 +66,7 @@ def make_display(
     if _can_show_live():
         from clfctl.display.live import LiveDisplay  # rich costs start-up time that the other displays do not need
 
-        return LiveDisplay(total_epochs, progress, curve)
+        return LiveDisplay(total_epochs, progress, curve, history)
     return PlainDisplay(total_epochs)
 
 

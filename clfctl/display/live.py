@@ -9,6 +9,7 @@ from typing import Self
 from rich import box
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -32,11 +33,12 @@ class LiveDisplay:
         total_epochs: int,
         progress: Progress,
         curve: Sequence[tuple[float, float]],
+        history: Sequence[EpochResult] = (),
         console: Console | None = None,
     ) -> None:
         self.total_epochs = total_epochs
         self.progress = progress
-        self.results: list[EpochResult] = []
+        self.results = [*history]
         self.update_curve(curve)
         self.console = console or Console()
         self.live = Live(
@@ -73,7 +75,9 @@ class LiveDisplay:
         """Return what fits the terminal as it is now."""
         width, height = self.console.size
         height -= 1  # the cursor's line
-        bar = progress_line(self.progress, self.total_epochs, self.results, wide=width >= WIDE)
+        line = progress_line(self.progress, self.total_epochs, self.results, wide=width >= WIDE)
+        # Room for the ^C that a terminal echoes: a line more would shift all that is to be cleared.
+        bar = Padding(line, (0, 3, 0, 0))
         if width >= WIDE:
             table = self._last_rows(height - 2, wide=True)
             free = width - self.console.measure(table).maximum - _CURVE_GAP

@@ -35,7 +35,7 @@ def result(epoch: int = 3, **values: object) -> EpochResult:
 
 def shown(width: int, height: int = 40, n_results: int = 3) -> list[str]:
     console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
-    live = LiveDisplay(10, Progress(epoch=3, batch=5, n_batches=45, lr=5e-4, images=160), CURVE, console)
+    live = LiveDisplay(10, Progress(epoch=3, batch=5, n_batches=45, lr=5e-4, images=160), CURVE, console=console)
     for epoch in range(n_results):
         live.add(result(epoch + 1))
     with console.capture() as capture:
@@ -71,9 +71,11 @@ def test_wide_table_shows_where_the_learning_rate_began() -> None:
 def test_leaving_the_live_display_leaves_the_table() -> None:
     out = io.StringIO()
     console = Console(width=80, file=out, force_terminal=True)
-    with LiveDisplay(10, Progress(), CURVE, console) as live:
-        live.add(result(1))
-    assert "1/10" in out.getvalue().split("\x1b[?25h")[-1]
+    with LiveDisplay(10, Progress(), CURVE, [result(1)], console) as live:
+        live.add(result(2))
+    left = out.getvalue().split("\x1b[?25h")[-1]
+    assert "1/10" in left
+    assert "2/10" in left
 
 
 def test_plain_line_is_ascii_without_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
