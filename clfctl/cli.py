@@ -16,7 +16,7 @@ from clfctl.errors import ClfctlError
 from clfctl.options import option_rules, with_settings, without_settings
 
 if TYPE_CHECKING:
-    from clfctl.settings.groups import OutputSettings, TrainSettings
+    from clfctl.settings.groups import OutputSettings, PreviewSettings, TrainSettings
     from clfctl.settings.sources import Resolved
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.runs)]
@@ -36,6 +36,21 @@ def train(
     from clfctl.commands import train as command
 
     (command.dry_run if dry_run else command.train)(settings, output.settings)
+
+
+def lr_preview(
+    settings: "Resolved[PreviewSettings]",
+    output: "Resolved[OutputSettings]",
+    *,
+    scheduler: Annotated[  # noqa: ARG001 (a setting: the resolver takes it)
+        str | None,
+        typer.Argument(help="step, plateau or cosine.", metavar="KIND", autocompletion=completion.schedules),
+    ] = None,
+) -> None:
+    """Show the learning rate of every epoch, without training."""
+    from clfctl.commands.lr_preview import lr_preview as command
+
+    command(settings, output.settings)
 
 
 def resume(output: "Resolved[OutputSettings]", *, run: RunArgument) -> None:
@@ -74,6 +89,7 @@ def predict(
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
     ("resume", resume, ("OutputSettings",)),
+    ("lr-preview", lr_preview, ("PreviewSettings", "OutputSettings")),
     ("eval", evaluate, ("OutputSettings",)),
     ("predict", predict, ("OutputSettings",)),
 )

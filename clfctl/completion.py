@@ -33,6 +33,14 @@ def data_sets(incomplete: str) -> list[str]:
     return _starting(DATA_NAMES, incomplete) + folders(incomplete)
 
 
+def schedules(incomplete: str) -> list[str]:
+    """Offer the kinds of schedule."""
+    from clfctl.settings.groups import PreviewSettings
+    from clfctl.settings.messages import choices_of
+
+    return _starting(choices_of(PreviewSettings, "scheduler"), incomplete)
+
+
 def optimizers(incomplete: str) -> list[str]:
     """Offer the most used optimizers; any name of timm's is accepted."""
     return _starting(OPTIMIZERS, incomplete)

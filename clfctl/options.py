@@ -40,13 +40,15 @@ def _newer_names(group_names: tuple[str, ...]) -> dict[str, str]:
 def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) -> Callable[..., None]:
     """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
 
-    Numbers and choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
+    A parameter of its own that is named as a field is that field as an argument, and is not passed on. Numbers and
+    choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
     a bad line of a file read the same.
     """
     from clfctl.settings import groups, sources
 
     types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
-    every: list[type[Settings]] = [*types, groups.SourceSettings] if groups.TrainSettings in types else types
+    uses_sources = any(issubclass(each, groups.BaseRateSettings) for each in types)
+    every: list[type[Settings]] = [*types, groups.SourceSettings] if uses_sources else types
 
     def run(**values: Any) -> None:
         typed = {
@@ -58,7 +60,10 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
         command(*(sources.resolve(group, typed) for group in types), **values)
 
     own = list(inspect.signature(command).parameters.values())[len(types) :]
-    return _signed(run, command, [*own, *(parameter for group in every for parameter in _options(group))])
+    # A field that the command declares itself, as an argument, is no option besides.
+    declared = {parameter.name for parameter in own}
+    options = (parameter for group in every for parameter in _options(group) if parameter.name not in declared)
+    return _signed(run, command, [*own, *options])
 
 
 def without_settings(command: Callable[..., None]) -> Callable[..., None]:

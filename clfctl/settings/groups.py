@@ -60,13 +60,18 @@ class ModelSettings(Settings):
     """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
 
 
-class OptimizerSettings(Settings):
+class BaseRateSettings(Settings):
     """Optimization"""
 
     epochs: Annotated[PositiveInt, Option(short="-e", aliases=("num_epochs",))] = 25
     """Passes over the training images."""
     lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
     """Base learning rate: what warmup ends at and the schedule starts from."""
+
+
+class OptimizerSettings(BaseRateSettings):
+    """Optimization"""
+
     optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers")] = "adam"
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
     weight_decay: NonNegativeFloat = 0.0
@@ -98,7 +103,14 @@ class ScheduleSettings(Settings):
     """cosine and plateau: the lowest learning rate."""
 
 
-class LoopSettings(Settings):
+class MonitorSettings(Settings):
+    """Training"""
+
+    monitor: Monitor = "val_loss"
+    """Metric that the best checkpoint, early stopping and plateau go by."""
+
+
+class LoopSettings(MonitorSettings):
     """Training"""
 
     seed: NonNegativeInt = 0
@@ -109,8 +121,6 @@ class LoopSettings(Settings):
     """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
     early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
     """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
-    monitor: Monitor = "val_loss"
-    """Metric that the best checkpoint, early stopping and plateau go by."""
 
 
 class RunSettings(Settings):
@@ -126,6 +136,10 @@ class RunSettings(Settings):
 
 class TrainSettings(RunSettings, LoopSettings, ScheduleSettings, OptimizerSettings, ModelSettings, DataSettings):
     """Everything that a training run is made of"""
+
+
+class PreviewSettings(MonitorSettings, ScheduleSettings, BaseRateSettings):
+    """All that a learning-rate curve depends on"""
 
 
 class OutputSettings(Settings):

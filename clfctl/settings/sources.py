@@ -55,7 +55,9 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
         layers.append(read_config(Path(config)))
     if recipe := _first(layers, "recipe"):
         layers.append(read_recipe(str(recipe)))
-    data = _first(layers, "data") or TrainSettings.model_fields["data"].default
+    data = _first(layers, "data")
+    if data is None and "data" in settings_type.model_fields:
+        data = settings_type.model_fields["data"].default
     if str(data) in (defaults := _data_defaults()):
         layers.append(Layer(f"default for {data}", defaults[str(data)]))
     return _validate(settings_type, layers)

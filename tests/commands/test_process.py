@@ -58,6 +58,7 @@ def tab(line: str, shell: str = "bash") -> list[str]:
 def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("--help") & (HEAVY | {"pydantic"})
     assert not modules_of("train", "--help") & HEAVY
+    assert not modules_of("lr-preview", "cosine", "--t-max", "50") & (HEAVY | {"rich"})
     for line in (
         "clfctl ",
         "clfctl train --",
@@ -89,6 +90,7 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl train --data fash") == ["fashion-mnist"]
     assert tab(f"clfctl train --data {photos.parent}/ph") == [f"{photos}/"]
     assert tab("clfctl resume ") == ["runs/mine"]
+    assert tab("clfctl lr-preview c") == ["cosine"]
 
 
 def test_version_and_exit_code_of_wrong_usage() -> None:
