@@ -28,7 +28,7 @@ def bare_loop(settings: TrainSettings, batches: list[tuple[torch.Tensor, torch.T
     started = time.perf_counter()
     for images, labels in batches:
         loss = functional.cross_entropy(model(images), labels)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
         optimizer.zero_grad()
     return n_images / (time.perf_counter() - started)

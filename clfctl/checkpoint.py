@@ -56,8 +56,9 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, keep_previous: bool =
         with contextlib.suppress(OSError):
             temporary.unlink()
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        hint = "the checkpoint before it is whole; free some space, then go on with: clfctl resume"
-        raise CheckpointError(f"cannot save {path}: {reason}", f"{hint} {path.parent.parent}") from None
+        before = f"the one before it is whole: go on from it with clfctl resume {path.parent.parent}"
+        hint = "free some space" + (f"; {before}" if path.exists() else "")
+        raise CheckpointError(f"cannot save {path}: {reason}", hint) from None
 
 
 def load_checkpoint(path: Path) -> Checkpoint:

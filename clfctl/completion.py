@@ -22,8 +22,9 @@ def models(incomplete: str) -> list[str]:
 
 def recipes(incomplete: str) -> list[str]:
     """Offer the recipes."""
-    folder = Path(__file__).parent / "settings" / "recipes"
-    return _starting(sorted(file.stem for file in folder.glob("*.toml")), incomplete)
+    from clfctl.settings.sources import recipe_names
+
+    return _starting(recipe_names(), incomplete)
 
 
 def data_sets(incomplete: str) -> list[str]:

@@ -80,7 +80,7 @@ def _signed(
 ) -> Callable[..., None]:
     """Give `run` the name and help of `command`, and the parameters that Typer is to read."""
     run.__name__, run.__doc__ = command.__name__, command.__doc__
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it; no type has it
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     return run
 

@@ -72,11 +72,8 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
 
     Raises UsageError if the name is taken or no file name, ClfctlError if the folder cannot be made.
     """
+    check_new_run(runs_dir, name)
     pattern = name or made_from.replace("/", "-") + "-{n}"
-    if pattern.strip(". ") == "" or "/" in pattern or "\\" in pattern:
-        raise UsageError(
-            f"--run-name: {name!r} is no name for a folder", "--runs-dir chooses the folder that it is made in"
-        )
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
         for path in _candidates(runs_dir, pattern):
@@ -89,9 +86,22 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
     except OSError as error:
         hint = "choose another folder with --runs-dir"
         raise ClfctlError(f"--runs-dir: cannot make a run folder in {runs_dir}: {error.strerror}", hint) from None
-    numbered = f"let clfctl number it (--run-name '{name}-{{n}}')"
-    hint = f"choose another name, {numbered}, or go on with: clfctl resume {runs_dir / name}"
-    raise UsageError(f"--run-name: {runs_dir / name} exists already", hint)
+    raise _taken(runs_dir / name)  # made by another process since the check
+
+
+def check_new_run(runs_dir: Path, name: str) -> None:
+    """Raise UsageError if a run cannot be called `name`: it is no file name, or taken. Nothing is made."""
+    if name and (name.strip(". ") == "" or "/" in name or "\\" in name):
+        hint = "--runs-dir chooses the folder that it is made in"
+        raise UsageError(f"--run-name: {name!r} is no name for a folder", hint)
+    if name and "{n}" not in name and (runs_dir / name).exists():
+        raise _taken(runs_dir / name)
+
+
+def _taken(path: Path) -> UsageError:
+    numbered = f"let clfctl number it (--run-name '{path.name}-{{n}}')"
+    hint = f"choose another name, {numbered}, or go on with: clfctl resume {path}"
+    return UsageError(f"--run-name: {path} exists already", hint)
 
 
 def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:

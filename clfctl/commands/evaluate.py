@@ -15,36 +15,29 @@ def evaluate(path: Path, split: str, output: OutputSettings) -> None:
     run = open_run(path)
     if split not in SPLITS:
         raise UsageError(f"--split: {split!r} is not allowed; it must be one of {', '.join(SPLITS)}")
-    from clfctl.checkpoint import load_checkpoint
     from clfctl.commands.assemble import load_trained, make_loader
     from clfctl.data.loader import BadImages
     from clfctl.data.open import open_data
-    from clfctl.engine.device import pick_device, pick_precision
-    from clfctl.engine.saving import model_info, saved_settings
     from clfctl.engine.step import Normalize
     from clfctl.engine.step import evaluate as measure
 
-    file = run.best if run.best.is_file() else run.last
-    checkpoint = load_checkpoint(file)
-    settings = saved_settings(checkpoint)
+    trained = load_trained(run)
+    settings, preprocess, device = trained.settings, trained.info.preprocess, trained.precision.device
     data = open_data(settings, settings.seed)
     part = data.val if split == "val" else data.test
     if not part:
-        raise UsageError(
-            f"--split: {settings.data} has no {split} images", "there are " + ("val" if len(data.val) else "no others")
-        )
-    precision = pick_precision(settings.amp, pick_device(settings.device))
-    preprocess = model_info(checkpoint).preprocess
+        others = [name for name, each in (("val", data.val), ("test", data.test)) if each]
+        hint = f"there are: {', '.join(others)}" if others else "there are only training images"
+        raise UsageError(f"--split: {settings.data} has no {split} images", hint)
     bad = BadImages(settings.on_bad_image, len(part))
-    loader = make_loader(settings, part, preprocess, bad, precision.device)
-    loss, top1 = measure(
-        load_trained(checkpoint, precision.device), loader, precision, Normalize(preprocess, precision.device)
-    )
+    loader = make_loader(settings, part, preprocess, bad, device)
+    loss, top1 = measure(trained.model, loader, trained.precision, Normalize(preprocess, device))
     n_images = len(part) - len(bad.found)
     if output.json_lines:
-        print(dump_json({"checkpoint": str(file), "split": split, "n_images": n_images, "loss": loss, "top1": top1}))
+        file = str(trained.file)
+        print(dump_json({"checkpoint": file, "split": split, "n_images": n_images, "loss": loss, "top1": top1}))
     elif not output.quiet:
         images = f"{n_images} images of {len(data.classes)} classes"
-        print(f"{file}: {split} accuracy {100 * top1:.2f} %, loss {loss:.4f}, {images}")
+        print(f"{trained.file}: {split} accuracy {100 * top1:.2f} %, loss {loss:.4f}, {images}")
     if bad.found:
-        note(output, f"{len(bad.found)} bad images were left out: {', '.join(list(bad.found)[:3])}")
+        note(output, f"Bad images left out: {len(bad.found)} ({', '.join(list(bad.found)[:3])})")

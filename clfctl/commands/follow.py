@@ -1,5 +1,7 @@
 """Training in front of the user: display, history, plots and the next step. Shared by train and resume."""
 
+import math
+
 from clfctl.commands.notes import note
 from clfctl.display.choose import make_display
 from clfctl.display.epochs import format_time
@@ -8,9 +10,7 @@ from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
 from clfctl.runs import RunFolder, append_json_line, write_json_lines
 from clfctl.schedules import mode_of, sample_curve
-from clfctl.settings.groups import OutputSettings, TrainSettings
-
-POINTS_PER_EPOCH = 20
+from clfctl.settings.groups import OutputSettings
 
 
 def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
@@ -30,16 +30,9 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
     note(output, *_summary(trainer, run))
 
 
-def curve_points(n_epochs: int) -> int:
-    """Return how many points of an epoch are drawn: enough for a smooth warmup, few for a long training."""
-    return max(1, min(POINTS_PER_EPOCH, 2000 // n_epochs))
-
-
 def _curve(trainer: Trainer) -> list[tuple[float, float]]:
-    settings: TrainSettings = trainer.state.settings
-    return sample_curve(
-        trainer.schedule, settings.lr, settings.epochs, curve_points(settings.epochs), trainer.metrics()
-    )
+    settings = trainer.state.settings
+    return sample_curve(trainer.schedule, settings.lr, settings.epochs, trainer.metrics())
 
 
 def _leave_behind(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
@@ -48,7 +41,7 @@ def _leave_behind(trainer: Trainer, run: RunFolder, output: OutputSettings) -> N
         write_json_lines(run.bad_images, ({"image": name, "reason": reason} for name, reason in sorted(bad.items())))
         names = list(bad)[:3]
         more = f" and {len(bad) - len(names)} more" if len(bad) > len(names) else ""
-        note(output, f"{len(bad)} bad images were skipped: {', '.join(names)}{more}; see {run.bad_images}")
+        note(output, f"Bad images skipped: {len(bad)} ({', '.join(names)}{more}); see {run.bad_images}")
     if trainer.state.cursor.history:
         from clfctl.display.plots import save_plots  # matplotlib costs a second, at the end only
 
@@ -65,9 +58,9 @@ def _summary(trainer: Trainer, run: RunFolder) -> list[str]:
     early = " (early stopping)" if trainer.stopped_early() else ""
     lines = [f"Trained {len(history)} of {trainer.state.settings.epochs} epochs{early} in {took}."]
     if best:
-        lines.append(
-            f"Best: epoch {best.epoch}, val accuracy {100 * best.val_top1:.2f} %, val loss {best.val_loss:.4f}."
-        )
+        has_val = not math.isnan(best.val_loss)
+        val = f"val accuracy {100 * best.val_top1:.2f} %, val loss {best.val_loss:.4f}"
+        lines.append(f"Best: epoch {best.epoch}, {val if has_val else f'train loss {best.train_loss:.4f}'}.")
     return [*lines, f"Run folder: {run.path}", "Next:", *next_steps(run)]
 
 

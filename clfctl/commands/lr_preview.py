@@ -10,7 +10,6 @@ from clfctl.settings.groups import OutputSettings, PreviewSettings
 from clfctl.settings.sources import Resolved
 
 CURVE_HEIGHT, MAX_WIDTH = 14, 100
-POINTS_PER_EPOCH = 20
 MAX_ROWS = 16
 STALLED = "plateau, shown for a metric that never improves after the first epoch"
 
@@ -31,9 +30,8 @@ def lr_preview(resolved: Resolved[PreviewSettings], output: OutputSettings) -> N
     warmup = f", warmup {settings.warmup:g}" if settings.warmup else ""
     print(f"{what}{warmup}: base learning rate {format_lr(settings.lr)}, {epochs} epochs")
     width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
-    per_epoch = max(1, min(POINTS_PER_EPOCH, 2000 // epochs))
-    curve = sample_curve(schedule, settings.lr, epochs, per_epoch, _stalled(epochs))
-    print(*draw_curve([[*curve, (float(epochs), curve[-1][1])]], width, CURVE_HEIGHT), sep="\n")
+    curve = sample_curve(schedule, settings.lr, epochs, _stalled(epochs))
+    print(*draw_curve([curve], width, CURVE_HEIGHT), sep="\n")
     print(f"{'epoch':>6}  {'start':>9}  {'end':>9}")
     for epoch in _shown(epochs):
         print(f"{epoch + 1:>6}  {format_lr(rows[epoch][0]):>9}  {format_lr(rows[epoch][1]):>9}")

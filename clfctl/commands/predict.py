@@ -14,16 +14,11 @@ def predict(path: Path, paths: Sequence[Path], top_k: int, output: OutputSetting
     """Print the likeliest classes of each image, a line an image."""
     run = open_run(path)
     images = _images(paths)
-    from clfctl.checkpoint import load_checkpoint
     from clfctl.commands.assemble import load_trained
-    from clfctl.engine.device import pick_device, pick_precision
-    from clfctl.engine.saving import model_info, saved_settings
     from clfctl.inference.predictor import Predictor
 
-    checkpoint = load_checkpoint(run.best if run.best.is_file() else run.last)
-    settings = saved_settings(checkpoint)
-    precision = pick_precision(settings.amp, pick_device(settings.device))
-    predictor = Predictor(load_trained(checkpoint, precision.device), model_info(checkpoint), precision)
+    trained = load_trained(run)
+    predictor = Predictor(trained.model, trained.info, trained.precision)
     n_bad = 0
     for each in predictor.predict(images, top_k):
         if each.error:

@@ -7,7 +7,7 @@ from clfctl.data.open import open_data
 from clfctl.data.sources import Data
 from clfctl.errors import UsageError
 from clfctl.models.names import check_model_name
-from clfctl.runs import create_run, dump_json, write_text
+from clfctl.runs import check_new_run, create_run, dump_json, write_text
 from clfctl.schedules import build_schedule, sample_curve
 from clfctl.settings.dump import to_toml
 from clfctl.settings.groups import OutputSettings, TrainSettings
@@ -25,10 +25,8 @@ def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     from clfctl.commands.assemble import build_parts, make_trainer
     from clfctl.commands.environment import environment
     from clfctl.commands.follow import follow
-    from clfctl.engine.optimizers import build_optimizer
 
     parts = build_parts(settings, data)
-    build_optimizer(settings, parts.built.model)  # a wrong name is found before there is a folder
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     write_text(run.config, _saved_config(settings))
     write_text(run.classes, dump_json(data.classes) + "\n")
@@ -44,11 +42,8 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     data = _checked_data(settings)
     schedule = build_schedule(settings, settings.epochs, settings.monitor)
     from clfctl.commands.assemble import build_parts
-    from clfctl.commands.follow import curve_points
-    from clfctl.engine.optimizers import build_optimizer
 
     parts = build_parts(settings, data)
-    build_optimizer(settings, parts.built.model)
     if output.json_lines:
         values = settings.model_dump(mode="json")
         print(dump_json({name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}))
@@ -57,7 +52,7 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
         return
     from clfctl.display.settings_table import print_dry_run
 
-    curve = sample_curve(schedule, settings.lr, settings.epochs, curve_points(settings.epochs))
+    curve = sample_curve(schedule, settings.lr, settings.epochs)
     print_dry_run(resolved, curve, describe_parts(parts))
 
 
@@ -80,6 +75,7 @@ def describe_parts(parts: "Parts") -> list[str]:
 
 def _checked_data(settings: TrainSettings) -> Data:
     """Check what can be checked without torch, and open the data."""
+    check_new_run(settings.runs_dir, settings.run_name)
     check_model_name(settings.model)
     build_schedule(settings, settings.epochs, settings.monitor)
     data = open_data(settings, settings.seed)

@@ -43,7 +43,8 @@ def index_folder(root: Path) -> FolderIndex:
     top = root / "train" if has_parts else root
     classes = _class_names(top)
     train = _listing(top, classes)
-    if empty := next((name for i, name in enumerate(classes) if i not in set(train.labels)), ""):
+    filled = set(train.labels)
+    if empty := next((name for label, name in enumerate(classes) if label not in filled), ""):
         raise DataError(f"--data: the class folder {top / empty} has no images", f"images end in {_suffixes()}")
     if not has_parts:
         return FolderIndex(classes, train, None, None)

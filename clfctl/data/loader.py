@@ -24,6 +24,11 @@ MAX_BAD_SHARE, MIN_BAD = 0.05, 3
 AHEAD = 2
 
 
+def reason_of(name: str, error: Exception) -> str:
+    """Return why an image cannot be read, on one line and without the image's name."""
+    return " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
+
+
 @dataclass
 class BadImages:
     """The images that could not be read, {name: reason}; raises when they are more than an accident."""
@@ -35,7 +40,7 @@ class BadImages:
 
     def add(self, name: str, error: Exception) -> None:
         """Note an image. Raises DataError if the policy is to stop, or if more than 5 % (and 3) are bad."""
-        reason = " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
+        reason = reason_of(name, error)
         if self.policy == "error":
             raise DataError(f"{name} cannot be read: {reason}", "--on-bad-image skip leaves such images out")
         with self._lock:

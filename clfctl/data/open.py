@@ -133,14 +133,12 @@ def _torchvision(name: str, named: NamedData, settings: DataSettings, **part: An
         return getattr(torchvision.datasets, named.class_name)(settings.data_dir, download=settings.download, **part)
     except ModuleNotFoundError as error:
         raise DataError(f"--data: {name} needs the package {error.name}", "pip install 'clfctl[datasets]'") from None
-    except (RuntimeError, FileNotFoundError):
-        if settings.download:
-            raise
-        raise _not_there(name, settings) from None
-    except OSError as error:
-        raise DataError(
-            f"--data: {name} could not be downloaded: {error}", "try again, or put it into --data-dir"
-        ) from None
+    except (RuntimeError, OSError) as error:  # what torchvision raises for files that are missing, torn or unreachable
+        if not settings.download:
+            raise _not_there(name, settings) from None
+        reason = str(error).splitlines()[0]
+        hint = f"try again, or put it into {settings.data_dir} yourself"
+        raise DataError(f"--data: {name} could not be downloaded: {reason}", hint) from None
 
 
 def _not_there(name: str, settings: DataSettings) -> DataError:

@@ -3,49 +3,12 @@
 import os
 import sys
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Protocol, Self
 
+from clfctl.display.base import Display
 from clfctl.display.json_lines import JsonDisplay
 from clfctl.display.plain import PlainDisplay
 from clfctl.engine.results import EpochResult, Progress
 from clfctl.settings.groups import OutputSettings
-
-
-class Display(Protocol):
-    """What shows a training while it runs; entered before the first epoch, left after the last one or an error."""
-
-    def __enter__(self) -> Self: ...
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None: ...
-
-    def add(self, result: EpochResult) -> None:
-        """Show a finished epoch."""
-        ...
-
-    def update_curve(self, curve: Sequence[tuple[float, float]]) -> None:
-        """Take the (time in epochs, lr) that are now known to come; plateau's change after an epoch."""
-        ...
-
-
-class QuietDisplay:
-    """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Nothing to end."""
-
-    def add(self, result: EpochResult) -> None:
-        """Show nothing."""
-
-    def update_curve(self, curve: Sequence[tuple[float, float]]) -> None:
-        """Show nothing."""
 
 
 def make_display(
@@ -60,7 +23,7 @@ def make_display(
     `curve` is (time in epochs, lr), as `sample_curve` returns it; a table begins with the epochs of `history`.
     """
     if output.quiet:
-        return QuietDisplay()
+        return Display()
     if output.json_lines:
         return JsonDisplay()
     if _can_show_live():

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from clfctl.display.base import Display
 from clfctl.display.curve import draw_curve, format_lr
 from clfctl.display.epochs import COLUMNS, WIDE, format_rate, format_time
 from clfctl.engine.results import EpochResult, Progress
@@ -25,7 +26,7 @@ _HEADER_HEIGHT = 2
 _CURVE_GAP = 3
 
 
-class LiveDisplay:
+class LiveDisplay(Display):
     """Redraws itself from a thread of its own that reads `progress`: a batch costs the training loop nothing here."""
 
     def __init__(
@@ -68,8 +69,7 @@ class LiveDisplay:
 
     def update_curve(self, curve: Sequence[tuple[float, float]]) -> None:
         """Draw another curve from now on: (time in epochs, lr)."""
-        # Stretched to the last epoch's end, where a sampled curve stops just short of it.
-        self.curve = [*curve, (float(self.total_epochs), curve[-1][1])] if curve else []
+        self.curve = curve
 
     def view(self) -> RenderableType:
         """Return what fits the terminal as it is now."""
@@ -122,9 +122,10 @@ def progress_line(progress: Progress, total_epochs: int, results: Sequence[Epoch
     """Return one line: epoch, phase, bar, batches, images per second and the time that the phase has left."""
     batch, n_batches = progress.batch, progress.n_batches
     elapsed_s = time.perf_counter() - progress.started_s
-    moving = batch > 0 and elapsed_s > 0
+    n_done = batch - progress.first_batch
+    moving = n_done > 0 and elapsed_s > 0
     rate = format_rate(progress.images / elapsed_s) if moving else "–"
-    left = format_time(elapsed_s * max(0, n_batches - batch) / batch) if moving else "–"
+    left = format_time(elapsed_s * max(0, n_batches - batch) / n_done) if moving else "–"
     parts = [f"{batch}/{n_batches}", f"{rate} images/s", f"{left} left"]
     if wide and results:
         n_left = max(0, total_epochs - len(results))

@@ -37,11 +37,13 @@ class EpochResult:
 class Progress:
     """Where the trainer is; written by it alone, read by a display's own thread at its leisure.
 
-    `epoch` counts from 0, `batch` counts the finished batches of `phase`.
+    `epoch` counts from 0, `batch` counts the finished batches of `phase`; `first_batch` of them were
+    finished before the run was resumed.
     """
 
     epoch: int = 0
     phase: str = "train"
+    first_batch: int = 0
     batch: int = 0
     n_batches: int = 0
     lr: float = 0.0

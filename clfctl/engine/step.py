@@ -44,7 +44,7 @@ def train_step(
     """
     with precision.autocast():
         loss = functional.cross_entropy(model(images), labels, label_smoothing=label_smoothing)
-    precision.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+    precision.scaler.scale(loss).backward()
     if clip_grad:
         precision.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), clip_grad)

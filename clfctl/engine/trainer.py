@@ -71,12 +71,15 @@ class Trainer:
             if cursor.batch == 0:
                 cursor.lr_start = cursor.lr
             seed_step(self.state.precision.device, self.state.settings.seed, cursor.epoch * n_batches + cursor.batch)
-            # A batch of one image (its others were bad) has no variance for batch normalization.
-            if len(batch.labels) > 1:
+            n_images = len(batch.labels)
+            # One image left of a batch (its others were bad) has no variance for batch normalization.
+            if n_images < min(2, self.state.settings.batch_size):
+                n_images = 0
+            if n_images:
                 cursor.losses[cursor.batch] = self._step(batch)
-            cursor.n_images.append(len(batch.labels) if len(batch.labels) > 1 else 0)
+            cursor.n_images.append(n_images)
             cursor.batch += 1
-            progress.batch, progress.images = cursor.batch, progress.images + len(batch.labels)
+            progress.batch, progress.images = cursor.batch, progress.images + n_images
             if cursor.batch % CHECK_EVERY == 0:
                 self._check_losses()
             if self.signals.received:
@@ -177,5 +180,6 @@ class Trainer:
     def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:
         progress = self.progress
         progress.epoch, progress.phase, progress.n_batches = self.state.cursor.epoch, phase, n_batches
-        progress.batch, progress.images, progress.started_s = batch, 0, time.perf_counter()
+        progress.first_batch = progress.batch = batch
+        progress.images, progress.started_s = 0, time.perf_counter()
         progress.n_bad_images = len(self.train_loader.bad_images.found)

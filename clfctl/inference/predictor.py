@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from clfctl.data.loader import BAD_IMAGE_ERRORS
+from clfctl.data.loader import BAD_IMAGE_ERRORS, reason_of
 from clfctl.data.transform import to_pixels
 from clfctl.engine.device import Precision
 from clfctl.engine.saving import ModelInfo
@@ -50,7 +50,7 @@ class Predictor:
             with Image.open(path) as image:
                 return to_pixels(image, self.info.preprocess)
         except BAD_IMAGE_ERRORS as error:
-            return " ".join(str(error).split())
+            return reason_of(str(path), error)
 
     def _probabilities(
         self, normalize: Normalize, pixels: Sequence[np.ndarray[tuple[int, ...], np.dtype[np.uint8]]], top_k: int

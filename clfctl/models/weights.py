@@ -45,7 +45,9 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
         # weights_only reads tensors and containers and refuses every other class: no code of the file is run.
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+        # torch's own words on unpickling are long, and advise to run the file's code.
+        refused = isinstance(error, pickle.UnpicklingError)
+        reason = "it holds more than tensors, or is no PyTorch file" if refused else str(error).splitlines()[0]
         raise ModelError(
             f"--weights: {path} cannot be read: {reason}", "it must be .safetensors, or a .pth state dict"
         ) from None
@@ -66,7 +68,7 @@ def _without_prefix(found: dict[str, torch.Tensor], own: Mapping[str, torch.Tens
 
 
 def _head_names(model: nn.Module) -> set[str]:
-    head: Any = model.get_classifier()  # type: ignore[operator]
+    head: Any = model.get_classifier()  # type: ignore[operator]  # every model of the factory has timm's interface
     heads = {id(module) for module in (head if isinstance(head, tuple) else (head,))}
     return {
         f"{name}.{parameter}"

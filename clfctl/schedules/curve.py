@@ -4,16 +4,22 @@ from collections.abc import Sequence
 
 from clfctl.schedules.base import Schedule
 
+MAX_PER_EPOCH, MAX_POINTS = 20, 2000
+
 
 def sample_curve(
-    schedule: Schedule, base_lr: float, epochs: int, per_epoch: int, metrics: Sequence[float] = ()
+    schedule: Schedule, base_lr: float, epochs: int, metrics: Sequence[float] = (), per_epoch: int = 0
 ) -> list[tuple[float, float]]:
-    """Return (time in epochs, learning rate) of every `1 / per_epoch` of an epoch.
+    """Return (time in epochs, learning rate) of every `1 / per_epoch` of an epoch, and of the end.
 
     A schedule that follows metrics gets those of the epochs finished at each point, as far as `metrics` goes.
+    `per_epoch` 0 takes enough for a smooth warmup, and few for a long training.
     """
-    return [
+    per_epoch = per_epoch or max(1, min(MAX_PER_EPOCH, MAX_POINTS // epochs))
+    curve = [
         (epoch + step / per_epoch, schedule.lr(base_lr, epoch + step / per_epoch, metrics[:epoch]))
         for epoch in range(epochs)
         for step in range(per_epoch)
     ]
+    # The last epoch keeps its rate until it ends.
+    return [*curve, (float(epochs), curve[-1][1])]

@@ -28,7 +28,9 @@ class Option:
 class Settings(BaseModel):
     """Settings"""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=False)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=False, allow_inf_nan=False
+    )
 
 
 def option_of(settings_type: type[Settings], name: str) -> Option:

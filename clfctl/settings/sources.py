@@ -141,7 +141,7 @@ def _read_variables(names: Iterable[str], where: str, *, in_file: bool) -> dict[
     reader = create_model(
         "Environment",
         __base__=BaseSettings,
-        **{  # type: ignore[call-overload]
+        **{  # type: ignore[call-overload]  # fields made at run time
             name: (
                 str | None,
                 Field(None, validation_alias=AliasChoices(*(ENV_PREFIX + each for each in (name, *other_names[name])))),

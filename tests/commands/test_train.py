@@ -116,7 +116,7 @@ def test_plain_output_has_a_line_an_epoch(cli: Cli, photos: Path) -> None:
     assert result.exit_code == 0, result.output
     assert [line.split("  ")[0] for line in result.stdout.splitlines()] == ["epoch 1/2", "epoch 2/2"]
     assert "\x1b" not in result.output
-    assert "2 bad images were skipped" in result.stderr
+    assert "Bad images skipped: 2" in result.stderr
     run = RunFolder(Path("runs/p-1"))
     assert {Path(each["image"]).name for each in read_json_lines(run.bad_images)} == {"0.jpg", "1.jpg"}
     stopped = cli("train", *words, "--on-bad-image", "error")

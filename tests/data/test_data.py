@@ -30,7 +30,7 @@ def grey(n: int) -> Part:
 
 def loader(part: Part, **options: object) -> Loader:
     options = {"batch_size": 4, "workers": 2, "bad_images": BadImages("skip", len(part))} | options
-    return Loader(part, SEEN, **options)  # type: ignore[arg-type]
+    return Loader(part, SEEN, **options)
 
 
 def labels_of(part: Part, epoch: int = 0, start: int = 0, **options: object) -> list[list[int]]:
@@ -162,7 +162,7 @@ def test_loader_threads_end_when_the_epoch_is_left() -> None:
 
     batches = loader(grey(100), workers=3).batches()
     next(batches)
-    batches.close()  # type: ignore[attr-defined]
+    batches.close()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("clfctl-loader")]
 
 

@@ -51,7 +51,7 @@ def test_cosine(base_lr: float, t_max: int, eta_share: float) -> None:
     min_share=st.floats(0, 0.5),
     metrics=st.lists(st.floats(-10, 10) | st.sampled_from([1.0, 0.5, float("nan"), float("inf")]), max_size=40),
 )
-def test_plateau(base_lr, patience, factor, mode, threshold, threshold_mode, cooldown, min_share, metrics) -> None:  # type: ignore[no-untyped-def]
+def test_plateau(base_lr, patience, factor, mode, threshold, threshold_mode, cooldown, min_share, metrics) -> None:
     made = optimizer(base_lr)
     options = {
         "threshold": threshold,

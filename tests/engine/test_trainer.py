@@ -127,9 +127,9 @@ def test_early_stopping_waits_for_patience_epochs_after_the_best(
     for metric in metrics:
         is_better = not math.isnan(metric) and (best is None or (metric < best if mode == "min" else metric > best))
         best, waited = (metric, 0) if is_better else (best, waited + 1)
-    assert should_stop(metrics, patience, mode) == (waited >= patience)  # type: ignore[arg-type]
-    assert not should_stop(metrics, 0, mode)  # type: ignore[arg-type]
-    index = best_epoch(metrics, mode)  # type: ignore[arg-type]
+    assert should_stop(metrics, patience, mode) == (waited >= patience)
+    assert not should_stop(metrics, 0, mode)
+    index = best_epoch(metrics, mode)
     assert (None if index is None else metrics[index]) == best
 
 
@@ -178,7 +178,7 @@ def test_dropout_of_a_resumed_run_is_the_same() -> None:
 
     def with_dropout(run: RunFolder | None = None) -> Trainer:
         trainer = trainer_of(settings, run)
-        trainer.state.model.stages.append(torch.nn.Dropout(0.5))  # type: ignore[operator, union-attr]
+        trainer.state.model.stages.append(torch.nn.Dropout(0.5))
         return trainer
 
     expected = [result.train_loss for result in with_dropout().epochs()]

@@ -107,5 +107,5 @@ def test_warmup_of_the_whole_training_is_refused(epochs: int) -> None:
 
 
 def test_curve_has_the_points_of_every_epoch() -> None:
-    curve = sample_curve(Warmup(Step(1), 1), 0.1, 2, 2)
-    assert curve == [(0, 0), (0.5, 0.05), (1, 0.1), (1.5, 0.1)]
+    curve = sample_curve(Warmup(Step(1), 1), 0.1, 2, per_epoch=2)
+    assert curve == [(0, 0), (0.5, 0.05), (1, 0.1), (1.5, 0.1), (2, 0.1)]
