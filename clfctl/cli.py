@@ -16,7 +16,7 @@ from clfctl.errors import ClfctlError
 from clfctl.options import option_rules, with_settings, without_settings
 
 if TYPE_CHECKING:
-    from clfctl.settings.groups import OutputSettings, PreviewSettings, TrainSettings
+    from clfctl.settings.groups import OutputSettings, PlanSettings, TrainSettings
     from clfctl.settings.sources import Resolved
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.runs)]
@@ -39,18 +39,48 @@ def train(
 
 
 def lr_preview(
-    settings: "Resolved[PreviewSettings]",
+    settings: "Resolved[PlanSettings]",
     output: "Resolved[OutputSettings]",
     *,
-    scheduler: Annotated[  # noqa: ARG001 (a setting: the resolver takes it)
-        str | None,
-        typer.Argument(help="step, plateau or cosine.", metavar="KIND", autocompletion=completion.schedules),
+    subjects: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Kinds (cosine), expressions (`cosine:20 > plateau`) or run folders; several are overlaid.",
+            metavar="[SCHEDULE|RUN]...",
+            autocompletion=completion.subjects,
+        ),
     ] = None,
+    list_kinds: Annotated[
+        bool, typer.Option("--list", help="List the kinds of schedule and their parameters.")
+    ] = False,
+    format_: Annotated[
+        str, typer.Option("--format", "-f", help="plot, table, csv or json.", autocompletion=completion.formats)
+    ] = "plot",
+    output_file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to FILE.png, .svg, .csv or .json instead.", metavar="FILE"),
+    ] = None,
+    steps_per_epoch: Annotated[
+        int | None, typer.Option(help="Batches of an epoch: csv and json have the rate of each.", min=1, metavar="N")
+    ] = None,
+    metrics: Annotated[
+        str,
+        typer.Option(
+            help="What plateau and early stopping see: 0.9,0.7,…, a run folder, or FILE.csv:COLUMN.", metavar="METRICS"
+        ),
+    ] = "",
+    log: Annotated[bool, typer.Option("--log/--linear", help="Learning-rate axis.")] = False,
 ) -> None:
-    """Show the learning rate of every epoch, without training."""
+    """Show learning-rate schedules without training: any of them, several at once, or a run's past and future."""
+    from clfctl.commands.lr_preview import PreviewOptions
+    from clfctl.commands.lr_preview import list_kinds as show_kinds
     from clfctl.commands.lr_preview import lr_preview as command
 
-    command(settings, output.settings)
+    if list_kinds:
+        show_kinds(output.settings)
+        return
+    options = PreviewOptions(subjects or (), format_, output_file, steps_per_epoch, metrics, log)
+    command(settings, output.settings, options)
 
 
 def resume(output: "Resolved[OutputSettings]", *, run: RunArgument) -> None:
@@ -89,7 +119,7 @@ def predict(
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
     ("resume", resume, ("OutputSettings",)),
-    ("lr-preview", lr_preview, ("PreviewSettings", "OutputSettings")),
+    ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("eval", evaluate, ("OutputSettings",)),
     ("predict", predict, ("OutputSettings",)),
 )

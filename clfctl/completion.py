@@ -36,10 +36,21 @@ def data_sets(incomplete: str) -> list[str]:
 
 def schedules(incomplete: str) -> list[str]:
     """Offer the kinds of schedule."""
-    from clfctl.settings.groups import PreviewSettings
-    from clfctl.settings.messages import choices_of
+    from clfctl.schedules.catalog import KINDS
 
-    return _starting(choices_of(PreviewSettings, "scheduler"), incomplete)
+    return _starting(KINDS, incomplete)
+
+
+def subjects(incomplete: str) -> list[str]:
+    """Offer what can be previewed: kinds of schedule and run folders."""
+    return schedules(incomplete) or runs(incomplete)
+
+
+def formats(incomplete: str) -> list[str]:
+    """Offer the formats of a preview."""
+    from clfctl.commands.lr_preview import FORMATS
+
+    return _starting(FORMATS, incomplete)
 
 
 def optimizers(incomplete: str) -> list[str]:
@@ -73,6 +84,7 @@ def _starting(words: Iterable[str], start: str) -> list[str]:
 COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "models": models,
     "recipes": recipes,
+    "schedules": schedules,
     "data": data_sets,
     "optimizers": optimizers,
     "runs": runs,

@@ -19,8 +19,8 @@ from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
 from clfctl.models.factory import Built, build_model, rebuild_model
+from clfctl.plan import make_plan
 from clfctl.runs import RunFolder
-from clfctl.schedules import build_schedule
 from clfctl.settings.groups import DataSettings, TrainSettings
 
 
@@ -80,7 +80,7 @@ def make_trainer(parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = N
         restore(state, checkpoint)
     return Trainer(
         state,
-        build_schedule(settings, settings.epochs, settings.monitor),
+        make_plan(settings, train_loader.n_batches),
         train_loader,
         make_loader(settings, data.val, parts.built.preprocess, bad, device),
         Normalize(parts.built.preprocess, device),

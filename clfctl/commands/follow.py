@@ -5,25 +5,25 @@ import math
 from clfctl.commands.notes import note
 from clfctl.display.choose import make_display
 from clfctl.display.epochs import format_time
-from clfctl.engine.early_stopping import best_epoch
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
 from clfctl.runs import RunFolder, append_json_line, write_json_lines
-from clfctl.schedules import mode_of, sample_curve
+from clfctl.schedules import sample_curve
+from clfctl.schedules.stopping import best_epoch
 from clfctl.settings.groups import OutputSettings
 
 
 def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
     """Train to the end, and leave history, plots and a summary, whatever the end is."""
-    settings, history = trainer.state.settings, trainer.state.cursor.history
+    plan, history = trainer.plan, trainer.state.cursor.history
     # The checkpoint decides what has happened: a line written after it belongs to an epoch that comes again.
     write_json_lines(run.history, (result.as_record() for result in history))
     try:
-        with make_display(output, settings.epochs, trainer.progress, _curve(trainer), history) as display:
+        with make_display(output, plan.epochs, trainer.progress, _curve(trainer), history) as display:
             for result in trainer.epochs():
                 append_json_line(run.history, result.as_record())
                 display.add(result)
-                if settings.scheduler == "plateau":
+                if plan.schedule.follows_metrics:
                     display.update_curve(_curve(trainer))
     finally:
         _leave_behind(trainer, run, output)
@@ -31,8 +31,8 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
 
 
 def _curve(trainer: Trainer) -> list[tuple[float, float]]:
-    settings = trainer.state.settings
-    return sample_curve(trainer.schedule, settings.lr, settings.epochs, trainer.metrics())
+    plan, metrics = trainer.plan, trainer.metrics()
+    return sample_curve(plan.schedule, plan.base_lr, plan.last_epoch(metrics), metrics)
 
 
 def _leave_behind(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
@@ -56,7 +56,7 @@ def _summary(trainer: Trainer, run: RunFolder) -> list[str]:
     best = _best(trainer)
     took = format_time(sum(result.time_s for result in history))
     early = " (early stopping)" if trainer.stopped_early() else ""
-    lines = [f"Trained {len(history)} of {trainer.state.settings.epochs} epochs{early} in {took}."]
+    lines = [f"Trained {len(history)} of {trainer.plan.epochs} epochs{early} in {took}."]
     if best:
         has_val = not math.isnan(best.val_loss)
         val = f"val accuracy {100 * best.val_top1:.2f} %, val loss {best.val_loss:.4f}"
@@ -74,5 +74,5 @@ def next_steps(run: RunFolder) -> list[str]:
 
 
 def _best(trainer: Trainer) -> EpochResult | None:
-    best = best_epoch(trainer.metrics(), mode_of(trainer.state.settings.monitor))
+    best = best_epoch(trainer.metrics(), trainer.plan.mode)
     return None if best is None else trainer.state.cursor.history[best]

@@ -1,67 +1,108 @@
 """clfctl lr-preview: the learning rate over the epochs, from the object that training evaluates. No torch, no rich."""
 
-import math
+import os
 import shutil
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
-from clfctl.display.curve import draw_curve, format_lr
-from clfctl.runs import dump_json
-from clfctl.schedules import Schedule, build_schedule, sample_curve
-from clfctl.settings.groups import OutputSettings, PreviewSettings
+from clfctl.commands.notes import note
+from clfctl.display.preview_text import csv_lines, json_lines, kind_lines, plot_lines, seam_of, spans_of, table_lines
+from clfctl.errors import UsageError
+from clfctl.plan import heed
+from clfctl.preview import Track, tracks_of
+from clfctl.settings.groups import OutputSettings, PlanSettings
 from clfctl.settings.sources import Resolved
 
-CURVE_HEIGHT, MAX_WIDTH = 14, 100
-MAX_ROWS = 16
-STALLED = "plateau, shown for a metric that never improves after the first epoch"
+FORMATS = ("plot", "table", "csv", "json")
+PICTURES, TABLES = (".png", ".svg"), (".csv", ".json")
+MAX_WIDTH = 160
 
 
-def lr_preview(resolved: Resolved[PreviewSettings], output: OutputSettings) -> None:
-    """Print the curve and the learning rate at start and end of the epochs; one JSON object an epoch with `--json`."""
-    settings = resolved.settings
-    epochs = _length(resolved)
-    schedule = build_schedule(settings, epochs, settings.monitor)
-    rows = epoch_rates(schedule, settings.lr, epochs)
-    if output.json_lines:
-        for epoch, (start, end) in enumerate(rows, 1):
-            print(dump_json({"epoch": epoch, "lr_start": start, "lr": end}))
-        return
-    if output.quiet:
-        return
-    what = STALLED if settings.scheduler == "plateau" else settings.scheduler
-    warmup = f", warmup {settings.warmup:g}" if settings.warmup else ""
-    print(f"{what}{warmup}: base learning rate {format_lr(settings.lr)}, {epochs} epochs")
-    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
-    curve = sample_curve(schedule, settings.lr, epochs, _stalled(epochs))
-    print(*draw_curve([curve], width, CURVE_HEIGHT), sep="\n")
-    print(f"{'epoch':>6}  {'start':>9}  {'end':>9}")
-    for epoch in _shown(epochs):
-        print(f"{epoch + 1:>6}  {format_lr(rows[epoch][0]):>9}  {format_lr(rows[epoch][1]):>9}")
+@dataclass(frozen=True)
+class PreviewOptions:
+    """How a preview is shown: the options that no other command has.
+
+    `steps_per_epoch` gives the learning rate of every batch in csv and json; `metrics` is what a schedule that follows
+    a metric gets (see `read_metrics`); the suffix of `output` decides what is written.
+    """
+
+    subjects: Sequence[str] = ()
+    format: str = "plot"
+    output: Path | None = None
+    steps_per_epoch: int | None = None
+    metrics: str = ""
+    log: bool = False
 
 
-def epoch_rates(schedule: Schedule, base_lr: float, epochs: int) -> list[tuple[float, float]]:
-    """Return the learning rate at the first and towards the last step of every epoch."""
-    metrics = _stalled(epochs)
-    rates = []
-    for epoch in range(epochs):
-        last = math.nextafter(epoch + 1, 0)  # epoch + 0.999… would round up to the next epoch
-        known = metrics[:epoch]
-        rates.append((schedule.lr(base_lr, epoch, known), schedule.lr(base_lr, last, known)))
-    return rates
+def list_kinds(output: OutputSettings) -> None:
+    """Print every kind of schedule with its parameters."""
+    if not output.quiet:
+        print(*kind_lines(_width(), as_json=output.json_lines), sep="\n")
 
 
-def _length(resolved: Resolved[PreviewSettings]) -> int:
-    """Return the epochs to show: those stated, or as many as a stated t_max needs to come to its end."""
-    settings = resolved.settings
-    if settings.scheduler == "cosine" and settings.t_max and resolved.origins["epochs"].startswith("default"):
-        return settings.t_max + math.ceil(settings.warmup)
-    return settings.epochs
+def lr_preview(resolved: Resolved[PlanSettings], output: OutputSettings, options: PreviewOptions) -> None:
+    """Show the tracks of schedules or runs, in the terminal or in a file; warn of what is most likely a mistake."""
+    _check(options)
+    tracks = tracks_of(resolved, options.subjects, options.metrics, options.steps_per_epoch)
+    for track in tracks:
+        heed(resolved.settings, track.plan)
+    if options.output and options.output.suffix in PICTURES:
+        _write_picture(options.output, tracks, options.log)
+    elif options.output:
+        with options.output.open("w", encoding="utf-8") as file:
+            file.writelines(f"{line}\n" for line in _lines(tracks, options.output.suffix[1:], options))
+    elif not output.quiet:
+        for line in _lines(tracks, "json" if output.json_lines else options.format, options):
+            print(line)
+    written = [f"Wrote {options.output}"] if options.output else []
+    cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
+    note(output, *written, *cautions)
 
 
-def _stalled(epochs: int) -> list[float]:
-    return [1.0] * epochs
+def _check(options: PreviewOptions) -> None:
+    if options.format not in FORMATS:
+        raise UsageError(f"--format: {options.format!r} is not allowed; it must be one of {', '.join(FORMATS)}")
+    if options.output and options.output.suffix not in (*PICTURES, *TABLES):
+        allowed = ", ".join((*PICTURES, *TABLES))
+        raise UsageError(f"--output: {options.output} does not say what to write", f"its name must end in {allowed}")
 
 
-def _shown(epochs: int) -> list[int]:
-    """Return all epochs, or as many as fit, evenly from the first to the last."""
-    if epochs <= MAX_ROWS:
-        return list(range(epochs))
-    return [round(i * (epochs - 1) / (MAX_ROWS - 1)) for i in range(MAX_ROWS)]
+def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:
+    from clfctl.display.preview_plot import NamedCurve, save_preview  # matplotlib costs a second
+
+    save_preview(
+        path,
+        [NamedCurve(track.name, track.points()) for track in tracks],
+        log=log,
+        epochs=max(track.epochs for track in tracks),
+        spans=spans_of(tracks),
+        title=tracks[0].name if len(tracks) == 1 else "",
+        seam=seam_of(tracks),
+    )
+
+
+def _lines(tracks: Sequence[Track], style: str, options: PreviewOptions) -> Iterable[str]:
+    match style:
+        case "json":
+            return json_lines(tracks, options.steps_per_epoch)
+        case "csv":
+            return csv_lines(tracks, options.steps_per_epoch)
+        case "table":
+            return table_lines(tracks, options.steps_per_epoch)
+    return plot_lines(tracks, _width(), log=options.log, color=_has_color(), steps_per_epoch=options.steps_per_epoch)
+
+
+def _caution(track: Track, caution: str, tracks: Sequence[Track]) -> str:
+    # With one schedule there is nothing to tell apart.
+    whose = f"{track.subject}: " if len({each.subject for each in tracks}) > 1 else ""
+    return f"Warning: {whose}{caution}."
+
+
+def _width() -> int:
+    return min(shutil.get_terminal_size().columns, MAX_WIDTH)
+
+
+def _has_color() -> bool:
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"

@@ -29,7 +29,7 @@ def resume(path: Path, output: OutputSettings) -> None:
         note(
             output,
             *warnings,
-            f"{run.path} has nothing left to train: {cursor.epoch} of {settings.epochs} epochs, {how}.",
+            f"{run.path} has nothing left to train: {cursor.epoch} of {trainer.plan.epochs} epochs, {how}.",
         )
         return
     where = f"from epoch {cursor.epoch + 1}, batch {cursor.batch + 1} of {trainer.train_loader.n_batches}"

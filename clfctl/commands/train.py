@@ -3,12 +3,14 @@
 from typing import TYPE_CHECKING
 
 from clfctl.commands.notes import note
+from clfctl.data.index import count_batches
 from clfctl.data.open import open_data
 from clfctl.data.sources import Data
 from clfctl.errors import UsageError
 from clfctl.models.names import check_model_name
+from clfctl.plan import Plan, heed, keep_fitting, make_plan
 from clfctl.runs import check_new_run, create_run, dump_json, write_text
-from clfctl.schedules import build_schedule, sample_curve
+from clfctl.schedules import sample_curve
 from clfctl.settings.dump import to_toml
 from clfctl.settings.groups import OutputSettings, TrainSettings
 from clfctl.settings.sources import Resolved
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     """Train a classifier; the run folder is made when everything that can be checked before is checked."""
-    settings = resolved.settings
-    data = _checked_data(settings)
+    settings = keep_fitting(resolved).settings
+    data, plan = _checked(settings)
     # torch costs seconds: a misspelt folder or model is reported before.
     from clfctl.commands.assemble import build_parts, make_trainer
     from clfctl.commands.environment import environment
@@ -32,15 +34,15 @@ def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     write_text(run.classes, dump_json(data.classes) + "\n")
     write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
     trainer = make_trainer(parts, run)
-    note(output, *describe_parts(parts), f"Run    {run.path}")
+    note(output, *describe_parts(parts), f"Run    {run.path}", *warnings_of(plan))
     follow(trainer, run, output)
 
 
 def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     """Check everything as train does, show settings with their sources, curve and model, and stop."""
+    resolved = keep_fitting(resolved)
     settings = resolved.settings
-    data = _checked_data(settings)
-    schedule = build_schedule(settings, settings.epochs, settings.monitor)
+    data, plan = _checked(settings)
     from clfctl.commands.assemble import build_parts
 
     parts = build_parts(settings, data)
@@ -52,8 +54,13 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
         return
     from clfctl.display.settings_table import print_dry_run
 
-    curve = sample_curve(schedule, settings.lr, settings.epochs)
-    print_dry_run(resolved, curve, describe_parts(parts))
+    curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
+    print_dry_run(resolved, curve, [*warnings_of(plan), *describe_parts(parts)])
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """Return what about the learning rate is most likely a mistake, a line each."""
+    return [f"Warning: {caution}." for caution in plan.cautions]
 
 
 def describe_parts(parts: "Parts") -> list[str]:
@@ -73,16 +80,17 @@ def describe_parts(parts: "Parts") -> list[str]:
     ]
 
 
-def _checked_data(settings: TrainSettings) -> Data:
-    """Check what can be checked without torch, and open the data."""
+def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
+    """Check what can be checked without torch, open the data, and plan the learning rate."""
     check_new_run(settings.runs_dir, settings.run_name)
     check_model_name(settings.model)
-    build_schedule(settings, settings.epochs, settings.monitor)
     data = open_data(settings, settings.seed)
     if settings.monitor.startswith("val") and not len(data.val):
         hint = "use --monitor train_loss, or keep some images with --val-split 0.2"
         raise UsageError(f"--monitor: {settings.monitor} needs validation images, and there are none", hint)
-    return data
+    plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
+    heed(settings, plan)
+    return data, plan
 
 
 def _saved_config(settings: TrainSettings) -> str:

@@ -99,3 +99,12 @@ def _is_visible(name: str) -> bool:
 
 def _suffixes() -> str:
     return ", ".join(sorted(SUFFIXES))
+
+
+def count_batches(n_images: int, batch_size: int, *, is_shuffled: bool) -> int:
+    """Return the batches of an epoch.
+
+    In training (shuffled) a last batch of a single image is dropped: batch normalization cannot train on it.
+    """
+    full, rest = divmod(n_images, batch_size)
+    return full + (rest > 0 and not (is_shuffled and rest == 1 and full > 0))

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, permutation
 from clfctl.data.sources import Part
 from clfctl.data.transform import Preprocess, to_augmented_pixels, to_pixels
@@ -65,9 +66,8 @@ class Batch:
 class Loader:
     """The batches of a part of the data.
 
-    With `shuffle_seed` every epoch has an order of its own, drawn from (seed, epoch), and its last batch is dropped if
-    it is a single image, which batch normalization cannot train on. With `augment` each image is drawn from (seed,
-    epoch, index). Neither depends on `workers`.
+    With `shuffle_seed` every epoch has an order of its own, drawn from (seed, epoch). With `augment` each image is
+    drawn from (seed, epoch, index). Neither depends on `workers`.
     """
 
     part: Part
@@ -82,9 +82,7 @@ class Loader:
     @property
     def n_batches(self) -> int:
         """Batches of an epoch."""
-        full, rest = divmod(len(self.part), self.batch_size)
-        drop = self.shuffle_seed is not None and rest == 1 and full > 0
-        return full + (rest > 0 and not drop)
+        return count_batches(len(self.part), self.batch_size, is_shuffled=self.shuffle_seed is not None)
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch `start` on; the earlier ones are not read."""

@@ -10,14 +10,14 @@ import torch
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import seed_step
-from clfctl.engine.early_stopping import best_epoch, should_stop
 from clfctl.engine.results import EpochResult, Progress
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
 from clfctl.engine.step import Normalize, evaluate, train_step
 from clfctl.errors import Interrupted, NonFiniteLossError
-from clfctl.schedules import Schedule, mode_of
+from clfctl.plan import Plan
+from clfctl.schedules.stopping import best_epoch
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
 CHECK_EVERY = 50
@@ -28,7 +28,7 @@ class Trainer:
     """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is."""
 
     state: TrainState
-    schedule: Schedule
+    plan: Plan
     train_loader: Loader
     val_loader: Loader
     normalize: Normalize
@@ -49,16 +49,16 @@ class Trainer:
                 yield self._finish_epoch(val_loss, val_top1)
 
     def is_finished(self) -> bool:
-        """Return whether all epochs are trained, or the metric has not improved for long enough."""
-        return self.state.cursor.epoch >= self.state.settings.epochs or self.stopped_early()
+        """Return whether all epochs are trained, or early stopping has fired and its cooldown is over."""
+        return self.state.cursor.epoch >= self.plan.last_epoch(self.metrics())
 
     def stopped_early(self) -> bool:
         """Return whether early stopping has fired."""
-        return should_stop(self.metrics(), self.state.settings.early_stopping, mode_of(self.state.settings.monitor))
+        return self.plan.stopped_after(self.metrics()) is not None
 
-    def metrics(self) -> list[float]:
+    def metrics(self) -> tuple[float, ...]:
         """Return the monitored metric of every finished epoch."""
-        return [getattr(result, self.state.settings.monitor) for result in self.state.cursor.history]
+        return tuple(getattr(result, self.state.settings.monitor) for result in self.state.cursor.history)
 
     def _train_epoch(self) -> None:
         cursor, progress = self.state.cursor, self.progress
@@ -100,12 +100,12 @@ class Trainer:
             clip_grad=self.state.settings.clip_grad,
         )
 
-    def _set_lr(self, metrics: list[float]) -> float:
-        """Write the learning rate of the coming step into every param group; return that of the first."""
+    def _set_lr(self, metrics: tuple[float, ...]) -> float:
+        """Write the learning rate of the coming step into every param group, each in its ratio to the base."""
         t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
+        lr = self.plan.lr(t, metrics)
         for group in self.state.optimizer.param_groups:
-            group["lr"] = self.schedule.lr(group["initial_lr"], t, metrics)
-        lr: float = self.state.optimizer.param_groups[0]["lr"]
+            group["lr"] = lr * (group["initial_lr"] / self.plan.base_lr)
         return lr
 
     def _validate(self) -> tuple[float, float]:
@@ -128,10 +128,7 @@ class Trainer:
             raise self._non_finite("validation loss", len(cursor.n_images) - 1)
         val_s = time.perf_counter() - self.progress.started_s
         values: dict[str, Any] = {"train_loss": train_loss, "val_loss": val_loss, "val_top1": val_top1}
-        is_best = (
-            best_epoch([*self.metrics(), values[self.state.settings.monitor]], mode_of(self.state.settings.monitor))
-            == cursor.epoch
-        )
+        is_best = best_epoch([*self.metrics(), values[self.state.settings.monitor]], self.plan.mode) == cursor.epoch
         result = EpochResult(
             epoch=cursor.epoch + 1,
             lr_start=cursor.lr_start,
@@ -162,7 +159,7 @@ class Trainer:
     def _non_finite(self, which: str, batch: int) -> NonFiniteLossError:
         cursor, n_batches = self.state.cursor, self.train_loader.n_batches
         t = cursor.epoch + batch / n_batches
-        lr = self.schedule.lr(self.state.optimizer.param_groups[0]["initial_lr"], t, self.metrics())
+        lr = self.plan.lr(t, self.metrics())
         where = f"epoch {cursor.epoch + 1}, batch {batch + 1} of {n_batches}, learning rate {lr:.3g}"
         tries = "try a lower --lr, a longer --warmup, --clip-grad 1 or --amp off"
         return NonFiniteLossError(f"the {which} is no longer finite: {where}", f"{tries}; {self.saver.what_is_kept()}")

@@ -1,42 +1,245 @@
-"""Schedules made of schedules: warmup before any of them, and one after the other."""
+"""Schedules made of schedules: warmup before any of them, one after the other, scaled, or annealed when stopped."""
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
-from clfctl.schedules.base import Schedule
+from clfctl.errors import UsageError
+from clfctl.schedules.base import TOLERANCE, Mode, Part, Schedule, Span, remember_latest, since, whole
+from clfctl.schedules.durations import Duration
+from clfctl.schedules.stopping import fired_after
+
+WarmupShape = Literal["linear", "cosine", "exponential"]
 
 
 @dataclass(frozen=True)
-class Warmup:
-    """Rise linearly from 0 to where `inner` starts, over `epochs`; then `inner`, whose clock and metrics start there.
+class Warmup(Schedule):
+    """Rise from `start` times the rate that `inner` begins with, over `epochs`; then `inner`, from its own beginning.
 
-    `lr(t) = inner_start * t / epochs`, so the end of epoch e (from 0) has `inner_start * (e + 1) / epochs`. Goyal et
-    al. 2017 (arXiv:1706.02677) warm up linearly too. The epoch that warmup ends in, when it ends inside one, is the
-    first whose metric `inner` sees.
+    With s = t / epochs the factor is `start + (1 - start) * s` (Goyal et al. 2017, arXiv:1706.02677), a cosine's half
+    in the place of s, or `start ** (1 - s)`. So a linear one from 0 ends epoch e (from 0) at `(e + 1) / epochs`. The
+    epoch that warmup ends in, when it ends inside one, is the first whose metric `inner` sees.
     """
+
+    name = "warmup"
 
     inner: Schedule
     epochs: float
+    start: float = 0.0
+    shape: WarmupShape = "linear"
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a warmup without length, or an exponential one from nothing."""
+        if not self.epochs > 0:
+            raise UsageError(f"a warmup of {self.epochs:g} epochs is none")
+        if self.shape == "exponential" and not self.start:
+            hint = "give --warmup-start a factor above 0, such as 0.01"
+            raise UsageError("an exponential warmup cannot begin at 0: nothing multiplied is more", hint)
+
+    @property
+    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+        """Whether the rate depends on metrics."""
+        return self.inner.follows_metrics
 
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
-        if t < self.epochs:
-            return self.inner.lr(base_lr, 0.0) * t / self.epochs
-        return self.inner.lr(base_lr, t - self.epochs, metrics[math.floor(self.epochs) :])
+        if t < self.epochs - TOLERANCE:
+            return self.inner.lr(base_lr, 0.0) * self._factor(t / self.epochs)
+        known = since(metrics, self.epochs) if self.inner.follows_metrics else ()
+        return self.inner.lr(base_lr, max(0.0, t - self.epochs), known)
+
+    def fitted(self, span: Span) -> Self:
+        """Return the warmup of a schedule that is fitted to what is left."""
+        left = replace(span, epochs=max(1.0, span.epochs - self.epochs), warmup=self.epochs)
+        return replace(self, inner=self.inner.fitted(left))
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return the warmup and what follows."""
+        inner = self.inner.parts(max(0.0, epochs - self.epochs))
+        warmup = Part(self.name, 0.0, min(self.epochs, epochs))
+        return [warmup, *(_later(each, self.epochs) for each in inner)]
+
+    def _factor(self, share: float) -> float:
+        match self.shape:
+            case "linear":
+                return self.start + (1 - self.start) * share
+            case "cosine":
+                return self.start + (1 - self.start) * (1 - math.cos(math.pi * share)) / 2
+            case "exponential":
+                return math.pow(self.start, 1 - share)
 
 
 @dataclass(frozen=True)
-class Chain:
-    """One schedule after another, each for its number of epochs (None: for ever), with its own clock and metrics."""
+class Chain(Schedule):
+    """One schedule after another, each for its length (None: for ever), with its own clock and metrics.
 
-    parts: tuple[tuple[Schedule, int | None], ...]
+    A part begins at the rate at which the part before it ended, so that nothing jumps; one in `Restart` begins at the
+    base rate. After the length of the last part the rate stays.
+    """
+
+    name = "chain"
+
+    schedules: tuple[tuple[Schedule, float | Duration | None], ...]
+
+    @property
+    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+        """Whether the rate depends on metrics."""
+        return any(schedule.follows_metrics for schedule, _ in self.schedules)
 
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
-        start = 0
-        for schedule, epochs in self.parts[:-1]:
-            if epochs is None or t < start + epochs:
-                return schedule.lr(base_lr, t - start, metrics[start:])
+        start, last = 0.0, len(self.schedules) - 1
+        for number, (schedule, length) in enumerate(self.schedules):
+            epochs = _in_epochs(length)
+            if number == last or t < start + epochs - TOLERANCE:
+                known = since(metrics, start) if schedule.follows_metrics else ()
+                local = min(max(0.0, t - start), epochs)
+                return schedule.lr(self._base(number, base_lr, start, metrics), local, known)
             start += epochs
-        return self.parts[-1][0].lr(base_lr, t - start, metrics[start:])
+        return base_lr
+
+    def fitted(self, span: Span) -> Self:
+        """Return the chain with every part fitted to its own length, the last to what is left."""
+        schedules, start = list[tuple[Schedule, float | None]](), 0.0
+        for number, (schedule, length) in enumerate(self.schedules):
+            epochs = length.epochs(span) if isinstance(length, Duration) else length
+            own = max(1.0, span.epochs - start) if epochs is None else epochs
+            of_part = replace(span, epochs=own, warmup=span.warmup if number == 0 else 0.0)
+            schedules.append((schedule.fitted(of_part), epochs))
+            start += own
+        return replace(self, schedules=tuple(schedules))
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return the parts that begin before the end."""
+        found, start = list[Part](), 0.0
+        for schedule, length in self.schedules:
+            if start >= epochs:
+                break
+            end = min(epochs, start + _in_epochs(length))
+            found += [_later(each, start) for each in schedule.parts(end - start)]
+            start = end
+        return found
+
+    def seams(self) -> list[float]:
+        """Return the times at which one part follows another."""
+        times, start = list[float](), 0.0
+        for _, length in self.schedules[:-1]:
+            start += _in_epochs(length)
+            times.append(start)
+        return times
+
+    def _base(self, number: int, base_lr: float, start: float, metrics: Sequence[float]) -> float:
+        """Return what part `number` begins from."""
+        if number == 0 or not self.schedules[number][0].continues:
+            return base_lr
+        schedule, length = self.schedules[number - 1]
+        epochs = _in_epochs(length)
+        begun = start - epochs
+        known = since(metrics, begun)[: whole(epochs)] if schedule.follows_metrics else ()
+        return schedule.lr(self._base(number - 1, base_lr, begun, metrics), epochs, known)
+
+
+@dataclass(frozen=True)
+class Scaled(Schedule):
+    """A schedule of `factor` times the rate that it would begin from."""
+
+    name = "scaled"
+
+    inner: Schedule
+    factor: float
+
+    @property
+    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+        """Whether the rate depends on metrics."""
+        return self.inner.follows_metrics
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the learning rate at `t` epochs."""
+        return self.inner.lr(base_lr * self.factor, t, metrics)
+
+    def fitted(self, span: Span) -> Self:
+        """Return the fitted schedule, scaled."""
+        return replace(self, inner=self.inner.fitted(span))
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return the parts of the schedule."""
+        return self.inner.parts(epochs)
+
+
+@dataclass(frozen=True)
+class Restart(Schedule):
+    """A part of a chain that begins at the base rate again."""
+
+    name = "restart"
+    continues = False
+
+    inner: Schedule
+
+    @property
+    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+        """Whether the rate depends on metrics."""
+        return self.inner.follows_metrics
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the learning rate at `t` epochs."""
+        return self.inner.lr(base_lr, t, metrics)
+
+    def fitted(self, span: Span) -> Self:
+        """Return the fitted schedule, that restarts."""
+        return replace(self, inner=self.inner.fitted(span))
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return the parts of the schedule."""
+        return self.inner.parts(epochs)
+
+
+@dataclass(frozen=True)
+class Cooldown(Schedule):
+    """When early stopping fires, anneal to `eta_min` along a cosine over `epochs` more epochs instead of stopping.
+
+    A cosine that early stopping cuts off never reaches its low rates, where much of its gain is made.
+    """
+
+    name = "cooldown"
+    follows_metrics = True
+
+    inner: Schedule
+    epochs: int
+    patience: int
+    mode: Mode
+    eta_min: float = 0.0
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the learning rate at `t` epochs."""
+        fired = fired_after(metrics, self.patience, self.mode)
+        if fired is None or t < fired - TOLERANCE:
+            return self.inner.lr(base_lr, t, metrics)
+        top = _rate_at(metrics, self.inner, base_lr, fired)
+        share = min(1.0, (t - fired) / self.epochs)
+        return self.eta_min + (top - self.eta_min) * (1 + math.cos(math.pi * share)) / 2
+
+    def fitted(self, span: Span) -> Self:
+        """Return the fitted schedule with its cooldown."""
+        return replace(self, inner=self.inner.fitted(span))
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return the parts of the schedule; when it will be stopped is not known."""
+        return self.inner.parts(epochs)
+
+
+def _later(part: Part, by: float) -> Part:
+    return replace(part, start=part.start + by, end=part.end + by)
+
+
+@remember_latest
+def _rate_at(metrics: Sequence[float], schedule: Schedule, base_lr: float, epoch: int) -> float:
+    return schedule.lr(base_lr, epoch, metrics[:epoch])
+
+
+def _in_epochs(length: float | Duration | None) -> float:
+    """Return a length in epochs, infinite if it has none; raises UsageError for one that is not fitted yet."""
+    if isinstance(length, Duration):
+        hint = "fit the chain first: chain.fitted(Span(epochs=25, steps_per_epoch=100))"
+        raise UsageError(f"how many epochs {length} is depends on the training", hint)
+    return math.inf if length is None else length

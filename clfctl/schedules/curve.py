@@ -1,6 +1,6 @@
 """A schedule as points: what previews, the live display and plots draw."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from clfctl.schedules.base import Schedule
 
@@ -16,10 +16,18 @@ def sample_curve(
     `per_epoch` 0 takes enough for a smooth warmup, and few for a long training.
     """
     per_epoch = per_epoch or max(1, min(MAX_PER_EPOCH, MAX_POINTS // epochs))
-    curve = [
-        (epoch + step / per_epoch, schedule.lr(base_lr, epoch + step / per_epoch, metrics[:epoch]))
-        for epoch in range(epochs)
-        for step in range(per_epoch)
-    ]
+    curve = [*_rates(schedule, base_lr, range(epochs), metrics, per_epoch)]
     # The last epoch keeps its rate until it ends.
     return [*curve, (float(epochs), curve[-1][1])]
+
+
+def _rates(
+    schedule: Schedule, base_lr: float, epochs: Iterable[int], metrics: Sequence[float], per_epoch: int
+) -> Iterator[tuple[float, float]]:
+    lr = schedule.lr
+    for epoch in epochs:
+        known = tuple(metrics[:epoch])
+        for step in range(per_epoch):
+            # The very expression of the trainer, so that the bits are the same.
+            t = epoch + step / per_epoch
+            yield t, lr(base_lr, t, known)

@@ -1,79 +1,302 @@
-"""The built-in schedules, each a formula in its docstring; all agree with torch's classes to 1e-12 of base_lr."""
+"""The built-in schedules that depend on time alone, each a formula in its docstring, with its source.
+
+Those that torch also has agree with its classes, stepped once for each unit of `t`, to 1e-12 of the base rate.
+"""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Annotated, Literal, Self
+
+from annotated_types import Ge, Gt, Le, Lt
+
+from clfctl.schedules.base import TOLERANCE, Every, Kind, Span, clock, length_of, whole
+from clfctl.schedules.parameters import Param
+
+TMax = Annotated[
+    float, Ge(0), Param("Epochs from the curve's beginning to its end, a warmup included; 0: all that are trained.")
+]
+EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.")]
+LrEvery = Annotated[
+    Every, Param("How often a smooth curve moves: once an epoch, or at every batch.", option="lr_every")
+]
+
+
+class Curve(Kind):
+    """A kind whose length `t_max`, if left open, is that of the training."""
+
+    t_max: float
+
+    def fitted(self, span: Span) -> Self:
+        """Return the curve with its length."""
+        return self if self.t_max else replace(self, t_max=span.epochs)  # type: ignore[type-var]  # subclasses are dataclasses
 
 
 @dataclass(frozen=True)
-class Step:
-    """`base_lr * gamma ** floor(epoch / step_size)`: torch.optim.lr_scheduler.StepLR."""
+class Constant(Kind):
+    """The base learning rate throughout, or `factor` times it for the first `t_max` epochs.
 
-    step_size: int = 5
-    gamma: float = 0.5
-
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (protocol)
-        """Return the learning rate at `t` epochs."""
-        return base_lr * self.gamma ** (math.floor(t) // self.step_size)
-
-
-@dataclass(frozen=True)
-class Cosine:
-    """`eta_min + (base_lr - eta_min) * (1 + cos(pi * epoch / t_max)) / 2`: torch.optim.lr_scheduler.CosineAnnealingLR.
-
-    SGDR (Loshchilov and Hutter 2017, arXiv:1608.03983) without the restarts. Past `t_max` it climbs again, as torch's.
+    `base_lr * factor if t < t_max else base_lr`: torch.optim.lr_scheduler.ConstantLR.
     """
 
-    t_max: int
-    eta_min: float = 0.0
+    name = "constant"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (protocol)
+    factor: Annotated[float, Gt(0), Param("What the learning rate is multiplied by.", option="")] = 1.0
+    t_max: Annotated[float, Ge(0), Param("Epochs with the factor; 0: all.", option="")] = 0
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
         """Return the learning rate at `t` epochs."""
-        return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * math.floor(t) / self.t_max)) / 2
+        return base_lr * self.factor if not self.t_max or t < self.t_max - TOLERANCE else base_lr
 
 
 @dataclass(frozen=True)
-class Plateau:
-    """Multiply by `factor` when the metric has not improved for more than `patience` epochs.
+class Step(Kind):
+    """Multiply by `gamma` every `step_size` epochs.
 
-    torch.optim.lr_scheduler.ReduceLROnPlateau, with its counting, as a fold over the metrics: NaN never improves.
-    `threshold` is the least change that counts, relative to the best value or absolute; after a change `cooldown`
-    epochs are not counted; changes smaller than `eps` are not made.
+    `base_lr * gamma ** floor(epoch / step_size)`: torch.optim.lr_scheduler.StepLR.
     """
 
-    patience: int = 3
-    factor: float = 0.5
-    min_lr: float = 0.0
-    mode: Literal["min", "max"] = "min"
-    threshold: float = 1e-4
-    threshold_mode: Literal["rel", "abs"] = "rel"
-    cooldown: int = 0
-    eps: float = 1e-8
+    name = "step"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (protocol)
-        """Return the learning rate after the epochs whose metrics are given."""
-        lr = base_lr
-        best = math.inf if self.mode == "min" else -math.inf
-        n_bad = n_cooldown = 0
-        for metric in metrics:
-            if self.improves(metric, best):
-                best, n_bad = metric, 0
-            else:
-                n_bad += 1
-            if n_cooldown > 0:
-                n_cooldown -= 1
-                n_bad = 0
-            if n_bad > self.patience:
-                lowered = max(lr * self.factor, self.min_lr)
-                if lr - lowered > self.eps:
-                    lr = lowered
-                n_cooldown, n_bad = self.cooldown, 0
-        return lr
+    step_size: Annotated[int, Gt(0), Param("Epochs between two changes.")] = 5
+    gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.5
 
-    def improves(self, metric: float, best: float) -> bool:
-        """Return whether `metric` beats `best` by more than the threshold."""
-        sign = -1 if self.mode == "min" else 1
-        relative = self.threshold_mode == "rel"
-        bar = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
-        return metric < bar if self.mode == "min" else metric > bar
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * self.gamma ** (whole(t) // self.step_size)
+
+
+@dataclass(frozen=True)
+class MultiStep(Kind):
+    """Multiply by `gamma` at each milestone.
+
+    `base_lr * gamma ** (milestones passed)`: torch.optim.lr_scheduler.MultiStepLR. Without milestones those of He et
+    al. 2016 (arXiv:1512.03385) on CIFAR-10: at a half and at three quarters of the training.
+    """
+
+    name = "multistep"
+
+    milestones: Annotated[
+        tuple[float, ...], Ge(0), Param("Epochs at which the rate changes; none: 1/2 and 3/4 of the training.")
+    ] = ()
+    gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.1
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * self.gamma ** bisect_right(sorted(self.milestones), t + TOLERANCE)
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with milestones."""
+        return self if self.milestones else replace(self, milestones=(span.epochs / 2, span.epochs * 3 / 4))
+
+
+@dataclass(frozen=True)
+class Exponential(Kind):
+    """Multiply by `gamma` every epoch.
+
+    `base_lr * gamma ** t`: torch.optim.lr_scheduler.ExponentialLR.
+    """
+
+    name = "exponential"
+
+    gamma: Annotated[float, Gt(0), Le(1), Param("What each epoch multiplies the learning rate by.")] = 0.95
+    every: LrEvery = "epoch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * math.pow(self.gamma, clock(t, self.every))
+
+
+@dataclass(frozen=True)
+class Linear(Curve):
+    """A straight line from `start` to `end` times the base rate.
+
+    `base_lr * (start + (end - start) * min(1, t / t_max))`: torch.optim.lr_scheduler.LinearLR.
+    """
+
+    name = "linear"
+
+    start: Annotated[float, Ge(0), Param("Factor at the beginning.", option="")] = 1.0
+    end: Annotated[
+        float | None, Ge(0), Param("Factor at the end; left open: 0, or 1 after a start below 1.", option="")
+    ] = None
+    t_max: TMax = 0
+    every: LrEvery = "batch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        end = float(self.start < 1) if self.end is None else self.end
+        share = min(1.0, clock(t, self.every) / length_of(self, self.t_max))
+        return base_lr * (self.start + (end - self.start) * share)
+
+
+@dataclass(frozen=True)
+class Polynomial(Curve):
+    """A power of the share of the training that is left.
+
+    `eta_min + (base_lr - eta_min) * (1 - min(1, t / t_max)) ** power`: torch.optim.lr_scheduler.PolynomialLR; its
+    default power is that of DeepLab (Chen et al. 2016, arXiv:1606.00915).
+    """
+
+    name = "polynomial"
+
+    power: Annotated[float, Gt(0), Param("Power of the curve: 1 is a straight line, 2 falls early.")] = 0.9
+    eta_min: EtaMin = 0.0
+    t_max: TMax = 0
+    every: LrEvery = "epoch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        left = 1 - min(1.0, clock(t, self.every) / length_of(self, self.t_max))
+        return self.eta_min + (base_lr - self.eta_min) * math.pow(left, self.power)
+
+
+@dataclass(frozen=True)
+class Cosine(Curve):
+    """Half a cosine from the base rate down to `eta_min`.
+
+    `eta_min + (base_lr - eta_min) * (1 + cos(pi * t / t_max)) / 2`: torch.optim.lr_scheduler.CosineAnnealingLR; SGDR
+    (Loshchilov and Hutter 2017, arXiv:1608.03983) without the restarts. Past `t_max` it climbs again, as torch's.
+    """
+
+    name = "cosine"
+
+    t_max: TMax = 0
+    eta_min: EtaMin = 0.0
+    every: LrEvery = "epoch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        angle = math.pi * clock(t, self.every) / length_of(self, self.t_max)
+        return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(angle)) / 2
+
+
+@dataclass(frozen=True)
+class CosineRestarts(Kind):
+    """Cosines one after the other, each from the top.
+
+    Cycle i lasts `t_0 * t_mult ** i` epochs: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts; SGDR (Loshchilov
+    and Hutter 2017, arXiv:1608.03983). `decay` lowers the top of each cycle, as timm's cycle_decay.
+    """
+
+    name = "cosine-restarts"
+
+    cycles: Annotated[int, Gt(0), Param("Cosines in the training, where t-0 does not say how long the first is.")] = 3
+    t_0: Annotated[float, Ge(0), Param("Epochs of the first cosine; 0: as many as make all cycles fit.")] = 0
+    t_mult: Annotated[float, Ge(1), Param("How much longer each cosine is than the one before.")] = 1.0
+    decay: Annotated[float, Gt(0), Le(1), Param("What each restart multiplies the top by.", option="cycle_decay")] = 1.0
+    eta_min: EtaMin = 0.0
+    every: LrEvery = "epoch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        length, left, cycle = length_of(self, self.t_0), clock(t, self.every), 0
+        if self.t_mult == 1:
+            cycle = math.floor((left + TOLERANCE) / length)
+            left = max(0.0, left - cycle * length)
+        while left >= length - TOLERANCE:
+            left, length, cycle = max(0.0, left - length), length * self.t_mult, cycle + 1
+        top = base_lr * self.decay**cycle
+        return self.eta_min + (top - self.eta_min) * (1 + math.cos(math.pi * left / length)) / 2
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with the length of its first cycle."""
+        lengths = sum(self.t_mult**i for i in range(self.cycles))
+        return self if self.t_0 else replace(self, t_0=span.epochs / lengths)
+
+
+@dataclass(frozen=True)
+class OneCycle(Curve):
+    """Up from a small rate to the base rate, then down to almost nothing, within the training.
+
+    torch.optim.lr_scheduler.OneCycleLR with `max_lr` the base rate; Smith and Topin 2018 (arXiv:1708.07120). torch
+    counts N steps where the curve has N - 1 stretches: a curve of `t_max` epochs is its of `total_steps = t_max + 1`.
+    """
+
+    name = "onecycle"
+
+    pct_start: Annotated[float, Gt(0), Lt(1), Param("Share of the curve that rises.")] = 0.3
+    div_factor: Annotated[float, Gt(0), Param("The curve begins at the base rate divided by this.")] = 25.0
+    final_div_factor: Annotated[float, Gt(0), Param("It ends at its beginning divided by this.")] = 1e4
+    shape: Annotated[Literal["cosine", "linear"], Param("How it rises and falls.", option="")] = "cosine"
+    three_phase: Annotated[
+        bool, Param("Fall to the beginning first, as slowly as it rose, and only then to the end.", option="")
+    ] = False
+    t_max: TMax = 0
+    every: LrEvery = "batch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        length = length_of(self, self.t_max)
+        first, last = base_lr / self.div_factor, base_lr / self.div_factor / self.final_div_factor
+        top = self.pct_start * length
+        corners = [(0.0, first), (top, base_lr), (length, last)]
+        if self.three_phase:
+            corners[2:2] = [(2 * top, first)]
+        t = min(clock(t, self.every), length)
+        for (start, low), (end, high) in pairwise(corners):
+            if t <= end:
+                share = (t - start) / (end - start)
+                return low + (high - low) * (share if self.shape == "linear" else (1 - math.cos(math.pi * share)) / 2)
+        return last
+
+
+@dataclass(frozen=True)
+class InverseSqrt(Kind):
+    """Fall as one over the square root of time: for trainings whose end is not known.
+
+    `base_lr * sqrt(timescale / (timescale + t))`: Vaswani et al. 2017 (arXiv:1706.03762), whose timescale is the
+    warmup; Zhai et al. 2022 (arXiv:2106.04560).
+    """
+
+    name = "inverse-sqrt"
+
+    timescale: Annotated[float, Ge(0), Param("Epochs until it has fallen to 0.71; 0: the warmup, or 1.")] = 0
+    every: LrEvery = "batch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        timescale = length_of(self, self.timescale)
+        return base_lr * math.sqrt(timescale / (timescale + clock(t, self.every)))
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with its timescale."""
+        return self if self.timescale else replace(self, timescale=span.warmup or 1.0)
+
+
+@dataclass(frozen=True)
+class WSD(Curve):
+    """Stay at the base rate and fall only at the end: warmup-stable-decay, with the warmup of `--warmup`.
+
+    MiniCPM (Hu et al. 2024, arXiv:2404.06395); the decay `1-sqrt` is Hägele et al.'s (2024, arXiv:2405.18392). With s
+    the share of the decay that is over, the rate is `eta_min + (base_lr - eta_min) * f`, f being `1 - s`,
+    `(1 + cos(pi * s)) / 2` or `1 - sqrt(s)`.
+    """
+
+    name = "wsd"
+
+    decay: Annotated[float, Gt(0), Le(1), Param("Share of the curve that falls.")] = 0.2
+    shape: Annotated[Literal["linear", "cosine", "1-sqrt"], Param("How it falls.", option="decay_shape")] = "1-sqrt"
+    eta_min: EtaMin = 0.0
+    t_max: TMax = 0
+    every: LrEvery = "batch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        length = length_of(self, self.t_max)
+        decay = self.decay * length
+        share = min(1.0, max(0.0, (clock(t, self.every) - (length - decay)) / decay))
+        return self.eta_min + (base_lr - self.eta_min) * falling(self.shape, share)
+
+
+def falling(shape: Literal["linear", "cosine", "1-sqrt"], share: float) -> float:
+    """Return the height of a curve from 1 to 0 after `share` of its way."""
+    match shape:
+        case "linear":
+            return 1 - share
+        case "cosine":
+            return (1 + math.cos(math.pi * share)) / 2
+        case "1-sqrt":
+            return 1 - math.sqrt(share)

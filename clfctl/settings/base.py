@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from clfctl.errors import UsageError
+
 Values = Literal["models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders"]
 
 
@@ -15,6 +17,7 @@ class Option:
 
     `spelling` is the option's name where the field's would not do, `one_way` marks a flag without a `--no-` form.
     `aliases` are older or longer names of the field, accepted in every source; `values` names what TAB offers.
+    `accepts` says what the field may be where its type does not.
     """
 
     short: str = ""
@@ -23,6 +26,15 @@ class Option:
     aliases: tuple[str, ...] = ()
     values: Values | None = None
     metavar: str = ""
+    accepts: str = ""
+
+
+class FieldError(UsageError):
+    """A value that a field's own validation refused; the resolver adds where it came from."""
+
+    def __init__(self, field: str, message: str, hint: str = "") -> None:
+        super().__init__(message, hint)
+        self.field = field
 
 
 class Settings(BaseModel):

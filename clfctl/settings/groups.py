@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
 
 from clfctl.settings.base import Option, Settings
+from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Monitor = Literal["val_loss", "val_top1", "train_loss"]
@@ -67,13 +68,13 @@ class BaseRateSettings(Settings):
     """Passes over the training images."""
     lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
     """Base learning rate: what warmup ends at and the schedule starts from."""
+    optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers")] = "adam"
+    """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
 
 
 class OptimizerSettings(BaseRateSettings):
     """Optimization"""
 
-    optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers")] = "adam"
-    """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
     weight_decay: NonNegativeFloat = 0.0
     """Weight decay; biases and normalization weights are left out of it."""
     label_smoothing: Fraction = 0.0
@@ -82,32 +83,15 @@ class OptimizerSettings(BaseRateSettings):
     """Largest norm of the gradient, over all parameters; 0 does not clip."""
 
 
-class ScheduleSettings(Settings):
-    """Learning-rate schedule"""
-
-    scheduler: Annotated[Literal["step", "plateau", "cosine"], Option(short="-s", aliases=("lr_scheduler",))] = "step"
-    """How the learning rate changes over the epochs."""
-    warmup: Annotated[NonNegativeFloat, Option(short="-w", aliases=("warmup_epochs",))] = 0.0
-    """Epochs over which the learning rate first rises from 0 to the base, batch by batch; 0 for none."""
-    step_size: Annotated[PositiveInt, Option(aliases=("scheduler_step_size",))] = 5
-    """step: epochs between two changes."""
-    gamma: Annotated[float, Field(gt=0, le=1), Option(aliases=("scheduler_gamma",))] = 0.5
-    """step: what each change multiplies the learning rate by."""
-    patience: Annotated[NonNegativeInt, Option(aliases=("scheduler_patience",))] = 3
-    """plateau: epochs without improvement that are put up with before a change."""
-    factor: Annotated[float, Field(gt=0, lt=1), Option(aliases=("scheduler_factor",))] = 0.5
-    """plateau: what each change multiplies the learning rate by."""
-    t_max: Annotated[NonNegativeInt, Option(aliases=("scheduler_t_max",))] = 0
-    """cosine: epochs from the base learning rate down to eta-min; 0 for all epochs after warmup."""
-    eta_min: Annotated[NonNegativeFloat, Option(aliases=("scheduler_eta_min", "min_lr"))] = 0.0
-    """cosine and plateau: the lowest learning rate."""
-
-
 class MonitorSettings(Settings):
     """Training"""
 
     monitor: Monitor = "val_loss"
     """Metric that the best checkpoint, early stopping and plateau go by."""
+    early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
+    """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
+    cooldown: NonNegativeInt = 0
+    """When early stopping fires, anneal the learning rate to eta-min over this many more epochs, and then stop."""
 
 
 class LoopSettings(MonitorSettings):
@@ -119,8 +103,6 @@ class LoopSettings(MonitorSettings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     amp: Annotated[Literal["auto", "off", "bf16", "fp16"], Option(aliases=("precision",))] = "auto"
     """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
-    early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
-    """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
 
 
 class RunSettings(Settings):
@@ -134,12 +116,12 @@ class RunSettings(Settings):
     """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
 
 
-class TrainSettings(RunSettings, LoopSettings, ScheduleSettings, OptimizerSettings, ModelSettings, DataSettings):
-    """Everything that a training run is made of"""
-
-
-class PreviewSettings(MonitorSettings, ScheduleSettings, BaseRateSettings):
+class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):
     """All that a learning-rate curve depends on"""
+
+
+class TrainSettings(RunSettings, LoopSettings, PlanSettings, OptimizerSettings, ModelSettings, DataSettings):
+    """Everything that a training run is made of"""
 
 
 class OutputSettings(Settings):

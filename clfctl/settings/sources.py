@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from clfctl.errors import UsageError, nearest
-from clfctl.settings.base import Settings, aliases_of, option_name
+from clfctl.settings.base import FieldError, Settings, aliases_of, option_name
 from clfctl.settings.groups import OutputSettings, SourceSettings, TrainSettings
 from clfctl.settings.messages import explain
 
@@ -36,10 +36,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Resolved(Generic[S]):
-    """Settings, and for each field the label of the source that its value came from."""
+    """Settings, and for each field the label of the source that its value came from.
+
+    `ranks` has the sources' order: 0 is the command line, the largest number stands for defaults.
+    """
 
     settings: S
     origins: Mapping[str, str]
+    ranks: Mapping[str, int]
 
 
 def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
@@ -174,9 +178,17 @@ def _data_defaults() -> dict[str, dict[str, Any]]:
 def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
     names = settings_type.model_fields.keys()
     stated = ChainMap(*({n: v for n, v in layer.values.items() if n in names} for layer in layers))
-    origins = {name: next((layer.label for layer in layers if name in layer.values), "default") for name in names}
+    layers = [*layers, Layer("default", {})]
+    ranks = {
+        name: next((n for n, layer in enumerate(layers) if name in layer.values), len(layers) - 1) for name in names
+    }
+    origins = {name: layers[rank].label for name, rank in ranks.items()}
     try:
-        return Resolved(settings_type(**stated), origins)
+        return Resolved(settings_type(**stated), origins, ranks)
+    except FieldError as error:
+        where = "" if ranks[error.field] == 0 else f"it is set in the {origins[error.field]}"
+        hint = "; ".join(each for each in (error.hint, where) if each)
+        raise UsageError(f"{option_name(error.field)}: {error}", hint) from None
     except ValidationError as error:
         problem, *_ = error.errors()
         name = str(problem["loc"][0])

@@ -15,12 +15,15 @@ from clfctl.checkpoint import load_checkpoint
 from clfctl.commands.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.data.open import open_data
 from clfctl.data.sources import Part
-from clfctl.engine.early_stopping import best_epoch, should_stop
+from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted, NonFiniteLossError
 from clfctl.models.custom_cnn import CustomCNN
+from clfctl.plan import make_plan
 from clfctl.runs import RunFolder, create_run
+from clfctl.schedules import sample_curve
+from clfctl.schedules.stopping import best_epoch, fired_after
 from clfctl.settings.groups import TrainSettings
 
 N_TRAIN, N_VAL, BATCH = 200, 64, 32
@@ -30,6 +33,15 @@ N_BATCHES = 7  # the last of 8 images
 def settings_of(**values: object) -> TrainSettings:
     quick = {"image_size": 32, "augment": "none", "batch_size": BATCH, "epochs": 3, "lr": 1e-3}
     return TrainSettings.model_validate(quick | values)
+
+
+def small_trainer(settings: TrainSettings) -> Trainer:
+    """A trainer of three batches an epoch and of a model that costs nothing: what counts is the learning rate."""
+    whole = open_data(settings, settings.seed)
+    parts = build_parts(settings, replace(whole, train=cut(whole.train, 80), val=cut(whole.val, 32)))
+    model = torch.nn.Sequential(torch.nn.AdaptiveAvgPool2d(2), torch.nn.Flatten(), torch.nn.Linear(12, 10))
+    parts = replace(parts, built=replace(parts.built, model=model), optimizer=build_optimizer(settings, model))
+    return make_trainer(parts, create_run(Path("runs"), "{n}", ""))
 
 
 def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer:
@@ -74,24 +86,76 @@ def test_losses_are_those_of_a_bare_loop() -> None:
     assert [result.train_loss for result in trainer.epochs()] == pytest.approx(expected, rel=1e-12)
 
 
-@pytest.mark.parametrize("scheduler", ["step", "plateau", "cosine"])
-@pytest.mark.parametrize("warmup", [0, 1])
-def test_every_step_has_the_learning_rate_of_the_schedule(scheduler: str, warmup: float) -> None:
-    trainer = trainer_of(settings_of(scheduler=scheduler, warmup=warmup, step_size=1, patience=0, epochs=3))
+# Every kind of schedule, with parameters that make it move in three epochs; a chain; classes of torch and timm.
+SCHEDULES = {
+    "step": {"step_size": 1},
+    "plateau": {"patience": 0, "threshold": 0.5},
+    "cosine": {},
+    "constant": {},
+    "multistep": {"milestones": "1,2"},
+    "exponential": {"gamma": 0.5, "lr_every": "batch"},
+    "linear": {},
+    "polynomial": {"power": 2},
+    "cosine-restarts": {"cycles": 2},
+    "onecycle": {},
+    "inverse-sqrt": {},
+    "wsd": {"decay": 0.5},
+    "linear(start=0.1):1 > 0.5*cosine(every=batch):1 > plateau(patience=0)": {},
+    "torch:CyclicLR(base_lr=1e-5, max_lr=1e-3, step_size_up=4, every=batch)": {},
+    "torch:ReduceLROnPlateau(patience=0, factor=0.5)": {},
+    "timm:TanhLRScheduler(t_initial=3)": {},
+}
+
+
+@pytest.mark.parametrize("scheduler", SCHEDULES)
+@pytest.mark.parametrize("warmup", [0, 1, 2])
+def test_every_step_has_the_learning_rate_of_the_preview(scheduler: str, warmup: int) -> None:
+    settings = settings_of(scheduler=scheduler, warmup=warmup, epochs=3, **SCHEDULES[scheduler])
+    trainer = small_trainer(settings)
     seen: list[float] = []
     trainer.state.optimizer.register_step_pre_hook(lambda made, *_: seen.append(made.param_groups[0]["lr"]))
     results = list(trainer.epochs())
-    metrics = [result.val_loss for result in results]
-    expected = [
-        trainer.schedule.lr(1e-3, epoch + batch / N_BATCHES, metrics[:epoch])
-        for epoch in range(3)
-        for batch in range(N_BATCHES)
-    ]
-    assert seen == expected
+    n_batches = trainer.train_loader.n_batches
+    # What lr-preview does, knowing nothing of the trainer but its batches and the metrics that it had.
+    plan = make_plan(settings, n_batches)
+    metrics = tuple(result.val_loss for result in results)
+    assert seen == [lr for _, lr in sample_curve(plan.schedule, 1e-3, 3, metrics, n_batches)][:-1]
     assert [(r.lr_start, r.lr) for r in results] == [
-        (seen[N_BATCHES * e], seen[N_BATCHES * (e + 1) - 1]) for e in range(3)
+        (seen[n_batches * e], seen[n_batches * (e + 1) - 1]) for e in range(3)
     ]
-    assert (len(set(seen[:N_BATCHES])) == N_BATCHES) is bool(warmup)
+    if warmup:
+        assert seen[0] == 0
+        assert len(set(seen[: n_batches * warmup])) == n_batches * warmup
+        top = plan.schedule.inner.lr(1e-3, 0.0)
+        assert seen[: n_batches * warmup] == pytest.approx(
+            [top * i / n_batches / warmup for i in range(n_batches * warmup)]
+        )
+
+
+def test_param_groups_keep_their_ratio_to_the_base() -> None:
+    settings = settings_of(scheduler="cosine", eta_min=1e-4, warmup=1, epochs=3, weight_decay=0.1)
+    trainer = small_trainer(settings)
+    trainer.state.optimizer.param_groups[1]["initial_lr"] = 2.5e-4
+    seen: list[tuple[float, float]] = []
+    trainer.state.optimizer.register_step_pre_hook(
+        lambda made, *_: seen.append((made.param_groups[0]["lr"], made.param_groups[1]["lr"]))
+    )
+    assert list(trainer.epochs())
+    assert [second for _, second in seen] == pytest.approx([first / 4 for first, _ in seen])
+
+
+def test_cooldown_anneals_after_early_stopping_and_then_stops() -> None:
+    settings = settings_of(
+        scheduler="constant", epochs=9, early_stopping=2, cooldown=2, lr=1e-12, monitor="train_loss", clip_grad=1e-9
+    )
+    trainer = small_trainer(settings)
+    results = list(trainer.epochs())
+    fired = fired_after(trainer.metrics(), 2, "min")
+    assert fired is not None
+    assert len(results) == fired + 2
+    assert results[fired - 1].lr == results[fired].lr_start == 1e-12
+    assert results[fired].lr > results[fired + 1].lr > 0
+    assert results[fired + 1].lr < 0.3e-12
 
 
 def test_best_checkpoint_is_that_of_the_best_epoch() -> None:
@@ -123,12 +187,13 @@ metrics_lists = st.lists(st.floats(0, 3) | st.just(math.nan), max_size=20)
 def test_early_stopping_waits_for_patience_epochs_after_the_best(
     metrics: list[float], patience: int, mode: str
 ) -> None:
-    best, waited = None, 0
-    for metric in metrics:
+    best, waited, fired = None, 0, None
+    for n, metric in enumerate(metrics, 1):
         is_better = not math.isnan(metric) and (best is None or (metric < best if mode == "min" else metric > best))
         best, waited = (metric, 0) if is_better else (best, waited + 1)
-    assert should_stop(metrics, patience, mode) == (waited >= patience)
-    assert not should_stop(metrics, 0, mode)
+        fired = n if fired is None and waited >= patience else fired
+    assert fired_after(metrics, patience, mode) == fired
+    assert fired_after(metrics, 0, mode) is None
     index = best_epoch(metrics, mode)
     assert (None if index is None else metrics[index]) == best
 
@@ -196,6 +261,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint() -> None:
     good = load_checkpoint(trainer.saver.run.last)
     for group in trainer.state.optimizer.param_groups:
         group["initial_lr"] = 1e30
+    trainer.plan = replace(trainer.plan, base_lr=1e30)
     with pytest.raises(NonFiniteLossError) as caught:
         list(epochs)
     message = str(caught.value)

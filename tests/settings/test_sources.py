@@ -48,9 +48,9 @@ def test_config_and_recipe_may_come_from_any_source_above_them(monkeypatch: pyte
 @pytest.mark.parametrize("name", ["warmup", "warmup_epochs", "warmup-epochs"])
 def test_older_names_and_dashes_work_in_files_and_environment(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("clfctl.toml").write_text(f"{name} = 2")
-    assert resolve(TrainSettings, {}).settings.warmup == 2
+    assert resolve(TrainSettings, {}).settings.warmup == "2"
     monkeypatch.setenv("CLFCTL_" + name.upper().replace("-", "_"), "3")
-    assert resolve(TrainSettings, {}).settings.warmup == 3
+    assert resolve(TrainSettings, {}).settings.warmup == "3"
 
 
 def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +61,13 @@ def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 BAD = [
     ({"lr": "fast"}, "", "--lr: 'fast' (from the command line) is not allowed; it must be a number greater than 0"),
     ({"epochs": "0"}, "", "--epochs: '0' (from the command line)"),
-    ({"scheduler": "cosin"}, "", "did you mean cosine?"),
+    ({"scheduler": "cosin"}, "", "--scheduler: 'cosin' is no schedule; expected one of step, plateau"),
+    (
+        {"warmup": "-1"},
+        "",
+        "--warmup: '-1' (from the command line) is not allowed; it must be epochs (2, 0.5), batches",
+    ),
+    ({}, "t_max = -1", "--t-max: -1 (from the config file clfctl.toml) is not allowed; it must be a number at least 0"),
     ({"recipe": "agressive"}, "", "no recipe is called 'agressive'"),
     ({}, "batch_size = -3", "--batch-size: -3 (from the config file clfctl.toml)"),
     ({}, "lerning_rate = 1", "clfctl.toml sets 'lerning_rate', which is no setting"),

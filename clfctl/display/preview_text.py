@@ -1,0 +1,188 @@
+"""Previews of learning rates as text: curve and table for people, csv and JSON lines for programs. No rich."""
+
+import csv
+import io
+import textwrap
+from collections.abc import Iterator, Sequence
+
+from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
+from clfctl.preview import Track
+from clfctl.runs import dump_json
+from clfctl.schedules.catalog import KINDS, summary_of
+from clfctl.schedules.parameters import parameters_of
+from clfctl.settings.schedule import default_in_words
+
+HEIGHT, TALL_HEIGHT, TALL_FROM = 15, 21, 120
+MAX_ROWS = 16
+# The end of an epoch is looked at a moment before it, where a warmup is not quite at its top.
+SAME = 1e-6
+
+
+def plot_lines(
+    tracks: Sequence[Track], width: int, *, log: bool, color: bool, steps_per_epoch: int | None
+) -> Iterator[str]:
+    """Yield what each track is, the curves, and a table of the epochs in which something happens."""
+    several = len(tracks) > 1
+    yield from _titles(tracks, width, color)
+    height = TALL_HEIGHT if width >= TALL_FROM else HEIGHT
+    yield from draw_curve(
+        [track.points() for track in tracks],
+        width,
+        height,
+        marker=seam_of(tracks),
+        log=log,
+        spans=spans_of(tracks),
+        letters=several,
+        color=color,
+    )
+    for track in tracks:
+        yield from _seam_line(track, several)
+    yield from _table(tracks, steps_per_epoch, MAX_ROWS)
+
+
+def spans_of(tracks: Sequence[Track]) -> list[Span]:
+    """Return the parts to be shown apart: those of the one subject that there is, if it has several."""
+    parts = tracks[0].parts if len({track.subject for track in tracks}) == 1 else ()
+    return [Span(part.label, part.start, part.end) for part in parts] if len(parts) > 1 else []
+
+
+def seam_of(tracks: Sequence[Track]) -> float | None:
+    """Return the epoch from which the one run that is shown goes on."""
+    return float(tracks[0].done) if len(tracks) == 1 and tracks[0].seam() else None
+
+
+def table_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
+    """Yield a table with a row for every epoch."""
+    if len(tracks) > 1:
+        yield from _titles(tracks, 10**6, color=False)
+    yield from _table(tracks, steps_per_epoch, None)
+
+
+def csv_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
+    """Yield a header and a row for every epoch, or for every batch if it is known how many there are."""
+    yield "schedule,epoch,batch,lr" if steps_per_epoch else "schedule,epoch,lr_start,lr_end"
+    for track in tracks:
+        name = _quoted(track.name)
+        if steps_per_epoch:
+            yield from (f"{name},{epoch},{batch},{lr!r}" for epoch, batch, lr in _batches(track, steps_per_epoch))
+        else:
+            yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
+
+
+def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
+    """Yield a JSON object for every epoch, or for every batch if it is known how many there are."""
+    for track in tracks:
+        if steps_per_epoch:
+            for epoch, batch, lr in _batches(track, steps_per_epoch):
+                yield dump_json({"schedule": track.name, "epoch": epoch, "batch": batch, "lr": lr})
+        else:
+            for epoch, start, end in track.rates():
+                yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
+
+
+def kind_lines(width: int, *, as_json: bool) -> Iterator[str]:
+    """Yield every kind of schedule: what it does, and its parameters with limits and defaults."""
+    for name, kind in KINDS.items():
+        parameters = parameters_of(kind)
+        if as_json:
+            described = [
+                {"name": p.name, "option": p.option and f"--{p.option.replace('_', '-')}", "accepts": p.accepts,
+                 "default": p.default, "help": p.help}
+                for p in parameters
+            ]  # fmt: skip
+            yield dump_json({"name": name, "summary": summary_of(kind), "parameters": described})
+            continue
+        yield f"{name}: {summary_of(kind)}"
+        for p in parameters:
+            option = f" (--{p.option.replace('_', '-')})" if p.option and p.option != p.name else ""
+            text = f"{p.name}{option} = {default_in_words(p.default)}: {p.help[0].lower()}{p.help[1:-1]}; {p.accepts}"
+            yield from textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="        ")
+        yield ""
+    if not as_json:
+        yield "torch:CLASS(…), timm:CLASS(…): Any other scheduler of theirs, stepped once an epoch or every=batch."
+        yield "Several, one after the other, each with its epochs: linear(start=0.1):2 > cosine:20 > plateau"
+
+
+def _titles(tracks: Sequence[Track], width: int, color: bool) -> Iterator[str]:
+    several = len(tracks) > 1
+    for number, track in enumerate(tracks):
+        text = f"{track.name}: base learning rate {format_lr(track.plan.base_lr)}, {track.epochs} epochs"
+        text = text if not track.done else f"{text}, {track.done} of them trained"
+        head = f"{letter_of(number)}  " if several else ""
+        lines = textwrap.wrap(head + text, width, subsequent_indent=" " * len(head)) or [head]
+        yield from (paint(line, number) if color and several else line for line in lines)
+
+
+def _seam_line(track: Track, several: bool) -> Iterator[str]:
+    if not (seam := track.seam()):
+        return
+    old, new = seam
+    whose = f"{track.name}: " if several else ""
+    change = "goes on at" if old == new else "goes on from"
+    jump = format_lr(new) if old == new else f"{format_lr(old)} to {format_lr(new)}{_factor(old, new)}"
+    yield f"{whose}▲ after epoch {track.done} the learning rate {change} {jump}"
+
+
+def _factor(old: float, new: float) -> str:
+    return f" ({new / old:.3g} times)" if old else ""
+
+
+def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int | None) -> Iterator[str]:
+    """Yield the rows: for one track start, end and change of each epoch, for several the end of each epoch."""
+    columns = [[*track.rates(steps_per_epoch)] for track in tracks]
+    n_epochs = max(len(column) for column in columns)
+    if len(tracks) == 1:
+        ends = [end for _, _, end in columns[0]]
+        rows: list[tuple[str, ...]] = [
+            (format_lr(start), format_lr(end), _change(ends[n - 1] if n else None, end))
+            for n, (_, start, end) in enumerate(columns[0])
+        ]
+        titles: tuple[str, ...] = ("LR at start", "LR at end", "change")
+    else:
+        rows = [
+            tuple(format_lr(column[n][2]) if n < len(column) else "" for column in columns) for n in range(n_epochs)
+        ]
+        titles = tuple(f"{letter_of(number)} at end" for number in range(len(tracks)))
+    groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(rows, len(tracks) == 1, max_rows)
+    width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
+    yield f"{'epoch':>{width}}  " + "  ".join(f"{title:>11}" for title in titles)
+    for first, last in groups:
+        epochs = str(first + 1) if first == last else f"{first + 1}–{last + 1}"
+        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in rows[first])).rstrip()
+
+
+def _groups(rows: Sequence[tuple[str, ...]], has_change: bool, max_rows: int) -> list[tuple[int, int]]:
+    """Return (first, last) of the epochs to show: those that look the same together, and no more than fit."""
+    groups = list[tuple[int, int]]()
+    for n, row in enumerate(rows):
+        # Its change is the first epoch's own; those after it that stay are of the same row.
+        stays = has_change and not row[-1] and groups and row[:-1] == rows[groups[-1][0]][:-1]
+        if groups and (stays or row == rows[groups[-1][0]]):
+            groups[-1] = groups[-1][0], n
+        else:
+            groups.append((n, n))
+    if len(groups) <= max_rows:
+        return groups
+    return [groups[round(i * (len(groups) - 1) / (max_rows - 1))] for i in range(max_rows)]
+
+
+def _change(before: float | None, after: float) -> str:
+    if before is None or abs(after - before) <= SAME * abs(before):
+        return ""
+    if not before:
+        return "from 0"
+    return f"{100 * (after / before - 1):+.3g} %"
+
+
+def _batches(track: Track, steps_per_epoch: int) -> Iterator[tuple[int, int, float]]:
+    """Yield (epoch, batch, learning rate), both counted from 1."""
+    for epoch in range(track.epochs):
+        known = track.metrics[:epoch]
+        for batch in range(steps_per_epoch):
+            yield epoch + 1, batch + 1, track.plan.lr(epoch + batch / steps_per_epoch, known)
+
+
+def _quoted(text: str) -> str:
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="").writerow([text])
+    return buffer.getvalue()

@@ -1,0 +1,159 @@
+"""From settings to the learning rate of a whole training: what train, resume and lr-preview all go by."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from clfctl.errors import UsageError
+from clfctl.schedules.base import Mode, Schedule, Span
+from clfctl.schedules.catalog import kind_options, kinds_with
+from clfctl.schedules.cautions import Course, cautions
+from clfctl.schedules.compose import Cooldown, Warmup
+from clfctl.schedules.durations import Duration, parse_duration
+from clfctl.schedules.expression import Expression, parse_expression
+from clfctl.schedules.kinds import Curve
+from clfctl.schedules.stopping import fired_after
+from clfctl.settings.base import option_name
+from clfctl.settings.groups import Monitor, PlanSettings
+from clfctl.settings.schedule import AUTO
+from clfctl.settings.sources import Resolved
+
+P = TypeVar("P", bound=PlanSettings)
+
+EXPONENTIAL_START = 0.01
+# Decay of the second moment, the default of torch's and timm's classes: what `--warmup auto` is made of.
+BETA2 = dict.fromkeys(("adam", "adamw", "nadam", "nadamw", "adamax", "lamb", "adabelief"), 0.999)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The learning rate of a training from its first to its last step.
+
+    `epochs` are all that are planned, a warmup outside of `--epochs` included. `cautions` say what is most likely a
+    mistake; `mode` whether a smaller or a larger metric is better.
+    """
+
+    schedule: Schedule
+    base_lr: float
+    epochs: int
+    mode: Mode
+    early_stopping: int
+    cooldown: int
+    cautions: tuple[str, ...]
+
+    def lr(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the learning rate at `t` epochs, given the metric of every finished epoch."""
+        return self.schedule.lr(self.base_lr, t, metrics)
+
+    def stopped_after(self, metrics: Sequence[float]) -> int | None:
+        """Return after how many epochs early stopping fires, None if it does not."""
+        return fired_after(metrics, self.early_stopping, self.mode)
+
+    def last_epoch(self, metrics: Sequence[float]) -> int:
+        """Return how many epochs are trained in all, as far as the metrics tell."""
+        fired = self.stopped_after(metrics)
+        return self.epochs if fired is None else min(self.epochs, fired + self.cooldown)
+
+
+def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: str = "") -> Plan:
+    """Return the plan of a training; `text` is an expression in the place of that of the settings.
+
+    Raises UsageError where the schedule depends on the number of batches in an epoch and none is given.
+    """
+    expression = parse_expression(text or settings.scheduler)
+    span = Span(settings.epochs, 0.0, steps_per_epoch, mode_of(settings.monitor))
+    warmup, notes = _warmup_epochs(settings, span)
+    epochs = settings.epochs if settings.warmup_inside else settings.epochs + math.ceil(warmup)
+    own = max(1.0, settings.epochs - warmup) if settings.warmup_inside else float(settings.epochs)
+    schedule = _made(settings, expression, warmup).fitted(replace(span, epochs=own, warmup=warmup))
+    if warmup:
+        start = EXPONENTIAL_START if settings.warmup_shape == "exponential" else 0.0
+        start = start if settings.warmup_start is None else settings.warmup_start
+        schedule = Warmup(schedule, warmup, start, settings.warmup_shape)
+    if settings.cooldown and settings.early_stopping:
+        schedule = Cooldown(schedule, settings.cooldown, settings.early_stopping, span.mode, settings.eta_min or 0.0)
+    elif settings.cooldown:
+        notes.append("cooldown does nothing without early stopping: give --early-stopping too")
+    found = cautions(Course(schedule, settings.lr, epochs, settings.early_stopping))
+    return Plan(schedule, settings.lr, epochs, span.mode, settings.early_stopping, settings.cooldown, (*notes, *found))
+
+
+def heed(settings: PlanSettings, plan: Plan) -> None:
+    """Raise UsageError for the first caution if `--strict` is set."""
+    if settings.strict and plan.cautions:
+        raise UsageError(f"--strict: {plan.cautions[0]}", "change the schedule, or leave --strict out")
+
+
+def mode_of(monitor: Monitor) -> Mode:
+    """Return whether a smaller or a larger value of the metric is better."""
+    return "min" if monitor.endswith("loss") else "max"
+
+
+def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P]:
+    """Return the settings without the schedule parameters that none of the schedules has.
+
+    Those stated where the schedule was, or in a source before it, are a mistake: UsageError. A source after it meant
+    another schedule: a recipe's `t_max` under `--scheduler step` is left out. `texts` are expressions in the place of
+    the settings' own, from the command line.
+    """
+    settings = resolved.settings
+    expressions = [parse_expression(text) for text in texts or [settings.scheduler]]
+    rank = 0 if texts else resolved.ranks["scheduler"]
+    unused: dict[str, Any] = {}
+    for option in kind_options():
+        value = getattr(settings, option)
+        if value is None or (option == "eta_min" and settings.cooldown):
+            continue
+        names = {name: parameter.name for name, parameter in kinds_with(option)}
+        takers = [each for each in expressions if each.kind in names]
+        stated = [each for each in takers if names[each.kind] in each.calls[0].arguments]
+        if takers and len(stated) < len(takers):
+            continue
+        if resolved.ranks[option] <= rank:
+            raise _unfit(option, f"{_plain(value)} (from the {resolved.origins[option]})", names, expressions, stated)
+        unused[option] = None
+    return replace(resolved, settings=settings.model_copy(update=unused)) if unused else resolved
+
+
+def _unfit(
+    option: str, given: str, names: dict[str, str], expressions: list[Expression], stated: list[Expression]
+) -> UsageError:
+    name, texts = option_name(option), " and ".join(repr(each.text) for each in expressions)
+    if stated:
+        return UsageError(f"{name}: {given} is stated in {texts} too", "state it once")
+    plain = ", ".join(names)
+    if any(not each.kind for each in expressions):
+        kind, parameter = next(iter(names.items()))
+        hint = f"state it inside the expression, after the name of the part: {kind}({parameter}=…)"
+    else:
+        hint = f"leave {name} out, or choose --scheduler {next(iter(names))}"
+    return UsageError(f"{name}: {given} is a parameter of {plain}, and the schedule is {texts}", hint)
+
+
+def _made(settings: PlanSettings, expression: Expression, warmup: float) -> Schedule:
+    """Return the schedule of the expression with the parameters that have options; t_max shrinks by the warmup."""
+    stated = {option: value for option in kind_options() if (value := getattr(settings, option)) is not None}
+    schedule = expression.schedule(stated)
+    if isinstance(schedule, Curve) and settings.warmup_inside and schedule.t_max > warmup:
+        return replace(schedule, t_max=schedule.t_max - warmup)  # type: ignore[type-var]  # its subclasses are dataclasses
+    return schedule
+
+
+def _warmup_epochs(settings: PlanSettings, span: Span) -> tuple[float, list[str]]:
+    """Return the length of the warmup, and what is to be said of it."""
+    if settings.warmup != AUTO:
+        return parse_duration(settings.warmup).epochs(span), []
+    name = settings.optimizer.lower()
+    if name not in BETA2:
+        hint = "give a number of epochs; auto is for " + ", ".join(BETA2)
+        raise UsageError(f"--warmup: auto follows Adam's second moment, and {settings.optimizer} has none", hint)
+    n_steps = round(2 / (1 - BETA2[name]))
+    epochs, most = Duration(n_steps, "batches").epochs(span), span.epochs / 2
+    if epochs <= most:
+        return epochs, []
+    return most, [f"warmup auto is {n_steps} steps, {epochs:.3g} epochs: shortened to half of the training"]
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,163 @@
+"""Any other scheduler class of torch or timm as a schedule: `torch:CyclicLR(base_lr=1e-5, max_lr=1e-3)`.
+
+Such a class steps from value to value and keeps what it needs in itself. Here it is stepped through once, from its
+beginning, on an optimizer of its own, and its values are kept: so they are a function of time again, that knows
+nothing of stops and resumes. Heavy libraries are imported when the first value is asked for.
+"""
+
+import inspect
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, Literal, Self
+
+from clfctl.errors import ClfctlError, UsageError, nearest
+from clfctl.schedules.base import TOLERANCE, Every, Part, Schedule, Span, remember_latest
+
+Library = Literal["torch", "timm"]
+LIBRARIES: tuple[Library, ...] = ("torch", "timm")
+METRIC_DRIVEN = ("ReduceLROnPlateau", "PlateauLRScheduler")
+REFUSED = {
+    "LambdaLR": "it takes a Python function; pick a kind that has the curve",
+    "MultiplicativeLR": "it takes a Python function; pick a kind that has the curve",
+    "SequentialLR": "write its parts one after the other: linear:2 > cosine",
+    "ChainedScheduler": "write its parts one after the other: linear:2 > cosine",
+}
+
+
+@dataclass(frozen=True)
+class ByName(Schedule):
+    """A scheduler class of a library, with its arguments; stepped once an epoch, or with `every` batch at each one.
+
+    `steps_per_epoch` is what `every` batch needs; `fitted` fills it.
+    """
+
+    library: Library
+    scheduler: str
+    arguments: tuple[tuple[str, Any], ...] = ()
+    every: Every = "epoch"
+    steps_per_epoch: int | None = None
+
+    @property
+    def name(self) -> str:  # type: ignore[override]  # made of its fields
+        """The library and the class."""
+        return f"{self.library}:{self.scheduler}"
+
+    @property
+    def follows_metrics(self) -> bool:  # type: ignore[override]  # depends on the class
+        """Whether the class is stepped with a metric."""
+        return self.scheduler in METRIC_DRIVEN
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the learning rate at `t` epochs.
+
+        Raises UsageError if there is no such class, or it does not take the arguments or so many steps.
+        """
+        if self.follows_metrics:
+            return _after_metrics(metrics, self, base_lr)
+        return _stepped(self, base_lr).at(self._steps(t))
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with the number of batches in an epoch."""
+        return replace(self, steps_per_epoch=span.steps_per_epoch)
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return it as one part."""
+        return [Part(self.scheduler, 0.0, epochs, self)]
+
+    def _steps(self, t: float) -> int:
+        if self.every == "epoch":
+            return int(t + TOLERANCE)
+        if self.steps_per_epoch is None:
+            hint = "add --steps-per-epoch, the number of batches in an epoch"
+            raise UsageError(f"{self.name} changes with every batch, and how many there are is not known here", hint)
+        return int(t * self.steps_per_epoch + 1e-6)
+
+
+class _Stepper:
+    """A scheduler on an optimizer of its own, and the rates that it has had."""
+
+    def __init__(self, of: ByName, base_lr: float) -> None:
+        import torch
+
+        # With momentum: classes that cycle it refuse an optimizer that has none.
+        self.of, self.optimizer = of, torch.optim.SGD([torch.zeros(1)], base_lr, momentum=0.9)
+        arguments = dict(of.arguments)
+        cls = find_class(of.library, of.scheduler)
+        if of.library == "timm" and of.every == "batch":
+            arguments.setdefault("t_in_epochs", False)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                self.scheduler = cls(self.optimizer, **arguments)
+        except (TypeError, ValueError, AssertionError) as error:
+            takes = ", ".join(list(inspect.signature(cls).parameters)[1:])
+            raise UsageError(f"{of.name} cannot be made: {_reason(error)}", f"it takes {takes}") from None
+        self.optimizer.step()  # torch warns of a scheduler that is stepped first
+        self.rates = [self._rate()]
+
+    def at(self, n_steps: int) -> float:
+        """Return the rate after so many steps."""
+        while len(self.rates) <= n_steps:
+            self.step()
+        return self.rates[n_steps]
+
+    def step(self, metric: float | None = None) -> None:
+        """Make one step and keep the rate."""
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                if self.of.library == "timm":
+                    step = self.scheduler.step if self.of.every == "epoch" else self.scheduler.step_update
+                    step(len(self.rates), metric)
+                else:
+                    self.scheduler.step() if metric is None else self.scheduler.step(metric)
+        except (ValueError, ZeroDivisionError, OverflowError) as error:
+            raise UsageError(f"{self.of.name} failed at step {len(self.rates)}: {_reason(error)}") from None
+        self.rates.append(self._rate())
+
+    def _rate(self) -> float:
+        return float(self.optimizer.param_groups[0]["lr"])
+
+
+def find_class(library: Library, name: str) -> Any:
+    """Return a scheduler class; raises UsageError, with the nearest names, if the library has none of that name."""
+    if name in REFUSED:
+        raise UsageError(f"{library}:{name} cannot be used here", REFUSED[name])
+    if library == "torch":
+        import torch.optim.lr_scheduler as module
+    else:
+        module = _timm_module()
+    known = [
+        each for each in dir(module) if each.endswith(("LR", "Scheduler", "Restarts", "Plateau")) and each[0] != "_"
+    ]
+    known = [each for each in known if each not in REFUSED and each not in ("LRScheduler", "Scheduler")]
+    if name not in known:
+        hint = nearest(name, known) or "there are " + ", ".join(known)
+        raise UsageError(f"{library} has no scheduler {name!r}", hint)
+    return getattr(module, name)
+
+
+def _timm_module() -> Any:
+    try:
+        import timm.scheduler
+    except ImportError as error:
+        raise ClfctlError(f"timm cannot be imported: {error}") from None
+    return timm.scheduler
+
+
+@lru_cache(maxsize=16)
+def _stepped(of: ByName, base_lr: float) -> _Stepper:
+    return _Stepper(of, base_lr)
+
+
+@remember_latest
+def _after_metrics(metrics: Sequence[float], of: ByName, base_lr: float) -> float:
+    stepper = _Stepper(of, base_lr)
+    for metric in metrics:
+        stepper.step(metric)
+    return stepper.rates[-1]
+
+
+def _reason(error: Exception) -> str:
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].removeprefix("__init__() ")

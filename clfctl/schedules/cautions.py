@@ -1,0 +1,121 @@
+"""Curves that are most likely a mistake, each with the reason: pure checks of a schedule against its training."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from clfctl.schedules.base import Part, Schedule
+from clfctl.schedules.compose import Chain, Cooldown, Warmup
+from clfctl.schedules.kinds import Cosine, MultiStep, OneCycle, Polynomial, Step
+from clfctl.schedules.plateau import Plateau
+
+NOTHING = 1e-12
+"""Share of the base learning rate below which nothing is learned."""
+MAX_EPOCHS_LOOKED_AT = 2000
+
+
+@dataclass(frozen=True)
+class Course:
+    """A schedule, and the training that it is for."""
+
+    schedule: Schedule
+    base_lr: float
+    epochs: int
+    early_stopping: int = 0
+
+
+def cautions(course: Course) -> list[str]:
+    """Return a sentence for each thing about the curve that is most likely a mistake."""
+    parts = course.schedule.parts(course.epochs)
+    found = [*_of_warmup(course), *_of_chain(course)]
+    for part in parts:
+        found += _of_part(course, part)
+    return [*found, *_of_rates(course)]
+
+
+def _of_warmup(course: Course) -> Iterator[str]:
+    warmup = _unwrapped(course.schedule)
+    if isinstance(warmup, Warmup) and warmup.epochs >= course.epochs:
+        yield (
+            f"warmup takes {warmup.epochs:g} epochs and training has {course.epochs}: "
+            "the base learning rate is never reached"
+        )
+
+
+def _of_chain(course: Course) -> Iterator[str]:
+    start, chain = _inside(course.schedule)
+    if not isinstance(chain, Chain):
+        return
+    for seam, (schedule, _) in zip(chain.seams(), chain.schedules[1:], strict=True):
+        if start + seam >= course.epochs:
+            yield (
+                f"the part {schedule.name} would begin after epoch {start + seam:g} "
+                f"and training has {course.epochs}: it never acts"
+            )
+    *_, (_, length) = chain.schedules
+    end = start + sum(chain.seams()[-1:]) + (length if isinstance(length, float | int) else course.epochs)
+    if end < course.epochs:
+        yield f"the last part ends after epoch {end:g} of {course.epochs}: the learning rate stays where it is then"
+
+
+def _of_part(course: Course, part: Part) -> Iterator[str]:
+    own = part.end - part.start
+    match part.schedule:
+        case Cosine(t_max=t_max, every=every) if own > t_max + (every == "epoch"):
+            yield (
+                f"cosine reaches its lowest rate after {t_max:g} of {own:g} epochs: the learning rate climbs again; "
+                "leave t-max out to end with the training"
+            )
+        case Step(step_size=size) if size >= own:
+            yield f"step changes every {size} epochs and has {own:g}: it never acts; take a smaller step-size"
+        case MultiStep(milestones=milestones) if min(milestones, default=own) >= own:
+            yield f"the first milestone is epoch {min(milestones):g} and multistep has {own:g}: it never acts"
+        case OneCycle(t_max=t_max) if abs(t_max - own) >= 1:
+            what = "it stays at its lowest rate" if t_max < own else "it is cut off before it has come down"
+            yield f"onecycle is {t_max:g} epochs long and has {own:g}: {what}; leave t-max out to fit it"
+        case Plateau() as plateau:
+            yield from _of_plateau(course, plateau, own)
+    yield from _of_lowest(course, part)
+
+
+def _of_plateau(course: Course, plateau: Plateau, own: float) -> Iterator[str]:
+    if course.early_stopping and plateau.patience + 1 >= course.early_stopping:
+        yield (
+            f"plateau waits for more than {plateau.patience} epochs without improvement "
+            f"and early stopping ends training after {course.early_stopping}: plateau can never act"
+        )
+    elif plateau.patience + 2 >= own:
+        yield f"plateau waits for more than {plateau.patience} epochs after the best and has {own:g}: it never acts"
+
+
+def _of_lowest(course: Course, part: Part) -> Iterator[str]:
+    match part.schedule:
+        case Cosine(eta_min=lowest) | Polynomial(eta_min=lowest) | Plateau(min_lr=lowest) if lowest >= course.base_lr:
+            yield (
+                f"the lowest learning rate of {part.label} is {lowest:g} and the base is {course.base_lr:g}: "
+                "it does not fall"
+            )
+
+
+def _of_rates(course: Course) -> Iterator[str]:
+    """Look at the rate of every epoch, as far as it is known without metrics."""
+    begin, chain = _inside(course.schedule)
+    stride = max(1, course.epochs // MAX_EPOCHS_LOOKED_AT)
+    times = [float(epoch) for epoch in range(0, course.epochs, stride)]
+    rates = [course.schedule.lr(course.base_lr, max(t, begin)) for t in times]
+    if (peak := max(rates)) > 1:
+        yield f"the learning rate reaches {peak:g}: above 1 most trainings diverge"
+    for t, rate in zip(times, rates, strict=True):
+        if t >= begin and rate <= NOTHING * course.base_lr:
+            again = "; write >> where it should begin at the base again" if isinstance(chain, Chain) else ""
+            yield f"the learning rate is 0 from epoch {t + 1:g} of {course.epochs} on: nothing more is learned{again}"
+            return
+
+
+def _unwrapped(schedule: Schedule) -> Schedule:
+    return schedule.inner if isinstance(schedule, Cooldown) else schedule
+
+
+def _inside(schedule: Schedule) -> tuple[float, Schedule]:
+    """Return the length of the warmup, and what comes after it."""
+    inner = _unwrapped(schedule)
+    return (inner.epochs, inner.inner) if isinstance(inner, Warmup) else (0.0, inner)

@@ -1,0 +1,49 @@
+"""Lengths of time as they are written: `2` and `0.5` epochs, `500b` batches, `10%` of the training."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from clfctl.errors import UsageError
+from clfctl.schedules.base import Span
+
+DURATIONS = "epochs (2, 0.5), batches (500b) or a share of the training (10%)"
+Unit = Literal["epochs", "batches", "percent"]
+
+
+@dataclass(frozen=True)
+class Duration:
+    """A length in one of three units."""
+
+    value: float
+    unit: Unit = "epochs"
+
+    def epochs(self, span: Span) -> float:
+        """Return the length in epochs; raises UsageError for batches where no data says how many an epoch has."""
+        if self.unit == "percent":
+            return self.value / 100 * span.epochs
+        if self.unit == "epochs":
+            return self.value
+        if span.steps_per_epoch is None:
+            hint = "add --steps-per-epoch, the number of batches in an epoch"
+            raise UsageError(
+                f"how long {self.value:g}b (batches) is depends on the data, which is not known here", hint
+            )
+        return self.value / span.steps_per_epoch
+
+    def __str__(self) -> str:
+        """Return it as it is written."""
+        return f"{self.value:g}" + {"epochs": "", "batches": "b", "percent": "%"}[self.unit]
+
+
+def parse_duration(text: str) -> Duration:
+    """Return what is written; raises ValueError if it is no length of time."""
+    number, unit = text.strip(), "epochs"
+    for suffix, name in (("b", "batches"), ("%", "percent"), ("e", "epochs")):
+        if number.endswith(suffix):
+            number, unit = number.removesuffix(suffix), name
+            break
+    value = float(number)
+    if not math.isfinite(value) or value < 0 or (unit == "batches" and not value.is_integer()):
+        raise ValueError(text)
+    return Duration(value, unit)  # type: ignore[arg-type]  # one of the three above

@@ -1,0 +1,85 @@
+"""Plateau: the learning rate falls when the metric no longer improves; a fold over the metrics, without state."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal, Self
+
+from annotated_types import Ge, Gt, Lt
+
+from clfctl.schedules.base import Kind, Span, remember_latest
+from clfctl.schedules.parameters import Param
+
+
+@dataclass(frozen=True)
+class Plateau(Kind):
+    """Multiply by `factor` when the metric has not improved for more than `patience` epochs.
+
+    torch.optim.lr_scheduler.ReduceLROnPlateau, with its counting: NaN never improves. With `smooth` s the metric is
+    its moving average `m = s * m + (1 - s) * metric`, in which values that are not finite are left out.
+    """
+
+    name = "plateau"
+    follows_metrics = True
+
+    patience: Annotated[int, Ge(0), Param("Epochs without improvement that are put up with before a change.")] = 3
+    factor: Annotated[float, Gt(0), Lt(1), Param("What each change multiplies the learning rate by.")] = 0.5
+    min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min")] = 0.0
+    mode: Annotated[
+        Literal["auto", "min", "max"],
+        Param("Whether a smaller or a larger metric is better; auto: as the monitored one is.", option="plateau_mode"),
+    ] = "auto"
+    threshold: Annotated[float, Ge(0), Param("Least improvement that counts.")] = 1e-4
+    threshold_mode: Annotated[
+        Literal["rel", "abs"], Param("Whether the threshold is a share of the best metric or a difference to it.")
+    ] = "rel"
+    cooldown: Annotated[int, Ge(0), Param("Epochs after a change that are not counted.", option="plateau_cooldown")] = 0
+    smooth: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        Param("Weight of the past in the moving average of a noisy metric.", option="plateau_smooth"),
+    ] = 0.0
+    eps: Annotated[float, Ge(0), Param("A change smaller than this is not made.", option="")] = 1e-8
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate after the epochs whose metrics are given."""
+        return _fold(metrics, self, base_lr)
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with the direction of the monitored metric."""
+        return replace(self, mode=span.mode) if self.mode == "auto" else self
+
+    def improves(self, metric: float, best: float) -> bool:
+        """Return whether `metric` beats `best` by more than the threshold."""
+        sign = 1 if self.mode == "max" else -1
+        relative = self.threshold_mode == "rel"
+        bar = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
+        return metric > bar if self.mode == "max" else metric < bar
+
+
+@remember_latest
+def _fold(metrics: Sequence[float], plateau: Plateau, base_lr: float) -> float:
+    lr = base_lr
+    best = -math.inf if plateau.mode == "max" else math.inf
+    n_bad = n_cooldown = 0
+    average: float | None = None
+    for metric in metrics:
+        seen = metric
+        if plateau.smooth:
+            if math.isfinite(metric):
+                average = metric if average is None else plateau.smooth * average + (1 - plateau.smooth) * metric
+            seen = average if average is not None and math.isfinite(metric) else math.nan
+        if plateau.improves(seen, best):
+            best, n_bad = seen, 0
+        else:
+            n_bad += 1
+        if n_cooldown > 0:
+            n_cooldown -= 1
+            n_bad = 0
+        if n_bad > plateau.patience:
+            lowered = max(lr * plateau.factor, plateau.min_lr)
+            if lr - lowered > plateau.eps:
+                lr = lowered
+            n_cooldown, n_bad = plateau.cooldown, 0
+    return lr
