@@ -23,6 +23,7 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/preview.py
 	$(BIN)/python benchmarks/loop_overhead.py
 
 env-example: $(VENV)/installed-dev

@@ -54,8 +54,8 @@ def lr_preview(resolved: Resolved[PlanSettings], output: OutputSettings, options
         with options.output.open("w", encoding="utf-8") as file:
             file.writelines(f"{line}\n" for line in _lines(tracks, options.output.suffix[1:], options))
     elif not output.quiet:
-        for line in _lines(tracks, "json" if output.json_lines else options.format, options):
-            print(line)
+        style = "json" if output.json_lines else options.format
+        sys.stdout.writelines(f"{line}\n" for line in _lines(tracks, style, options))
     written = [f"Wrote {options.output}"] if options.output else []
     cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
     note(output, *written, *cautions)

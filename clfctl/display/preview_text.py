@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 import textwrap
 from collections.abc import Iterator, Sequence
 
@@ -59,25 +60,28 @@ def table_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterato
 
 
 def csv_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
-    """Yield a header and a row for every epoch, or for every batch if it is known how many there are."""
+    """Yield a header and the rows, one for every epoch, or one for every batch if it is known how many there are."""
     yield "schedule,epoch,batch,lr" if steps_per_epoch else "schedule,epoch,lr_start,lr_end"
     for track in tracks:
         name = _quoted(track.name)
         if steps_per_epoch:
-            yield from (f"{name},{epoch},{batch},{lr!r}" for epoch, batch, lr in _batches(track, steps_per_epoch))
+            for epoch, rates in _batches(track, steps_per_epoch):
+                head = f"{name},{epoch},"
+                yield "\n".join([f"{head}{batch},{lr!r}" for batch, lr in enumerate(rates, 1)])
         else:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
 
 
 def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
-    """Yield a JSON object for every epoch, or for every batch if it is known how many there are."""
+    """Yield JSON objects, one for every epoch, or one for every batch if it is known how many there are."""
     for track in tracks:
-        if steps_per_epoch:
-            for epoch, batch, lr in _batches(track, steps_per_epoch):
-                yield dump_json({"schedule": track.name, "epoch": epoch, "batch": batch, "lr": lr})
-        else:
-            for epoch, start, end in track.rates():
-                yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
+        for epoch, start, end in () if steps_per_epoch else track.rates():
+            yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
+        for epoch, rates in _batches(track, steps_per_epoch) if steps_per_epoch else ():
+            # By hand: a million calls of json take longer than all the rest.
+            head = dump_json({"schedule": track.name, "epoch": epoch})[:-1] + ', "batch": '
+            numbers = [repr(lr) if math.isfinite(lr) else dump_json(lr) for lr in rates]
+            yield "\n".join([f'{head}{batch}, "lr": {number}}}' for batch, number in enumerate(numbers, 1)])
 
 
 def kind_lines(width: int, *, as_json: bool) -> Iterator[str]:
@@ -174,12 +178,12 @@ def _change(before: float | None, after: float) -> str:
     return f"{100 * (after / before - 1):+.3g} %"
 
 
-def _batches(track: Track, steps_per_epoch: int) -> Iterator[tuple[int, int, float]]:
-    """Yield (epoch, batch, learning rate), both counted from 1."""
+def _batches(track: Track, steps_per_epoch: int) -> Iterator[tuple[int, list[float]]]:
+    """Yield an epoch, counted from 1, and the learning rate of each of its batches."""
+    lr, base_lr = track.plan.schedule.lr, track.plan.base_lr
     for epoch in range(track.epochs):
         known = track.metrics[:epoch]
-        for batch in range(steps_per_epoch):
-            yield epoch + 1, batch + 1, track.plan.lr(epoch + batch / steps_per_epoch, known)
+        yield epoch + 1, [lr(base_lr, epoch + batch / steps_per_epoch, known) for batch in range(steps_per_epoch)]
 
 
 def _quoted(text: str) -> str:

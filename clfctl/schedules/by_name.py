@@ -6,6 +6,7 @@ nothing of stops and resumes. Heavy libraries are imported when the first value 
 """
 
 import inspect
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -160,4 +161,4 @@ def _after_metrics(metrics: Sequence[float], of: ByName, base_lr: float) -> floa
 
 def _reason(error: Exception) -> str:
     lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].removeprefix("__init__() ")
+    return re.sub(r"^\w*\.?__init__\(\) ", "", lines[0])

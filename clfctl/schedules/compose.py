@@ -1,8 +1,11 @@
 """Schedules made of schedules: warmup before any of them, one after the other, scaled, or annealed when stopped."""
 
 import math
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import accumulate
 from typing import Literal, Self
 
 from clfctl.errors import UsageError
@@ -89,15 +92,11 @@ class Chain(Schedule):
 
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
-        start, last = 0.0, len(self.schedules) - 1
-        for number, (schedule, length) in enumerate(self.schedules):
-            epochs = _in_epochs(length)
-            if number == last or t < start + epochs - TOLERANCE:
-                known = since(metrics, start) if schedule.follows_metrics else ()
-                local = min(max(0.0, t - start), epochs)
-                return schedule.lr(self._base(number, base_lr, start, metrics), local, known)
-            start += epochs
-        return base_lr
+        number = bisect_right(self._starts, t + TOLERANCE) - 1
+        start, epochs, schedule, follows_metrics, continues = self._links[number]
+        begins_at = self._base(number, base_lr, metrics) if continues else base_lr
+        known = since(metrics, start) if follows_metrics else ()
+        return schedule.lr(begins_at, min(max(0.0, t - start), epochs), known)
 
     def fitted(self, span: Span) -> Self:
         """Return the chain with every part fitted to its own length, the last to what is left."""
@@ -123,21 +122,37 @@ class Chain(Schedule):
 
     def seams(self) -> list[float]:
         """Return the times at which one part follows another."""
-        times, start = list[float](), 0.0
-        for _, length in self.schedules[:-1]:
-            start += _in_epochs(length)
-            times.append(start)
-        return times
+        return self._starts[1:]
 
-    def _base(self, number: int, base_lr: float, start: float, metrics: Sequence[float]) -> float:
+    @cached_property
+    def _starts(self) -> list[float]:
+        """When each part begins."""
+        return [0.0, *accumulate(_in_epochs(length) for _, length in self.schedules[:-1])]
+
+    @cached_property
+    def _links(self) -> list[tuple[float, float, Schedule, bool, bool]]:
+        """Of each part: begin, length, schedule, whether it follows metrics, whether it goes on from another."""
+        return [
+            (start, _in_epochs(length), schedule, schedule.follows_metrics, number > 0 and schedule.continues)
+            for number, (start, (schedule, length)) in enumerate(zip(self._starts, self.schedules, strict=True))
+        ]
+
+    @cached_property
+    def _known_bases(self) -> dict[tuple[int, float], float]:
+        """What parts begin from, for those whose predecessors depend on time alone."""
+        return {}
+
+    def _base(self, number: int, base_lr: float, metrics: Sequence[float]) -> float:
         """Return what part `number` begins from."""
-        if number == 0 or not self.schedules[number][0].continues:
+        if number == 0 or not self._links[number][4]:
             return base_lr
-        schedule, length = self.schedules[number - 1]
-        epochs = _in_epochs(length)
-        begun = start - epochs
-        known = since(metrics, begun)[: whole(epochs)] if schedule.follows_metrics else ()
-        return schedule.lr(self._base(number - 1, base_lr, begun, metrics), epochs, known)
+        if (known_rate := self._known_bases.get((number, base_lr))) is not None:
+            return known_rate
+        start, epochs, schedule, *_ = self._links[number - 1]
+        rate = schedule.lr(self._base(number - 1, base_lr, metrics), epochs, since(metrics, start)[: whole(epochs)])
+        if not any(earlier.follows_metrics for earlier, _ in self.schedules[:number]):
+            self._known_bases[number, base_lr] = rate
+        return rate
 
 
 @dataclass(frozen=True)

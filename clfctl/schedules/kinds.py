@@ -7,7 +7,6 @@ import math
 from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt
@@ -230,17 +229,19 @@ class OneCycle(Curve):
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
         """Return the learning rate at `t` epochs."""
         length = length_of(self, self.t_max)
-        first, last = base_lr / self.div_factor, base_lr / self.div_factor / self.final_div_factor
+        low = base_lr / self.div_factor
         top = self.pct_start * length
-        corners = [(0.0, first), (top, base_lr), (length, last)]
-        if self.three_phase:
-            corners[2:2] = [(2 * top, first)]
         t = min(clock(t, self.every), length)
-        for (start, low), (end, high) in pairwise(corners):
-            if t <= end:
-                share = (t - start) / (end - start)
-                return low + (high - low) * (share if self.shape == "linear" else (1 - math.cos(math.pi * share)) / 2)
-        return last
+        if t <= top:
+            return self._between(low, base_lr, t / top)
+        fallen = 2 * top if self.three_phase else top
+        if t <= fallen:
+            return self._between(base_lr, low, (t - top) / top)
+        high = low if self.three_phase else base_lr
+        return self._between(high, low / self.final_div_factor, (t - fallen) / (length - fallen))
+
+    def _between(self, start: float, end: float, share: float) -> float:
+        return start + (end - start) * (share if self.shape == "linear" else (1 - math.cos(math.pi * share)) / 2)
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,13 @@ class Settings(BaseModel):
     """Settings"""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, validate_default=False, allow_inf_nan=False
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
+        validate_default=False,
+        allow_inf_nan=False,
+        # A validator is built when it is first used: most groups are only parts of others, and TAB validates nothing.
+        defer_build=True,
     )
 
 

@@ -1,55 +1,253 @@
-"""clfctl lr-preview: what it shows is what a training records."""
+"""clfctl lr-preview: every form of it, from the terminal's curve to a run's past and future."""
 
+import csv
+import io
 import json
+import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+from PIL import Image
 from typer.testing import Result
 
+from clfctl.runs import RunFolder, read_json_lines, write_json_lines
+from clfctl.schedules import KINDS
 from tests.conftest import QUICK
 
 Cli = Callable[..., Result]
 
 
-def rates(text: str) -> list[float]:
-    return [json.loads(line)["lr_start"] for line in text.splitlines()]
+def records(result: Result) -> list[dict[str, object]]:
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def rates(result: Result, key: str = "lr_start") -> list[float]:
+    return [record[key] for record in records(result)]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """A run of four epochs of a cosine, stopped by nothing."""
+    from typer.testing import CliRunner
+
+    from clfctl.cli import make_app
+
+    folder = tmp_path_factory.mktemp("preview")
+    words = [
+        *QUICK,
+        "--epochs",
+        "4",
+        "--scheduler",
+        "cosine",
+        "--warmup",
+        "1",
+        "--lr",
+        "0.001",
+        "--runs-dir",
+        str(folder),
+    ]
+    result = CliRunner().invoke(make_app("train"), ["train", *words, "--run-name", "x", "--quiet"])
+    assert result.exit_code == 0, result.output
+    return RunFolder(folder / "x")
 
 
 @pytest.mark.parametrize("kind", ["step", "cosine"])
 @pytest.mark.parametrize("warmup", ["0", "1"])
 def test_preview_is_what_training_records(kind: str, warmup: str, cli: Cli) -> None:
-    words = ("--epochs", "3", "--warmup", warmup, "--step-size", "1", "--lr", "0.001")
+    words = ["--epochs", "3", "--warmup", warmup, "--lr", "0.001", *(["--step-size", "1"] if kind == "step" else [])]
     preview = cli("lr-preview", kind, *words, "--json")
     trained = cli("train", *QUICK, *words, "--scheduler", kind, "--json")
-    assert rates(preview.stdout) == rates(trained.stdout)
+    assert rates(preview) == rates(trained)
 
 
 def test_cosine_is_shown_to_the_end_of_its_t_max(cli: Cli) -> None:
     result = cli("lr-preview", "cosine", "--t-max", "50")
     assert result.exit_code == 0
     assert "cosine: base learning rate 1e-04, 50 epochs" in result.stdout
+    assert re.search(r"[\u2801-\u28ff]", result.stdout)
     assert all(len(line) <= 80 for line in result.stdout.splitlines())
-    assert len(rates(cli("lr-preview", "cosine", "--t-max", "50", "--warmup", "2", "--json").stdout)) == 52
+    assert "\x1b" not in result.stdout
+    # Warmup is inside of t_max, or besides it.
+    assert len(records(cli("lr-preview", "cosine", "--t-max", "50", "--warmup", "2", "--json"))) == 50
+    outside = cli("lr-preview", "cosine", "--t-max", "50", "--warmup", "2", "--no-warmup-inside", "--json")
+    assert len(records(outside)) == 52
 
 
-def test_an_epoch_ends_before_the_next_begins(cli: Cli) -> None:
-    for line in cli("lr-preview", "cosine", "--t-max", "50", "--json").stdout.splitlines():
-        record = json.loads(line)
-        assert record["lr_start"] == record["lr"]
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_shown(kind: str, cli: Cli) -> None:
+    result = cli("lr-preview", kind, "--warmup", "2", "--epochs", "30")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.startswith(f"{'A  ' if kind == 'plateau' else ''}{kind}")
+    assert "├w" in result.stdout
 
 
 def test_warmup_ends_at_the_base(cli: Cli) -> None:
-    first, second, *_ = cli("lr-preview", "step", "--warmup", "2", "--lr", "1", "--json").stdout.splitlines()
-    assert (json.loads(first)["lr_start"], json.loads(second)["lr_start"]) == (0, 0.5)
-    assert [json.loads(each)["lr"] for each in (first, second)] == pytest.approx([0.5, 1.0])
+    first, second, *_ = records(cli("lr-preview", "step", "--warmup", "2", "--lr", "1", "--json"))
+    assert (first["lr_start"], second["lr_start"]) == (0, 0.5)
+    assert [each["lr"] for each in (first, second)] == pytest.approx([0.5, 1.0])
 
 
-def test_plateau_is_shown_stalled(cli: Cli) -> None:
-    words = ("--epochs", "7", "--patience", "1", "--lr", "1", "--json")
-    assert rates(cli("lr-preview", "plateau", *words).stdout) == [1, 1, 1, 0.5, 0.5, 0.25, 0.25]
+def test_several_are_overlaid_with_a_legend(cli: Cli) -> None:
+    result = cli("lr-preview", "cosine", "step", "wsd(decay=0.2)", "--epochs", "30", "--warmup", "2")
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert [line[:5] for line in lines[:3]] == ["A  co", "B  st", "C  ws"]
+    for letter in "ABC":
+        assert sum(letter in line for line in lines[3:17]) == 1
+    assert any(line.split() == ["epoch", "A", "at", "end", "B", "at", "end", "C", "at", "end"] for line in lines)
 
 
-def test_unknown_kind_names_the_nearest(cli: Cli) -> None:
-    result = cli("lr-preview", "cosin")
-    assert result.exit_code == 2
-    assert "did you mean cosine?" in result.stderr
+def test_table_has_a_row_an_epoch_and_plot_joins_equal_ones(cli: Cli) -> None:
+    table = cli("lr-preview", "step", "--format", "table").stdout.splitlines()
+    assert table[0].split() == ["epoch", "LR", "at", "start", "LR", "at", "end", "change"]
+    assert [line.split()[0] for line in table[1:]] == [str(epoch) for epoch in range(1, 26)]
+    assert table[6].split() == ["6", "5e-05", "5e-05", "-50", "%"]
+    rows = cli("lr-preview", "step").stdout.splitlines()[-5:]
+    assert [row.split()[0] for row in rows] == ["1–5", "6–10", "11–15", "16–20", "21–25"]
+
+
+def test_csv_and_json_of_every_batch(cli: Cli) -> None:
+    words = ("lr-preview", "linear:1 > cosine", "step", "--epochs", "3", "--steps-per-epoch", "4", "--warmup", "2b")
+    rows = list(csv.DictReader(io.StringIO(cli(*words, "--format", "csv").stdout)))
+    assert [row["schedule"] for row in rows] == ["linear:1 > cosine"] * 12 + ["step"] * 12
+    objects = records(cli(*words, "--format", "json"))
+    assert [(int(row["epoch"]), int(row["batch"]), float(row["lr"])) for row in rows] == [
+        (each["epoch"], each["batch"], each["lr"]) for each in objects
+    ]
+    assert [each["lr"] for each in objects[12:15]] == [0, 5e-5, 1e-4]
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.svg", "a.csv", "a.json"])
+def test_output_files(name: str, cli: Cli) -> None:
+    result = cli("lr-preview", "cosine", "plateau", "--log", "--output", name)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert f"Wrote {name}" in result.stderr
+    if name == "a.png":
+        with Image.open(name) as image:
+            assert image.width >= 720
+    else:
+        start = {"a.svg": "<?xml", "a.csv": "schedule,epoch,lr_start,lr_end", "a.json": '{"schedule": "cosine"'}
+        assert Path(name).read_text().startswith(start[name])
+
+
+def test_plateau_without_metrics_is_an_envelope(cli: Cli) -> None:
+    found = records(cli("lr-preview", "plateau", "--epochs", "7", "--patience", "1", "--lr", "1", "--json"))
+    never = [each["lr"] for each in found if each["schedule"] == "plateau, never improving"]
+    always = [each["lr"] for each in found if each["schedule"] == "plateau, improving every epoch"]
+    assert never == [1, 1, 1, 0.5, 0.5, 0.25, 0.25]
+    assert always == [1] * 7
+
+
+@pytest.mark.parametrize("options", [("--monitor", "val_top1"), ("--threshold", "0.5"),
+                                     ("--threshold", "3", "--threshold-mode", "abs"), ("--plateau-smooth", "0.9")])  # fmt: skip
+def test_improving_every_epoch_improves_by_any_threshold(options: tuple[str, ...], cli: Cli) -> None:
+    result = cli("lr-preview", "plateau", "--patience", "0", "--epochs", "30", *options, "--json")
+    always = [each["lr"] for each in records(result) if "improving every" in str(each["schedule"])]
+    assert always == [1e-4] * 30
+
+
+def test_metrics_of_a_list_a_file_and_a_run(cli: Cli, run: RunFolder) -> None:
+    words = ("lr-preview", "plateau", "--patience", "0", "--lr", "1", "--json")
+    assert rates(cli(*words, "--metrics", "0.9,0.7,0.7,0.8")) == [1, 1, 1, 0.5]
+    Path("losses.csv").write_text("epoch,val_loss,top1\n1,0.9,0.1\n2,0.7,0.1\n3,0.7,0.2\n4,nan,0.3\n")
+    assert rates(cli(*words, "--metrics", "losses.csv:val_loss")) == [1, 1, 1, 0.5]
+    assert rates(cli(*words, "--metrics", "losses.csv")) == [1, 1, 1, 0.5]
+    assert len(records(cli(*words, "--metrics", str(run.path)))) == 4
+    assert len(records(cli(*words, "--metrics", f"{run.history}:train_loss"))) == 4
+    wrong = cli(*words, "--metrics", "losses.csv:val_los")
+    assert (wrong.exit_code, "has no column 'val_los'" in wrong.stderr) == (1, True)
+    assert "did you mean val_loss?" in wrong.stderr
+    assert cli(*words, "--metrics", "gone.csv").exit_code == 2
+
+
+def test_cooldown_is_shown_as_a_branch(cli: Cli) -> None:
+    found = records(cli("lr-preview", "constant", "--early-stopping", "3", "--cooldown", "2", "--json"))
+    never = [each for each in found if each["schedule"] == "constant, never improving"]
+    assert [each["epoch"] for each in never] == [1, 2, 3, 4, 5, 6]
+    assert never[-1]["lr"] < 1e-9
+    assert sum(each["schedule"] == "constant, improving every epoch" for each in found) == 25
+
+
+def test_a_run_shows_what_it_used_and_what_is_to_come(cli: Cli, run: RunFolder) -> None:
+    history = read_json_lines(run.history)
+    used = [(record["lr_start"], record["lr"]) for record in history]
+    assert [(each["lr_start"], each["lr"]) for each in records(cli("lr-preview", str(run.path), "--json"))] == used
+    longer = records(cli("lr-preview", str(run.path), "--epochs", "10", "--json"))
+    assert [(each["lr_start"], each["lr"]) for each in longer[:4]] == used
+    # What resuming with ten epochs would do: a cosine over nine, at the place of the fourth.
+    fresh = records(cli("lr-preview", "cosine", "--epochs", "10", "--warmup", "1", "--lr", "0.001", "--json"))
+    assert [each["lr_start"] for each in longer[4:]] == [each["lr_start"] for each in fresh[4:]]
+    text = cli("lr-preview", str(run.path), "--epochs", "10").stdout
+    assert "▲ after epoch 4 the learning rate goes on from " in text
+    assert " times)" in text
+    assert "4 of them trained" in text
+
+
+def test_a_run_with_another_schedule(cli: Cli, run: RunFolder) -> None:
+    result = cli("lr-preview", str(run.path), "--scheduler", "step", "--step-size", "2", "--epochs", "6", "--json")
+    assert rates(result)[4:] == [0.0005, 0.00025]
+    refused = cli("lr-preview", str(run.path), "--step-size", "2")
+    assert refused.exit_code == 2
+    assert "--step-size: 2 (from the command line) is a parameter of step" in refused.stderr
+
+
+def test_an_interrupted_run_without_an_epoch(cli: Cli, run: RunFolder, tmp_path: Path) -> None:
+    empty = RunFolder(tmp_path / "empty")
+    empty.path.mkdir()
+    empty.config.write_text(run.config.read_text())
+    write_json_lines(empty.history, [])
+    assert len(records(cli("lr-preview", str(empty.path), "--json"))) == 4
+
+
+def test_warnings_are_printed_and_strict_refuses(cli: Cli) -> None:
+    words = ("lr-preview", "cosine", "step", "--t-max", "10", "--epochs", "30")
+    warned = cli(*words)
+    assert warned.exit_code == 0
+    assert (
+        "Warning: cosine: cosine reaches its lowest rate after 10 of 30 epochs: the learning rate climbs"
+        in warned.stderr
+    )
+    strict = cli(*words, "--strict")
+    assert (strict.exit_code, strict.stdout) == (2, "")
+    assert "--strict: cosine reaches" in strict.stderr
+    trained = cli("train", *QUICK, "--epochs", "1", "--step-size", "9", "--warmup", "2")
+    assert trained.exit_code == 0
+    assert "Warning: warmup takes 2 epochs and training has 1" in trained.stderr
+    assert cli("train", *QUICK, "--epochs", "1", "--warmup", "2", "--strict").exit_code == 2
+    assert not Path("runs/custom-2").exists()
+
+
+def test_list_names_every_kind_with_limits_and_defaults(cli: Cli) -> None:
+    text = cli("lr-preview", "--list").stdout
+    for kind in KINDS:
+        assert f"\n{kind}: " in "\n" + text
+    assert "threshold = 0.0001: least improvement that counts; a number at least 0" in " ".join(text.split())
+    assert [each["name"] for each in records(cli("lr-preview", "--list", "--json"))] == list(KINDS)
+
+
+WRONG = [
+    (("cosin",), 2, "did you mean cosine"),
+    (("gone/run",), 2, "gone/run is no run folder"),
+    (("cosine", "--format", "xml"), 2, "--format: 'xml' is not allowed; it must be one of plot, table, csv, json"),
+    (("cosine", "--output", "a.txt"), 2, "--output: a.txt does not say what to write"),
+    (("cosine", "--output", "gone/a.csv"), 1, "No such file or directory"),
+    (("cosine", "--output", "gone/a.png"), 1, "No such file or directory"),
+    (("step", "--warmup", "500b"), 2, "add --steps-per-epoch"),
+    (("torch:StepLR",), 2, "torch:StepLR cannot be made: missing 1 required positional argument"),
+    (("torch:StepLr(step_size=2)",), 2, "did you mean StepLR"),
+    (("cosine", "--epochs", "0"), 2, "--epochs: '0' (from the command line) is not allowed"),
+]
+
+
+@pytest.mark.parametrize(("words", "code", "message"), WRONG)
+def test_wrong_input_is_one_sentence(words: tuple[str, ...], code: int, message: str, cli: Cli) -> None:
+    result = cli("lr-preview", *words)
+    assert result.exit_code == code, result.output
+    assert message in result.stderr
+    assert "Traceback" not in result.output
+
+
+def test_quiet_prints_nothing(cli: Cli) -> None:
+    assert cli("lr-preview", "cosine", "--quiet").output == ""

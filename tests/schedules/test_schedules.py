@@ -1,19 +1,48 @@
 """Schedules as tables of expected values, one an epoch with its reason, and the properties of warmup and chain."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clfctl.errors import UsageError
-from clfctl.schedules import Chain, Cosine, Plateau, Schedule, Step, Warmup, build_schedule, sample_curve
-from clfctl.settings.groups import ScheduleSettings
+from clfctl.schedules import (
+    WSD,
+    ByName,
+    Chain,
+    Constant,
+    Cooldown,
+    Cosine,
+    CosineRestarts,
+    Exponential,
+    InverseSqrt,
+    Linear,
+    MultiStep,
+    OneCycle,
+    Plateau,
+    Polynomial,
+    Restart,
+    Schedule,
+    Step,
+    Warmup,
+    sample_curve,
+)
 
 times = st.floats(0, 100)
 schedules = st.one_of(
     st.builds(Step, st.integers(1, 20), st.floats(0.1, 1)),
     st.builds(Cosine, st.integers(1, 100), st.floats(0, 1e-3)),
+    st.builds(Constant, st.floats(0.1, 1), st.integers(0, 20)),
+    st.builds(MultiStep, st.lists(st.integers(1, 50), min_size=1, max_size=4).map(tuple), st.floats(0.1, 1)),
+    st.builds(Exponential, st.floats(0.5, 1), st.sampled_from(["epoch", "batch"])),
+    st.builds(Linear, st.floats(0.1, 1), st.floats(0.1, 1), st.integers(1, 50)),
+    st.builds(Polynomial, st.floats(0.5, 3), st.floats(0, 1e-3), st.integers(1, 50)),
+    st.builds(CosineRestarts, st.just(1), st.integers(1, 20), st.floats(1, 2), st.floats(0.5, 1)),
+    st.builds(OneCycle, st.floats(0.1, 0.4), t_max=st.integers(1, 50), three_phase=st.booleans()),
+    st.builds(InverseSqrt, st.floats(0.1, 10)),
+    st.builds(WSD, st.floats(0.1, 1), st.sampled_from(["linear", "cosine", "1-sqrt"]), t_max=st.integers(1, 50)),
     st.builds(Plateau, st.integers(0, 10), st.floats(0.1, 0.9)),
 )
 
@@ -57,7 +86,7 @@ def test_warmup_moves_every_batch_and_ends_each_epoch_on_its_share() -> None:
 
 @given(schedules, st.floats(0.1, 5), times)
 def test_after_warmup_the_inner_schedule_runs_from_its_own_start(inner: Schedule, epochs: float, t: float) -> None:
-    assert Warmup(inner, epochs).lr(0.1, epochs + t) == inner.lr(0.1, (epochs + t) - epochs)
+    assert Warmup(inner, epochs).lr(0.1, epochs + t) == inner.lr(0.1, max(0.0, (epochs + t) - epochs))
 
 
 @given(schedules, st.floats(0.1, 5))
@@ -79,31 +108,131 @@ def test_plateau_after_warmup_sees_only_its_own_epochs(metrics: list[float], war
 @given(schedules, st.integers(1, 20), schedules, times)
 def test_chain_gives_each_part_its_own_clock(first: Schedule, epochs: int, second: Schedule, t: float) -> None:
     chain = Chain(((first, epochs), (second, None)))
-    expected = first.lr(0.1, t) if t < epochs else second.lr(0.1, t - epochs)
-    assert chain.lr(0.1, t) == expected
+    restarted = Chain(((first, epochs), (Restart(second), None)))
+    if t < epochs:
+        assert chain.lr(0.1, t) == restarted.lr(0.1, t) == first.lr(0.1, t)
+    else:
+        # Without a jump: from where the first ended. Or from the base again.
+        assert chain.lr(0.1, t) == second.lr(first.lr(0.1, epochs), t - epochs)
+        assert restarted.lr(0.1, t) == second.lr(0.1, t - epochs)
+
+
+def test_seams_are_exact_to_the_batch() -> None:
+    chain = Chain(((Linear(0.1, 1.0, 2), 2), (Constant(0.5), 1), (Step(1, 0.1), None)))
+    for n in (3, 7, 10, 49):  # fractions that no float holds exactly
+        rates = [chain.lr(1.0, epoch + batch / n) for epoch in range(5) for batch in range(n)]
+        assert rates[2 * n - 1] == pytest.approx(0.1 + 0.9 * (2 * n - 1) / (2 * n))
+        assert rates[2 * n : 3 * n] == pytest.approx([0.5] * n)
+        assert rates[3 * n : 4 * n] == pytest.approx([0.5] * n)
+        assert rates[4 * n :] == pytest.approx([0.05] * n)
+
+
+@given(st.integers(1, 60), st.integers(1, 300), st.integers(1, 400))
+def test_warmup_of_batches_ends_on_its_batch(epochs: int, n_batches: int, n_warmup: int) -> None:
+    schedule = Warmup(Step(1000), n_warmup / n_batches)
+    for batch in (n_warmup - 1, n_warmup, n_warmup + 1):
+        epoch, rest = divmod(batch, n_batches)
+        rate = schedule.lr(1.0, epoch + rest / n_batches)
+        assert rate == 1.0 if batch >= n_warmup else rate == pytest.approx(batch / n_warmup)
+
+
+def test_metrics_of_a_part_begin_with_it() -> None:
+    chain = Chain(((Constant(), 3), (Plateau(0, 0.5), None)))
+    metrics = (1.0, 1.0, 1.0, 5.0, 5.0, 5.0)
+    assert [chain.lr(1.0, t, metrics[:t]) for t in range(7)] == [1, 1, 1, 1, 1, 0.5, 0.25]
+
+
+def test_a_part_after_plateau_goes_on_from_where_it_brought_the_rate() -> None:
+    chain = Chain(((Plateau(0, 0.5), 3), (Cosine(4), None)))
+    metrics = (1.0, 1.0, 1.0, 1.0, 0.5)
+    assert chain.lr(1.0, 3, metrics[:3]) == 0.25
+    assert chain.lr(1.0, 5, metrics) == pytest.approx(0.125)
+
+
+def test_the_rate_stays_after_the_length_of_the_last_part() -> None:
+    chain = Chain(((Cosine(4, 0.1), 4),))
+    assert [chain.lr(1.0, t) for t in (4, 5, 9)] == pytest.approx([0.1, 0.1, 0.1])
+
+
+SHAPES = {
+    "linear": [0.2, 0.4, 0.6, 0.8],
+    "cosine": [0.2, 0.2 + 0.8 * (1 - math.sqrt(0.5)) / 2, 0.6, 0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2],
+    "exponential": [0.2, 0.2**0.75, 0.2**0.5, 0.2**0.25],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shapes_of_warmup(shape: str) -> None:
+    schedule = Warmup(Constant(), 2, 0.2, shape)
+    assert [schedule.lr(1.0, t) for t in (0, 0.5, 1, 1.5)] == pytest.approx(SHAPES[shape])
+    assert schedule.lr(1.0, 2) == 1.0
+
+
+def test_cooldown_is_a_branch_of_the_metrics() -> None:
+    schedule = Cooldown(Constant(), 4, patience=2, mode="min", eta_min=0.1)
+    good, bad = (3.0, 2.0, 1.0), (1.0, 2.0, 2.0)
+    assert [schedule.lr(1.0, t, good[:t]) for t in (0, 1, 2, 3)] == [1, 1, 1, 1]
+    rates = [schedule.lr(1.0, t, (*bad, 0.5, 0.5)[: int(t)]) for t in (0, 2, 2.9, 3, 4, 5, 6.9, 7, 9)]
+    assert rates[:4] == [1, 1, 1, 1]
+    assert rates == sorted(rates, reverse=True)
+    assert rates[5] == pytest.approx(0.55)
+    assert rates[-2:] == pytest.approx([0.1, 0.1])
+
+
+DIP = [1.0, 0.3, 0.9, 0.8, 0.7, 0.6, 0.5]
+SMOOTHED = [
+    # One lucky epoch makes a plain plateau take a falling line for one that stands still; an average hardly sees it.
+    (DIP, 0.0, 0.5),
+    (DIP, 0.9, 1.0),
+    ([1.0, *[math.nan, math.inf] * 2, 0.9], 0.9, 0.5),  # not finite: no improvement, and kept out of the average
+]
+
+
+@pytest.mark.parametrize(("metrics", "smooth", "expected"), SMOOTHED)
+def test_smooth_plateau_follows_the_moving_average(metrics: list[float], smooth: float, expected: float) -> None:
+    assert Plateau(2, 0.5, smooth=smooth).lr(1.0, len(metrics), metrics) == expected
+
+
+WRONG = [
+    (lambda: Step(0), "step_size of step is 0; it must be a whole number greater than 0"),
+    (lambda: Step(2.5), "step_size of step is 2.5"),
+    (lambda: Cosine(10, -1), "eta_min of cosine is -1; it must be a number at least 0"),
+    (lambda: Plateau(mode="up"), "mode of plateau is 'up'; it must be one of auto, min, max"),
+    (lambda: Warmup(Step(), 0), "a warmup of 0 epochs is none"),
+    (lambda: Warmup(Step(), 1, 0.0, "exponential"), "an exponential warmup cannot begin at 0"),
+    (lambda: Cosine().lr(0.1, 0), "cosine has no length yet"),
+    (lambda: ByName("torch", "CyclicLr").lr(0.1, 0), "torch has no scheduler 'CyclicLr'"),
+    (lambda: ByName("torch", "CyclicLR").lr(0.1, 0), "torch:CyclicLR cannot be made"),
+    (lambda: ByName("torch", "LambdaLR").lr(0.1, 0), "torch:LambdaLR cannot be used here"),
+    (
+        lambda: ByName("torch", "OneCycleLR", (("max_lr", 1), ("total_steps", 3))).lr(0.1, 9),
+        "failed at step 4: Tried to step 4 times",
+    ),
+    (lambda: ByName("torch", "StepLR", (("step_size", 3),), "batch").lr(0.1, 0), "changes with every batch"),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), WRONG)
+def test_wrong_parameters_are_said(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make()
+    assert message in str(caught.value)
+
+
+@given(st.lists(st.floats(0.1, 10), max_size=30), st.integers(0, 6))
+def test_folds_are_remembered_only_for_the_very_same_metrics(metrics: list[float], start: int) -> None:
+    plateau = Warmup(Plateau(1, 0.5), start) if start else Plateau(1, 0.5)
+    known = tuple(metrics)
+    for n in range(len(known) + 1):
+        for _ in range(2):
+            assert plateau.lr(0.1, start + n, known[:n]) == plateau.lr(0.1, start + n, list(known[:n]))
 
 
 @given(schedules, times)
 def test_schedules_are_pure(schedule: Schedule, t: float) -> None:
     once = schedule.lr(0.1, t, [1.0, 0.5])
-    schedule.lr(0.1, 0.0, [3.0])
+    schedule.lr(0.1, 0.0, (3.0,))
     assert schedule.lr(0.1, t, [1.0, 0.5]) == once
-
-
-def test_cosine_spans_the_epochs_after_warmup() -> None:
-    settings = ScheduleSettings(scheduler="cosine", warmup=2)
-    assert build_schedule(settings, 10, "val_loss") == Warmup(Cosine(8), 2)
-    assert build_schedule(ScheduleSettings(scheduler="cosine", t_max=5), 10, "val_loss") == Cosine(5)
-
-
-def test_plateau_goes_the_way_of_its_metric() -> None:
-    assert build_schedule(ScheduleSettings(scheduler="plateau"), 10, "val_top1") == Plateau(3, 0.5, mode="max")
-
-
-@pytest.mark.parametrize("epochs", [1, 2])
-def test_warmup_of_the_whole_training_is_refused(epochs: int) -> None:
-    with pytest.raises(UsageError, match="--warmup: 2 epochs leave nothing"):
-        build_schedule(ScheduleSettings(warmup=2), epochs, "val_loss")
 
 
 def test_curve_has_the_points_of_every_epoch() -> None:
