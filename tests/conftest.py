@@ -18,6 +18,9 @@ settings.load_profile("clfctl")
 # Settings of a training of one or two seconds.
 QUICK = ("--data", "digits", "--val-split", "0.5", "--batch-size", "100", "--epochs", "2")
 
+# Settings of a training on `photos`, whose epoch is three batches.
+SMALL = ("--image-size", "32", "--batch-size", "6")
+
 
 @pytest.fixture(autouse=True)
 def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,7 +47,12 @@ def cli() -> Callable[..., Result]:
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """A folder of three classes with eight 48 x 40 JPEG files each, that a small model can tell apart."""
-    root = tmp_path / "photos"
+    return make_photos(tmp_path)
+
+
+def make_photos(folder: Path) -> Path:
+    """Make the images of `photos` in a folder."""
+    root = folder / "photos"
     for n, color in enumerate(("red", "green", "blue")):
         for i in range(8):
             path = root / color / f"{i}.jpg"

@@ -17,7 +17,7 @@ from clfctl.settings.sources import Resolved
 
 FORMATS = ("plot", "table", "csv", "json")
 PICTURES, TABLES = (".png", ".svg"), (".csv", ".json")
-MAX_WIDTH = 160
+MAX_WIDTH = 200
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from typer.testing import Result
 
 from clfctl.runs import RunFolder, read_json_lines, write_json_lines
 from clfctl.schedules import KINDS
-from tests.conftest import QUICK
+from tests.conftest import SMALL, make_photos
 
 Cli = Callable[..., Result]
 
@@ -36,7 +36,9 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
     folder = tmp_path_factory.mktemp("preview")
     words = [
-        *QUICK,
+        "--data",
+        str(make_photos(folder)),
+        *SMALL,
         "--epochs",
         "4",
         "--scheduler",
@@ -55,10 +57,10 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
 
 @pytest.mark.parametrize("kind", ["step", "cosine"])
 @pytest.mark.parametrize("warmup", ["0", "1"])
-def test_preview_is_what_training_records(kind: str, warmup: str, cli: Cli) -> None:
+def test_preview_is_what_training_records(kind: str, warmup: str, cli: Cli, photos: Path) -> None:
     words = ["--epochs", "3", "--warmup", warmup, "--lr", "0.001", *(["--step-size", "1"] if kind == "step" else [])]
     preview = cli("lr-preview", kind, *words, "--json")
-    trained = cli("train", *QUICK, *words, "--scheduler", kind, "--json")
+    trained = cli("train", "--data", str(photos), *SMALL, *words, "--scheduler", kind, "--json")
     assert rates(preview) == rates(trained)
 
 
@@ -140,8 +142,15 @@ def test_plateau_without_metrics_is_an_envelope(cli: Cli) -> None:
     assert always == [1] * 7
 
 
-@pytest.mark.parametrize("options", [("--monitor", "val_top1"), ("--threshold", "0.5"),
-                                     ("--threshold", "3", "--threshold-mode", "abs"), ("--plateau-smooth", "0.9")])  # fmt: skip
+IMPROVEMENTS = [
+    ("--monitor", "val_top1"),
+    ("--threshold", "0.5"),
+    ("--threshold", "3", "--threshold-mode", "abs"),
+    ("--plateau-smooth", "0.9"),
+]
+
+
+@pytest.mark.parametrize("options", IMPROVEMENTS)
 def test_improving_every_epoch_improves_by_any_threshold(options: tuple[str, ...], cli: Cli) -> None:
     result = cli("lr-preview", "plateau", "--patience", "0", "--epochs", "30", *options, "--json")
     always = [each["lr"] for each in records(result) if "improving every" in str(each["schedule"])]
@@ -182,7 +191,7 @@ def test_a_run_shows_what_it_used_and_what_is_to_come(cli: Cli, run: RunFolder) 
     text = cli("lr-preview", str(run.path), "--epochs", "10").stdout
     assert "▲ after epoch 4 the learning rate goes on from " in text
     assert " times)" in text
-    assert "4 of them trained" in text
+    assert "10 epochs, 4 of them trained" in " ".join(text.split())
 
 
 def test_a_run_with_another_schedule(cli: Cli, run: RunFolder) -> None:
@@ -201,7 +210,7 @@ def test_an_interrupted_run_without_an_epoch(cli: Cli, run: RunFolder, tmp_path:
     assert len(records(cli("lr-preview", str(empty.path), "--json"))) == 4
 
 
-def test_warnings_are_printed_and_strict_refuses(cli: Cli) -> None:
+def test_warnings_are_printed_and_strict_refuses(cli: Cli, photos: Path) -> None:
     words = ("lr-preview", "cosine", "step", "--t-max", "10", "--epochs", "30")
     warned = cli(*words)
     assert warned.exit_code == 0
@@ -212,10 +221,11 @@ def test_warnings_are_printed_and_strict_refuses(cli: Cli) -> None:
     strict = cli(*words, "--strict")
     assert (strict.exit_code, strict.stdout) == (2, "")
     assert "--strict: cosine reaches" in strict.stderr
-    trained = cli("train", *QUICK, "--epochs", "1", "--step-size", "9", "--warmup", "2")
+    small = ("train", "--data", str(photos), *SMALL, "--epochs", "1", "--warmup", "2")
+    trained = cli(*small)
     assert trained.exit_code == 0
     assert "Warning: warmup takes 2 epochs and training has 1" in trained.stderr
-    assert cli("train", *QUICK, "--epochs", "1", "--warmup", "2", "--strict").exit_code == 2
+    assert cli(*small, "--strict").exit_code == 2
     assert not Path("runs/custom-2").exists()
 
 
