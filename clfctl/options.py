@@ -48,6 +48,7 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
 
     types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
     uses_sources = any(issubclass(each, groups.BaseRateSettings) for each in types)
+    uses_sources = uses_sources and groups.ResumeSettings not in types
     every: list[type[Settings]] = [*types, groups.SourceSettings] if uses_sources else types
 
     def run(**values: Any) -> None:
@@ -62,7 +63,12 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
     own = list(inspect.signature(command).parameters.values())[len(types) :]
     # A field that the command declares itself, as an argument, is no option besides.
     declared = {parameter.name for parameter in own}
-    options = (parameter for group in every for parameter in _options(group) if parameter.name not in declared)
+    options = (
+        parameter
+        for group in every
+        for parameter in _options(group, hides_fixed=group is groups.ResumeSettings)
+        if parameter.name not in declared
+    )
     return _signed(run, command, [*own, *options])
 
 
@@ -85,7 +91,7 @@ def _signed(
     return run
 
 
-def _options(group: "type[Settings]") -> Iterator[inspect.Parameter]:
+def _options(group: "type[Settings]", *, hides_fixed: bool) -> Iterator[inspect.Parameter]:
     from clfctl.settings.base import option_name, option_of, panel_of
 
     for name, field in group.model_fields.items():
@@ -100,6 +106,8 @@ def _options(group: "type[Settings]") -> Iterator[inspect.Parameter]:
             help=" ".join((field.description or "").split()) + default,
             rich_help_panel=panel_of(group, name),
             metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
+            # Hidden, not unknown: who tries to change it is told why it cannot be.
+            hidden=hides_fixed and bool(mark.fixed),
             autocompletion=None if is_flag else completion.offer(mark.values, _choices(field.annotation)),
         )
         kind: Any = bool | None if is_flag else str | None

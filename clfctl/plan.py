@@ -10,9 +10,9 @@ from clfctl.schedules.base import Mode, Schedule, Span
 from clfctl.schedules.catalog import kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
 from clfctl.schedules.compose import Cooldown, Warmup
+from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
-from clfctl.schedules.kinds import Curve
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.base import option_name
 from clfctl.settings.groups import Monitor, PlanSettings

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from clfctl.changes import change_settings, stated_in
 from clfctl.errors import DataError, UsageError, nearest
 from clfctl.plan import Plan, keep_fitting, make_plan
 from clfctl.runs import RunFolder, open_run, read_json_lines
@@ -129,11 +130,7 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     """Yield what a run has used and what is to come; changed options show what resuming with them would do."""
     run = open_run(folder)
     saved = TrainSettings.model_validate(dict(read_config(run.config).values))
-    stated = {name: getattr(resolved.settings, name) for name, rank in resolved.ranks.items() if rank == 0}
-    ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}
-    origins = {name: "run" if rank else "command line" for name, rank in ranks.items()}
-    changed = TrainSettings.model_validate(saved.model_dump() | stated)
-    settings = keep_fitting(Resolved(changed, origins, ranks)).settings
+    settings, _ = change_settings(saved, stated_in(resolved))
     history = read_json_lines(run.history)
     metrics = tuple(float(record[settings.monitor]) for record in history)
     used = tuple((float(record["lr_start"]), float(record["lr"])) for record in history)

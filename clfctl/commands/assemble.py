@@ -52,7 +52,7 @@ def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -
     """Build the parts of a saved run; its weights come from the checkpoint."""
     precision = pick_precision(settings.amp, pick_device(settings.device))
     info = model_info(checkpoint)
-    built = Built(rebuild_model(info.name, len(info.classes)), info.preprocess, "the checkpoint")
+    built = Built(rebuild_model(info.name, len(info.classes), settings), info.preprocess, "the checkpoint")
     return _parts(settings, data, built, precision)
 
 
@@ -119,7 +119,7 @@ def load_trained(run: RunFolder) -> Trained:
     checkpoint = load_checkpoint(file)
     settings, info = saved_settings(checkpoint), model_info(checkpoint)
     precision = pick_precision(settings.amp, pick_device(settings.device))
-    model = rebuild_model(info.name, len(info.classes))
+    model = rebuild_model(info.name, len(info.classes), settings)
     load_model(model, checkpoint)
     model.to(precision.device).to(memory_format=torch.channels_last)
     return Trained(file, settings, info, model.eval(), precision)

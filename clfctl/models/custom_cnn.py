@@ -11,19 +11,21 @@ class CustomCNN(nn.Module):
     """Five stages of (3x3 convolution, batch normalization, ReLU) twice and 2x2 max-pool; average pool; linear head.
 
     In the manner of VGG (Simonyan and Zisserman 2014, arXiv:1409.1556) with batch normalization: 4.72 M parameters
-    with 10 classes. Takes images (B, 3, H, W) float32, H and W at least 32; returns logits (B, n_classes).
+    with 10 classes, `dropout` before the head. Takes images (B, 3, H, W) float32, H and W at least 32; returns logits
+    (B, n_classes).
     """
 
-    def __init__(self, n_classes: int) -> None:
+    def __init__(self, n_classes: int, dropout: float = 0.0) -> None:
         super().__init__()
         inputs = (3, *WIDTHS[:-1])
         self.stages = nn.Sequential(*(_stage(n_in, n_out) for n_in, n_out in zip(inputs, WIDTHS, strict=True)))
+        self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(WIDTHS[-1], n_classes)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (B, n_classes)."""
         features: torch.Tensor = self.stages(images).mean(dim=(2, 3))
-        logits: torch.Tensor = self.head(features)
+        logits: torch.Tensor = self.head(self.dropout(features))
         return logits
 
     def get_classifier(self) -> nn.Module:

@@ -40,7 +40,9 @@ def build_model(settings: ModelSettings, n_classes: int, image_size: int, *, is_
             raise UsageError(
                 "--pretrained: the custom model has no published weights", "choose a timm model with --model"
             )
-        built = Built(CustomCNN(n_classes), Preprocess(image_size), "new weights")
+        if settings.drop_path:
+            raise UsageError("--drop-path: the custom model has no blocks to skip", "use --dropout, or a timm model")
+        built = Built(CustomCNN(n_classes, settings.dropout), Preprocess(image_size), "new weights")
     else:
         built = _from_timm(settings, n_classes, image_size)
     if is_small:
@@ -52,14 +54,28 @@ def build_model(settings: ModelSettings, n_classes: int, image_size: int, *, is_
     return built
 
 
-def rebuild_model(name: str, n_classes: int) -> nn.Module:
-    """Return the model without weights worth keeping: to be filled from a checkpoint."""
+def rebuild_model(name: str, n_classes: int, settings: ModelSettings) -> nn.Module:
+    """Return the model called `name` without weights worth keeping: to be filled from a checkpoint."""
     check_model_name(name)
     if name == CUSTOM:
-        return CustomCNN(n_classes)
-    import timm
+        return CustomCNN(n_classes, settings.dropout)
+    return _create(name, n_classes, settings, pretrained=False)
 
-    model: nn.Module = timm.create_model(name, pretrained=False, num_classes=n_classes)
+
+def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: bool) -> nn.Module:
+    import timm  # seconds, only for the models that need it
+
+    rates = {"drop_rate": settings.dropout, "drop_path_rate": settings.drop_path}
+    # Not every model has both: one that was not asked for is left to the model.
+    stated = {argument: rate for argument, rate in rates.items() if rate}
+    try:
+        model: nn.Module = timm.create_model(name, pretrained=pretrained, num_classes=n_classes, **stated)
+    except TypeError as error:
+        argument = next((each for each in stated if f"'{each}'" in str(error)), "")
+        if not argument:
+            raise
+        option = {"drop_rate": "--dropout", "drop_path_rate": "--drop-path"}[argument]
+        raise UsageError(f"{option}: {name} has no such thing", f"leave {option} out") from None
     return model
 
 
@@ -72,7 +88,9 @@ def _from_timm(settings: ModelSettings, n_classes: int, image_size: int) -> Buil
         raise UsageError(f"--pretrained: {name} has no published weights", "train it anew with --no-pretrained")
     pretrained = has_weights if settings.pretrained is None and not settings.weights else bool(settings.pretrained)
     try:
-        model = timm.create_model(name, pretrained=pretrained, num_classes=n_classes)
+        model = _create(name, n_classes, settings, pretrained=pretrained)
+    except UsageError:
+        raise
     except Exception as error:
         # The hub's client raises a dozen kinds, from its own to those of the HTTP library beneath.
         if not pretrained:

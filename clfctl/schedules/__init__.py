@@ -4,22 +4,11 @@ from clfctl.schedules.base import Kind, Mode, Part, Schedule, Span, before
 from clfctl.schedules.by_name import ByName
 from clfctl.schedules.catalog import KINDS
 from clfctl.schedules.compose import Chain, Cooldown, Restart, Scaled, Warmup
-from clfctl.schedules.curve import sample_curve
+from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
+from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
 from clfctl.schedules.expression import Expression, ExpressionError, parse_expression
-from clfctl.schedules.kinds import (
-    WSD,
-    Constant,
-    Cosine,
-    CosineRestarts,
-    Exponential,
-    InverseSqrt,
-    Linear,
-    MultiStep,
-    OneCycle,
-    Polynomial,
-    Step,
-)
 from clfctl.schedules.plateau import Plateau
+from clfctl.schedules.sampling import sample_curve
 
 __all__ = [
     "KINDS",

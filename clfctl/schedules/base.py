@@ -5,15 +5,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Any, ClassVar, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
+from typing import Annotated, Any, ClassVar, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
 
 from clfctl.errors import UsageError
-from clfctl.schedules.parameters import check_parameters
+from clfctl.schedules.parameters import Param, check_parameters
 
 P = ParamSpec("P")
 R = TypeVar("R")
 Mode = Literal["min", "max"]
 Every = Literal["epoch", "batch"]
+LrEvery = Annotated[
+    Every, Param("How often a smooth curve moves: once an epoch, or at every batch.", option="lr_every")
+]
 
 # `epoch + batch / n - start` misses a whole number by a few units in the last place. No batch is that short, and an
 # epoch's last moment (`before`) is farther from its end.

@@ -1,19 +1,8 @@
 """Every built-in kind of schedule by its name."""
 
 from clfctl.schedules.base import Kind
-from clfctl.schedules.kinds import (
-    WSD,
-    Constant,
-    Cosine,
-    CosineRestarts,
-    Exponential,
-    InverseSqrt,
-    Linear,
-    MultiStep,
-    OneCycle,
-    Polynomial,
-    Step,
-)
+from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
+from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
 from clfctl.schedules.parameters import Parameter, parameters_of
 from clfctl.schedules.plateau import Plateau
 

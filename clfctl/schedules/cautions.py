@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from clfctl.schedules.base import Part, Schedule
 from clfctl.schedules.compose import Chain, Cooldown, Warmup
-from clfctl.schedules.kinds import Cosine, MultiStep, OneCycle, Polynomial, Step
+from clfctl.schedules.curves import Cosine, OneCycle, Polynomial
+from clfctl.schedules.decays import MultiStep, Step
 from clfctl.schedules.plateau import Plateau
 
 NOTHING = 1e-12

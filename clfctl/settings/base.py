@@ -17,7 +17,7 @@ class Option:
 
     `spelling` is the option's name where the field's would not do, `one_way` marks a flag without a `--no-` form.
     `aliases` are older or longer names of the field, accepted in every source; `values` names what TAB offers.
-    `accepts` says what the field may be where its type does not.
+    `accepts` says what the field may be where its type does not, `fixed` why it cannot change in a run that has begun.
     """
 
     short: str = ""
@@ -27,6 +27,7 @@ class Option:
     values: Values | None = None
     metavar: str = ""
     accepts: str = ""
+    fixed: str = ""
 
 
 class FieldError(UsageError):

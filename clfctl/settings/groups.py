@@ -13,6 +13,10 @@ from clfctl.settings.base import Option, Settings
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+NEW_WEIGHTS = "the weights that were trained are for the model as it is"
+NEW_SPLIT = "training and validation images would be mixed"
+NEW_STATE = "what the optimizer has gathered is of no use to another"
+OTHER_PLACE = "the run has its place; move the folder instead"
 Monitor = Literal["val_loss", "val_top1", "train_loss"]
 
 
@@ -35,10 +39,10 @@ class DataSettings(Settings):
     """Where torchvision data sets lie or are downloaded to."""
     download: bool = False
     """Download a torchvision data set that is not in the data folder yet."""
-    val_split: Annotated[Fraction, Option(aliases=("validation_split",))] = 0.2
+    val_split: Annotated[Fraction, Option(aliases=("validation_split",), fixed=NEW_SPLIT)] = 0.2
     """Share of the training images kept for validation where the data has no val/: stratified by class, and the same
     for the same seed."""
-    image_size: Annotated[PositiveInt, Option(aliases=("img_size", "input_size"))] = 224
+    image_size: Annotated[PositiveInt, Option(aliases=("img_size", "input_size"), fixed=NEW_WEIGHTS)] = 224
     """Height and width of the images that the model gets, in pixels."""
     augment: Annotated[Literal["none", "light"], Option(aliases=("augmentation",))] = "light"
     """Random changes of training images: `light` is a random resized crop and a horizontal flip."""
@@ -53,12 +57,16 @@ class DataSettings(Settings):
 class ModelSettings(Settings):
     """Model"""
 
-    model: Annotated[str, Option(short="-m", values="models")] = "custom"
+    model: Annotated[str, Option(short="-m", values="models", fixed=NEW_WEIGHTS)] = "custom"
     """`custom`, `efficientnet_b0` or any other timm model name."""
-    pretrained: bool | None = None
+    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
     """Start from the model's published weights; unset: yes for every timm model that has them."""
-    weights: Annotated[Path | None, Option(values="files")] = None
+    weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
     """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
+    dropout: Annotated[Fraction, Option(aliases=("drop_rate",))] = 0.0
+    """Share of the features before the classifier that each training step leaves out."""
+    drop_path: Annotated[Fraction, Option(aliases=("drop_path_rate",))] = 0.0
+    """Largest share of images for which a training step skips a block (stochastic depth); timm models that have it."""
 
 
 class BaseRateSettings(Settings):
@@ -68,7 +76,7 @@ class BaseRateSettings(Settings):
     """Passes over the training images."""
     lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
     """Base learning rate: what warmup ends at and the schedule starts from."""
-    optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers")] = "adam"
+    optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers", fixed=NEW_STATE)] = "adam"
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
 
 
@@ -97,7 +105,7 @@ class MonitorSettings(Settings):
 class LoopSettings(MonitorSettings):
     """Training"""
 
-    seed: NonNegativeInt = 0
+    seed: Annotated[NonNegativeInt, Option(fixed=NEW_SPLIT)] = 0
     """Seed of everything random: first weights, split, order, augmentation, dropout."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
@@ -108,9 +116,9 @@ class LoopSettings(MonitorSettings):
 class RunSettings(Settings):
     """Run folder"""
 
-    run_name: Annotated[str, Option(short="-n", aliases=("name",))] = ""
+    run_name: Annotated[str, Option(short="-n", aliases=("name",), fixed=OTHER_PLACE)] = ""
     """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made."""
-    runs_dir: Annotated[Path, Option(values="folders")] = Path("runs")
+    runs_dir: Annotated[Path, Option(values="folders", fixed=OTHER_PLACE)] = Path("runs")
     """Folder that holds all runs."""
     save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
     """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
@@ -122,6 +130,10 @@ class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSett
 
 class TrainSettings(RunSettings, LoopSettings, PlanSettings, OptimizerSettings, ModelSettings, DataSettings):
     """Everything that a training run is made of"""
+
+
+class ResumeSettings(TrainSettings):
+    """What resuming may change: only what is typed counts, neither the environment nor a file of today"""
 
 
 class OutputSettings(Settings):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.base import FieldError, Settings, aliases_of, option_name
-from clfctl.settings.groups import OutputSettings, SourceSettings, TrainSettings
+from clfctl.settings.groups import OutputSettings, ResumeSettings, SourceSettings, TrainSettings
 from clfctl.settings.messages import explain
 
 S = TypeVar("S", bound=Settings)
@@ -51,7 +51,10 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
 
     Raises UsageError for a bad value or an unknown name, naming the option and the source.
     """
-    layers = [Layer("command line", typed), *_environment()]
+    layers = [Layer("command line", typed)]
+    if issubclass(settings_type, ResumeSettings):
+        return _validate(settings_type, layers)
+    layers += _environment()
     config = _first(layers, "config")
     if config is None and Path(CONFIG_FILE).is_file():
         config = CONFIG_FILE

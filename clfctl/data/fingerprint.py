@@ -1,0 +1,89 @@
+"""The names and sizes of the images that a run began with, to tell whether they have changed since."""
+
+import gzip
+import hashlib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from clfctl.data.sources import Data, FileImages, Part
+
+Listing = dict[str, int]
+
+
+@dataclass(frozen=True)
+class DataChange:
+    """What is different: names of images, in order."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.replaced)
+
+    def __str__(self) -> str:
+        """Return the counts, each with the first name: `3 added (cat/9.jpg, …), 1 removed (dog/2.jpg)`."""
+        words = []
+        for names, what in ((self.added, "added"), (self.removed, "removed"), (self.replaced, "replaced")):
+            if names:
+                words.append(f"{len(names)} {what} ({names[0]}{', …' if len(names) > 1 else ''})")
+        return ", ".join(words)
+
+
+def list_images(data: Data, root: str) -> Listing:
+    """Return the size in bytes of every image file, by its name under `root`.
+
+    Of images that are no files, the number of them by a name that holds a digest of their labels.
+    """
+    listing: Listing = {}
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    for name, part in parts.items():
+        if not part:
+            continue
+        if isinstance(part.source, FileImages):
+            listing.update(_files(part, part.source, root))
+        else:
+            labels = [part.source.labels[index] for index in part.indices]
+            digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:16]
+            listing[f"{name} images with labels {digest}"] = len(labels)
+    return listing
+
+
+def compare(before: Listing, now: Listing) -> DataChange:
+    """Return what is different now."""
+    return DataChange(
+        tuple(sorted(now.keys() - before.keys())),
+        tuple(sorted(before.keys() - now.keys())),
+        tuple(sorted(name for name in before.keys() & now.keys() if before[name] != now[name])),
+    )
+
+
+def dump_listing(listing: Listing) -> bytes:
+    """Return a listing as compressed lines of size and name."""
+    lines = (f"{size}\t{_on_one_line(name)}\n" for name, size in listing.items())
+    # No time stamp: the same listing is the same bytes.
+    return gzip.compress("".join(lines).encode("utf-8", "surrogateescape"), compresslevel=3, mtime=0)
+
+
+def read_listing(path: Path) -> Listing:
+    """Return a listing that was written; raises OSError or ValueError if it cannot be read."""
+    text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
+    pairs = (line.split("\t", 1) for line in text.split("\n") if line)
+    return {name: int(size) for size, name in pairs}
+
+
+def _files(part: Part, source: FileImages, root: str) -> Iterable[tuple[str, int]]:
+    prefix = os.path.join(os.path.expanduser(root), "")  # noqa: PTH111, PTH118 (a million pathlib joins take seconds)
+    for index in part.indices:
+        path = os.fspath(source.paths[index])
+        try:
+            size = os.stat(path).st_size  # noqa: PTH116 (as above)
+        except OSError:
+            size = -1  # a broken link is listed too: mended, it counts as replaced
+        yield _on_one_line(path.removeprefix(prefix)), size
+
+
+def _on_one_line(name: str) -> str:
+    return name.replace("\n", "\\n").replace("\r", "\\r")

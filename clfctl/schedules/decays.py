@@ -1,0 +1,113 @@
+"""Kinds that multiply the rate by a factor of time, without an end: each a formula in its docstring, with its source.
+
+Those that torch also has agree with its classes, stepped once for each unit of `t`, to 1e-12 of the base rate.
+"""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Self
+
+from annotated_types import Ge, Gt, Le
+
+from clfctl.schedules.base import TOLERANCE, Kind, LrEvery, Span, clock, length_of, whole
+from clfctl.schedules.parameters import Param
+
+
+@dataclass(frozen=True)
+class Constant(Kind):
+    """The base learning rate throughout, or `factor` times it for the first `t_max` epochs.
+
+    `base_lr * factor if t < t_max else base_lr`: torch.optim.lr_scheduler.ConstantLR.
+    """
+
+    name = "constant"
+
+    factor: Annotated[float, Gt(0), Param("What the learning rate is multiplied by.", option="")] = 1.0
+    t_max: Annotated[float, Ge(0), Param("Epochs with the factor; 0: all.", option="")] = 0
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * self.factor if not self.t_max or t < self.t_max - TOLERANCE else base_lr
+
+
+@dataclass(frozen=True)
+class Step(Kind):
+    """Multiply by `gamma` every `step_size` epochs.
+
+    `base_lr * gamma ** floor(epoch / step_size)`: torch.optim.lr_scheduler.StepLR.
+    """
+
+    name = "step"
+
+    step_size: Annotated[int, Gt(0), Param("Epochs between two changes.")] = 5
+    gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.5
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * self.gamma ** (whole(t) // self.step_size)
+
+
+@dataclass(frozen=True)
+class MultiStep(Kind):
+    """Multiply by `gamma` at each milestone.
+
+    `base_lr * gamma ** (milestones passed)`: torch.optim.lr_scheduler.MultiStepLR. Without milestones those of He et
+    al. 2016 (arXiv:1512.03385) on CIFAR-10: at a half and at three quarters of the training.
+    """
+
+    name = "multistep"
+
+    milestones: Annotated[
+        tuple[float, ...], Ge(0), Param("Epochs at which the rate changes; none: 1/2 and 3/4 of the training.")
+    ] = ()
+    gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.1
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * self.gamma ** bisect_right(sorted(self.milestones), t + TOLERANCE)
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with milestones."""
+        return self if self.milestones else replace(self, milestones=(span.epochs / 2, span.epochs * 3 / 4))
+
+
+@dataclass(frozen=True)
+class Exponential(Kind):
+    """Multiply by `gamma` every epoch.
+
+    `base_lr * gamma ** t`: torch.optim.lr_scheduler.ExponentialLR.
+    """
+
+    name = "exponential"
+
+    gamma: Annotated[float, Gt(0), Le(1), Param("What each epoch multiplies the learning rate by.")] = 0.95
+    every: LrEvery = "epoch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        return base_lr * math.pow(self.gamma, clock(t, self.every))
+
+
+@dataclass(frozen=True)
+class InverseSqrt(Kind):
+    """Fall as one over the square root of time: for trainings whose end is not known.
+
+    `base_lr * sqrt(timescale / (timescale + t))`: Vaswani et al. 2017 (arXiv:1706.03762), whose timescale is the
+    warmup; Zhai et al. 2022 (arXiv:2106.04560).
+    """
+
+    name = "inverse-sqrt"
+
+    timescale: Annotated[float, Ge(0), Param("Epochs until it has fallen to 0.71; 0: the warmup, or 1.")] = 0
+    every: LrEvery = "batch"
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+        """Return the learning rate at `t` epochs."""
+        timescale = length_of(self, self.timescale)
+        return base_lr * math.sqrt(timescale / (timescale + clock(t, self.every)))
+
+    def fitted(self, span: Span) -> Self:
+        """Return the schedule with its timescale."""
+        return self if self.timescale else replace(self, timescale=span.warmup or 1.0)
