@@ -40,14 +40,16 @@ class RunSaver:
     run: RunFolder
     info: ModelInfo
 
-    def save_last(self, state: TrainState) -> None:
-        """Write all that is needed to go on from this batch."""
+    def save_last(self, state: TrainState, *, is_finished: bool = False) -> None:
+        """Write all that is needed to go on from this batch. Raises CheckpointError."""
         tensors, optimizer = optimizer_tensors(state.optimizer.state_dict())
         cursor = state.cursor
         tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses}
         meta = self._meta(state) | {
             "optimizer": optimizer,
             "scaler": state.precision.scaler.state_dict(),
+            "n_batches": len(cursor.losses),
+            "is_finished": is_finished,
             "cursor": {
                 "epoch": cursor.epoch,
                 "batch": cursor.batch,

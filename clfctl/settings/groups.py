@@ -123,15 +123,22 @@ class LoopSettings(MonitorSettings):
     """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
 
 
-class RunSettings(Settings):
+class RunsDirSettings(Settings):
+    """Run folder"""
+
+    runs_dir: Annotated[Path, Option(values="folders")] = Path("runs")
+    """Folder that holds all runs."""
+
+
+class RunSettings(RunsDirSettings):
     """Run folder"""
 
     run_name: Annotated[str, Option(short="-n", aliases=("name",))] = ""
     """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made."""
-    runs_dir: Annotated[Path, Option(values="folders")] = Path("runs")
-    """Folder that holds all runs."""
     save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
     """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
+    save_every_batches: NonNegativeInt = 0
+    """Batches between two saves inside an epoch, for epochs that take long; 0 saves at the ends of epochs only."""
 
 
 class TrainSettings(RunSettings, LoopSettings, ScheduleSettings, OptimizerSettings, ModelSettings, DataSettings):
