@@ -8,6 +8,7 @@ from clfctl.display.epochs import format_time
 from clfctl.engine.early_stopping import best_epoch
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
+from clfctl.errors import CheckpointError, ClfctlError, WriteError
 from clfctl.runs import RunFolder, append_json_line, write_json_lines
 from clfctl.schedules import mode_of, sample_curve
 from clfctl.settings.groups import OutputSettings
@@ -25,8 +26,12 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
                 display.add(result)
                 if settings.scheduler == "plateau":
                     display.update_curve(_curve(trainer))
-    finally:
+    except (KeyboardInterrupt, WriteError, CheckpointError):
+        raise  # a second Ctrl-C waits for no plots, and a disk that failed is not written to again
+    except ClfctlError:
         _leave_behind(trainer, run, output)
+        raise
+    _leave_behind(trainer, run, output)
     note(output, *_summary(trainer, run))
 
 
@@ -47,7 +52,7 @@ def _leave_behind(trainer: Trainer, run: RunFolder, output: OutputSettings) -> N
 
         try:
             save_plots(trainer.state.cursor.history, run.plots)
-        except OSError as error:
+        except (OSError, WriteError) as error:
             note(output, f"The plots could not be written: {error}")
 
 
