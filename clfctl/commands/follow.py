@@ -35,6 +35,13 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
     note(output, *_summary(trainer, run))
 
 
+def complete(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
+    """Write what a finished run lacks because it was stopped after its last save: history and plots."""
+    write_json_lines(run.history, (result.as_record() for result in trainer.state.cursor.history))
+    if not run.plots.is_dir():
+        _leave_behind(trainer, run, output)
+
+
 def _curve(trainer: Trainer) -> list[tuple[float, float]]:
     settings = trainer.state.settings
     return sample_curve(trainer.schedule, settings.lr, settings.epochs, trainer.metrics())

@@ -27,7 +27,7 @@ def resume(path: Path | None, runs_dir: Path, output: OutputSettings) -> None:
 def _go_on(run: RunFolder, output: OutputSettings) -> None:
     from clfctl.checkpoint import load_last
     from clfctl.commands.assemble import make_trainer, rebuild_parts
-    from clfctl.commands.follow import follow
+    from clfctl.commands.follow import complete, follow
     from clfctl.commands.train import describe_parts
     from clfctl.data.open import open_data
     from clfctl.engine.device import set_threads
@@ -40,6 +40,7 @@ def _go_on(run: RunFolder, output: OutputSettings) -> None:
     trainer = make_trainer(parts, run, checkpoint)
     cursor, n_batches = trainer.state.cursor, trainer.train_loader.n_batches
     if trainer.is_finished():
+        complete(trainer, run, output)
         how = "early stopping ended it" if trainer.stopped_early() else "all were trained"
         note(
             output,
