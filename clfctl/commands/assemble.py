@@ -18,6 +18,7 @@ from clfctl.engine.saving import ModelInfo, RunSaver, load_model, model_info, re
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
+from clfctl.errors import CheckpointError, DamagedError
 from clfctl.models.factory import Built, build_model, rebuild_model
 from clfctl.runs import RunFolder
 from clfctl.schedules import build_schedule
@@ -114,9 +115,13 @@ class Trained:
 
 
 def load_trained(run: RunFolder) -> Trained:
-    """Load the best checkpoint of a run, or the last where no epoch is finished."""
+    """Load the best checkpoint of a run, or the last where there is none. Raises CheckpointError."""
     file = run.best if run.best.is_file() else run.last
-    checkpoint = load_checkpoint(file)
+    try:
+        checkpoint = load_checkpoint(file)
+    except DamagedError as error:
+        # Not of itself: another model that answers in its place would not be noticed.
+        raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     settings, info = saved_settings(checkpoint), model_info(checkpoint)
     precision = pick_precision(settings.amp, pick_device(settings.device))
     model = rebuild_model(info.name, len(info.classes))

@@ -4,7 +4,7 @@ import time
 from collections.abc import Sequence
 
 from rich import box
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
 
@@ -13,7 +13,7 @@ from clfctl.display.epochs import WIDE
 from clfctl.run_state import RunState
 
 STYLES = {"running": "cyan", "finished": "green", "interrupted": "yellow", "failed": "red", "broken": "red"}
-MAX_NAME = 24
+TITLES = ("state", "epochs", "best", "LR", "age")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -29,17 +29,18 @@ def print_runs(states: Sequence[RunState], console: Console | None = None) -> No
 
 
 def runs_table(states: Sequence[RunState], now_s: float, wide: bool) -> Table:
-    """Return the table; `now_s` is in seconds since 1970, `wide` adds the reasons."""
+    """Return the table; `now_s` is in seconds since 1970, `wide` adds the reasons. Only names are ever cut."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    table.add_column("run", overflow="ellipsis", no_wrap=True, max_width=None if wide else MAX_NAME)
-    table.add_column("state", no_wrap=True)
-    for title in ("epochs", "best", "LR", "age"):
-        table.add_column(title, justify="right", no_wrap=True)
+    rows = [[state.state, *_cells(state, now_s)] for state in states]
+    table.add_column("run", overflow="ellipsis", no_wrap=True)
+    for title, *cells in zip(TITLES, *rows, strict=True):
+        justify: JustifyMethod = "left" if title == "state" else "right"
+        table.add_column(title, justify=justify, no_wrap=True, min_width=max(map(len, (title, *cells))))
     if wide:
         table.add_column("why", overflow="fold")
-    for state in states:
+    for state, (word, *cells) in zip(states, rows, strict=True):
         why = [Text(state.why)] if wide else []
-        table.add_row(Text(state.path.name), Text(state.state, STYLES[state.state]), *_cells(state, now_s), *why)
+        table.add_row(Text(state.path.name), Text(word, STYLES[word]), *cells, *why)
     return table
 
 
