@@ -32,7 +32,7 @@ def runs_table(states: Sequence[RunState], now_s: float, wide: bool) -> Table:
     """Return the table; `now_s` is in seconds since 1970, `wide` adds the reasons. Only names are ever cut."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     rows = [[state.state, *_cells(state, now_s)] for state in states]
-    table.add_column("run", overflow="ellipsis", no_wrap=True)
+    table.add_column("run", overflow="ellipsis")  # not no_wrap: Rich shrinks such columns last
     for title, *cells in zip(TITLES, *rows, strict=True):
         justify: JustifyMethod = "left" if title == "state" else "right"
         table.add_column(title, justify=justify, no_wrap=True, min_width=max(map(len, (title, *cells))))
