@@ -12,6 +12,8 @@ from clfctl.settings.base import option_name, option_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
 
+# Where runs are looked for, not what one is made of.
+WHERE = ("runs_dir",)
 DECAY = "weights that were decayed and those that were not are kept apart; it can only change from one value to another"
 
 
@@ -34,13 +36,14 @@ def change_settings(saved: TrainSettings, stated: Mapping[str, Any]) -> tuple[Tr
     A parameter of the schedule that was saved for another kind than the new one is dropped. Raises UsageError for a
     setting that cannot change, with the reason, and for a parameter that the schedule does not have.
     """
+    stated = {name: value for name, value in stated.items() if name not in WHERE}
     for name, value in stated.items():
         if value != getattr(saved, name) and (reason := option_of(TrainSettings, name).fixed):
             raise _fixed(name, getattr(saved, name), reason)
     if "weight_decay" in stated and bool(stated["weight_decay"]) != bool(saved.weight_decay):
         raise _fixed("weight_decay", saved.weight_decay, DECAY)
     try:
-        changed = TrainSettings.model_validate(saved.model_dump() | dict(stated))
+        changed = TrainSettings.model_validate(saved.model_dump() | stated)
     except ValidationError as error:
         raise UsageError(str(error)) from None
     ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}

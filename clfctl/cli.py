@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,15 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from clfctl import __version__, completion
-from clfctl.errors import ClfctlError
+from clfctl.errors import ClfctlError, StoppedAtOnce
 from clfctl.options import option_rules, with_settings, without_settings
 
 if TYPE_CHECKING:
-    from clfctl.settings.groups import OutputSettings, PlanSettings, TrainSettings
+    from clfctl.settings.groups import OutputSettings, PlanSettings, ResumeSettings, RunsDirSettings, TrainSettings
     from clfctl.settings.sources import Resolved
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.runs)]
 GOMP_SPINCOUNT = "1000"
+PATIENCE_S = 0.5
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
 
@@ -83,11 +85,45 @@ def lr_preview(
     command(settings, output.settings, options)
 
 
-def resume(output: "Resolved[OutputSettings]", *, run: RunArgument) -> None:
-    """Go on with a run that was stopped."""
+def resume(
+    settings: "Resolved[ResumeSettings]",
+    runs_dir: "Resolved[RunsDirSettings]",
+    output: "Resolved[OutputSettings]",
+    *,
+    allow_data_change: Annotated[
+        bool, typer.Option("--allow-data-change", help="Go on although image files were added, removed or replaced.")
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Run folder; without one, the newest unfinished run is offered.",
+            metavar="[RUN]",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+) -> None:
+    """Go on with a run that was stopped, exactly where it was; options change it from there on."""
+    from clfctl.changes import stated_in
     from clfctl.commands.resume import resume as command
 
-    command(run, output.settings)
+    command(run, runs_dir.settings.runs_dir, stated_in(settings), output.settings, allow_data_change=allow_data_change)
+
+
+def runs(
+    settings: "Resolved[RunsDirSettings]",
+    output: "Resolved[OutputSettings]",
+    *,
+    runs_dir: Annotated[  # noqa: ARG001 (a setting: the resolver takes it)
+        str | None,
+        typer.Argument(
+            help="Folder of runs, or one run.", metavar="[DIR]", autocompletion=completion.folders, show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List runs: running, finished, interrupted or failed, and how far they are."""
+    from clfctl.commands.runs import runs as command
+
+    command(settings.settings.runs_dir, output.settings)
 
 
 def evaluate(
@@ -118,7 +154,8 @@ def predict(
 # Name, function, and the settings groups whose fields are its options.
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
-    ("resume", resume, ("OutputSettings",)),
+    ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
+    ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("eval", evaluate, ("OutputSettings",)),
     ("predict", predict, ("OutputSettings",)),
@@ -156,7 +193,22 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)
     completing = os.environ.get("_CLFCTL_COMPLETE")
     words = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
-    make_app(wanted_command(words[1:] if completing else sys.argv[1:]))(prog_name="clfctl")
+    try:
+        make_app(wanted_command(words[1:] if completing else sys.argv[1:]))(prog_name="clfctl")
+    except SystemExit as end:
+        _leave_hanging_threads(end.code)
+        raise
+
+
+def _leave_hanging_threads(code: int | str | None) -> None:
+    """End the process at once if a thread hangs, in a read from a dead server as a rule: Python would wait for it."""
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    for thread in others:
+        thread.join(PATIENCE_S)
+    if any(thread.is_alive() for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))
 
 
 @contextmanager
@@ -165,6 +217,9 @@ def report_errors() -> Iterator[None]:
     try:
         yield
     except ClfctlError as error:
+        _show(str(error), error.hint, error)
+        raise typer.Exit(error.exit_code) from None
+    except StoppedAtOnce as error:
         _show(str(error), error.hint, error)
         raise typer.Exit(error.exit_code) from None
     except KeyboardInterrupt:

@@ -28,8 +28,20 @@ class ModelError(ClfctlError):
     """A model or its weights cannot be built or loaded."""
 
 
+class WriteError(ClfctlError):
+    """A file of a run cannot be written."""
+
+
+class RunLockedError(ClfctlError):
+    """Another process trains the run."""
+
+
 class CheckpointError(ClfctlError):
-    """A checkpoint cannot be written or is not whole."""
+    """A checkpoint cannot be written or used."""
+
+
+class DamagedError(CheckpointError):
+    """A checkpoint is missing or not what was written: its predecessor may do."""
 
 
 class NonFiniteLossError(ClfctlError):
@@ -42,6 +54,17 @@ class Interrupted(ClfctlError):
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message, hint)
         self.exit_code = exit_code
+
+
+class StoppedAtOnce(KeyboardInterrupt):
+    """A signal asked to stop where nothing is to be saved. No Exception: a library that catches those must not eat it.
+
+    `exit_code` is that of the signal, `hint` what to do next.
+    """
+
+    def __init__(self, message: str, hint: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.hint, self.exit_code = hint, exit_code
 
 
 def nearest(word: str, known: Iterable[str], n: int = 3) -> str:

@@ -69,7 +69,8 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
         for parameter in _options(group, hides_fixed=group is groups.ResumeSettings)
         if parameter.name not in declared
     )
-    return _signed(run, command, [*own, *options])
+    # Two groups may share a field: it is one option, and both get it.
+    return _signed(run, command, [*own, *{option.name: option for option in options}.values()])
 
 
 def without_settings(command: Callable[..., None]) -> Callable[..., None]:

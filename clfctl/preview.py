@@ -10,6 +10,7 @@ from clfctl.changes import change_settings, stated_in
 from clfctl.errors import DataError, UsageError, nearest
 from clfctl.plan import Plan, keep_fitting, make_plan
 from clfctl.runs import RunFolder, open_run, read_json_lines
+from clfctl.saved import Saved, previous_of, read_saved
 from clfctl.schedules import Part, before, parse_expression, sample_curve
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import Resolved, read_config
@@ -22,8 +23,9 @@ STRIDE = 1e6
 class Track:
     """The learning rate of a subject over `epochs`.
 
-    `used` holds (start, end) of the learning rate of each epoch that was trained already, `metrics` the monitored
-    metric of the epochs where it is known or supposed, which `case` puts into words.
+    `used` holds (start, end) of the learning rate of each epoch that was trained already; training goes on at `begins`,
+    in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it is known
+    or supposed, which `case` puts into words.
     """
 
     subject: str
@@ -31,6 +33,8 @@ class Track:
     epochs: int
     metrics: tuple[float, ...] = ()
     used: tuple[tuple[float, float], ...] = ()
+    begins: float = 0.0
+    last_lr: float = 0.0
     parts: tuple[Part, ...] = ()
     case: str = ""
 
@@ -47,8 +51,12 @@ class Track:
     def points(self, per_epoch: int = 0) -> list[tuple[float, float]]:
         """Return (time in epochs, learning rate) for drawing, or of every batch if `per_epoch` says how many."""
         curve = sample_curve(self.plan.schedule, self.plan.base_lr, self.epochs, self.metrics, per_epoch)
-        trained = [point for n, (start, end) in enumerate(self.used) for point in ((n, start), (n + 1, end))]
-        return [*trained, *(point for point in curve if point[0] >= self.done)] if trained else curve
+        if not self.begins:
+            return curve
+        trained = [p for n, (start, end) in enumerate(self.used) for p in ((float(n), start), (n + 1.0, end))]
+        if self.begins > self.done:
+            trained.append((self.begins, self.last_lr))
+        return [*trained, *self._seam_point(), *(point for point in curve if point[0] > self.begins)]
 
     def rates(self, steps_per_epoch: int | None = None) -> Iterator[tuple[int, float, float]]:
         """Yield (epoch, learning rate of its first step, of its last); without batches, at its very end."""
@@ -58,13 +66,17 @@ class Track:
                 continue
             last = epoch + (steps_per_epoch - 1) / steps_per_epoch if steps_per_epoch else before(epoch + 1)
             known = self.metrics[:epoch]
-            yield epoch + 1, self.plan.lr(epoch, known), self.plan.lr(last, known)
+            yield epoch + 1, self.plan.lr(max(epoch, self.begins), known), self.plan.lr(last, known)
 
     def seam(self) -> tuple[float, float] | None:
         """Return the learning rate before and after the place from which training goes on; None without one."""
-        if not 0 < self.done < self.epochs:
+        if not 0 < self.begins < self.epochs:
             return None
-        return self.used[-1][1], self.plan.lr(self.done, self.metrics[: self.done])
+        return self.last_lr, self.plan.lr(self.begins, self.metrics[: self.done])
+
+    def _seam_point(self) -> list[tuple[float, float]]:
+        seam = self.seam()
+        return [(self.begins, seam[1])] if seam else []
 
 
 def tracks_of(
@@ -129,18 +141,28 @@ def _natural_length(settings: PlanSettings, text: str) -> int:
 def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     """Yield what a run has used and what is to come; changed options show what resuming with them would do."""
     run = open_run(folder)
-    saved = TrainSettings.model_validate(dict(read_config(run.config).values))
-    settings, _ = change_settings(saved, stated_in(resolved))
-    history = read_json_lines(run.history)
+    saved = _saved(run)
+    config = saved.settings if saved else dict(read_config(run.config).values)
+    settings, _ = change_settings(TrainSettings.model_validate(config), stated_in(resolved))
+    # A run that is not saved at every epoch has a history that is newer than its checkpoint.
+    history = max(read_json_lines(run.history), saved.history if saved else [], key=len)
     metrics = tuple(float(record[settings.monitor]) for record in history)
     used = tuple((float(record["lr_start"]), float(record["lr"])) for record in history)
-    plan = make_plan(settings, steps_of(run))
+    begins, last_lr = float(len(used)), used[-1][1] if used else 0.0
+    if saved and saved.position.epoch == len(used) and saved.position.batch:
+        begins += saved.position.batch / saved.position.n_batches
+        last_lr = saved.lr
+    plan = make_plan(settings, saved.position.n_batches if saved else None)
     epochs = max(len(used), plan.last_epoch(metrics))
-    yield Track(str(folder), plan, epochs, metrics, used, tuple(plan.schedule.parts(plan.epochs)))
+    yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, tuple(plan.schedule.parts(plan.epochs)))
 
 
-def steps_of(run: RunFolder) -> int | None:
-    """Return the batches of an epoch of a run, None if its checkpoint does not say."""
+def _saved(run: RunFolder) -> Saved | None:
+    for path in (run.last, previous_of(run.last)):
+        try:
+            return read_saved(path)
+        except (OSError, ValueError):
+            continue
     return None
 
 

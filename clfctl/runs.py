@@ -2,12 +2,14 @@
 
 import json
 import math
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from clfctl.errors import ClfctlError, UsageError
+from clfctl.files import append_line, write_text
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,29 @@ class RunFolder:
         return self.path / "history.jsonl"
 
     @property
+    def data(self) -> Path:
+        """Names and sizes of the images that it was begun with."""
+        return self.path / "data.tsv.gz"
+
+    @property
+    def changes(self) -> Path:
+        """What was changed when it was resumed, one JSON object a line."""
+        return self.path / "changes.jsonl"
+
+    @property
     def environment(self) -> Path:
         """Versions, device and git commit that the run was made with."""
         return self.path / "environment.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that trains the run."""
+        return self.path / "lock"
+
+    @property
+    def end(self) -> Path:
+        """Why the latest process stopped before the run's end, a JSON object."""
+        return self.path / "end.json"
 
     @property
     def bad_images(self) -> Path:
@@ -61,6 +83,9 @@ def open_run(path: Path) -> RunFolder:
     """Return an existing run; raises UsageError if the folder is none."""
     run = RunFolder(path)
     if not run.config.is_file():
+        if run.last.parent.is_dir():
+            hint = "it ended while it was being made: remove it and train again"
+            raise UsageError(f"{path} is no whole run folder: it has no {run.config.name}", hint)
         found = [str(each) for each in find_runs(path if path.is_dir() else Path("runs"))][:3]
         hint = "there are: " + ", ".join(found) if found else "`clfctl train` makes one"
         raise UsageError(f"{path} is no run folder: it has no {run.config.name}", hint)
@@ -87,6 +112,11 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
         hint = "choose another folder with --runs-dir"
         raise ClfctlError(f"--runs-dir: cannot make a run folder in {runs_dir}: {error.strerror}", hint) from None
     raise _taken(runs_dir / name)  # made by another process since the check
+
+
+def discard_run(run: RunFolder) -> None:
+    """Remove a run folder that could not be finished, as far as that goes."""
+    shutil.rmtree(run.path, ignore_errors=True)
 
 
 def check_new_run(runs_dir: Path, name: str) -> None:
@@ -139,26 +169,32 @@ def _in_words(value: Any) -> Any:
     return value
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a whole small file, so that a reader sees the old or the new text and never half of one."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
-
-
 def write_json_lines(path: Path, records: Iterable[dict[str, Any]]) -> None:
-    """Write one JSON object a line."""
+    """Write one JSON object a line. Raises WriteError; the old file is untouched then."""
     write_text(path, "".join(dump_json(record) + "\n" for record in records))
 
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
-    """Add one JSON object as a line."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(dump_json(record) + "\n")
+    """Add one JSON object as a line. Raises WriteError; there may be half a line then."""
+    append_line(path, dump_json(record))
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of a file; none if it does not exist."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    """Return the JSON objects of a file up to the first line that is none (half of one, where a disk was full).
+
+    None if the file does not exist.
+    """
+    records: list[dict[str, Any]] = []
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except FileNotFoundError:
+        return records
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            break
+        if not isinstance(record, dict):
+            break
+        records.append(record)
+    return records

@@ -18,6 +18,7 @@ from clfctl.engine.saving import ModelInfo, RunSaver, load_model, model_info, re
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
+from clfctl.errors import CheckpointError, DamagedError
 from clfctl.models.factory import Built, build_model, rebuild_model
 from clfctl.plan import make_plan
 from clfctl.runs import RunFolder
@@ -63,8 +64,10 @@ def _parts(settings: TrainSettings, data: Data, built: Built, precision: Precisi
     return Parts(settings, data, built, build_optimizer(settings, model), precision)
 
 
-def make_trainer(parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = None) -> Trainer:
-    """Return a trainer that stands at the beginning, or where the checkpoint was written."""
+def make_trainer(
+    parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = None, *, restarts_epoch: bool = False
+) -> Trainer:
+    """Return a trainer that stands at the beginning, or where the checkpoint was written, or before its epoch."""
     settings, data, precision = parts.settings, parts.data, parts.precision
     device = precision.device
     bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
@@ -77,7 +80,7 @@ def make_trainer(parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = N
         Cursor(torch.zeros(train_loader.n_batches, device=device)),
     )
     if checkpoint:
-        restore(state, checkpoint)
+        restore(state, checkpoint, restarts_epoch=restarts_epoch)
     return Trainer(
         state,
         make_plan(settings, train_loader.n_batches),
@@ -114,9 +117,13 @@ class Trained:
 
 
 def load_trained(run: RunFolder) -> Trained:
-    """Load the best checkpoint of a run, or the last where no epoch is finished."""
+    """Load the best checkpoint of a run, or the last where there is none. Raises CheckpointError."""
     file = run.best if run.best.is_file() else run.last
-    checkpoint = load_checkpoint(file)
+    try:
+        checkpoint = load_checkpoint(file)
+    except DamagedError as error:
+        # Not of itself: another model that answers in its place would not be noticed.
+        raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     settings, info = saved_settings(checkpoint), model_info(checkpoint)
     precision = pick_precision(settings.amp, pick_device(settings.device))
     model = rebuild_model(info.name, len(info.classes), settings)

@@ -7,6 +7,7 @@ from clfctl.display.choose import make_display
 from clfctl.display.epochs import format_time
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
+from clfctl.errors import CheckpointError, ClfctlError, WriteError
 from clfctl.runs import RunFolder, append_json_line, write_json_lines
 from clfctl.schedules import sample_curve
 from clfctl.schedules.stopping import best_epoch
@@ -25,9 +26,20 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
                 display.add(result)
                 if plan.schedule.follows_metrics:
                     display.update_curve(_curve(trainer))
-    finally:
+    except (KeyboardInterrupt, WriteError, CheckpointError):
+        raise  # a second Ctrl-C waits for no plots, and a disk that failed is not written to again
+    except ClfctlError:
         _leave_behind(trainer, run, output)
+        raise
+    _leave_behind(trainer, run, output)
     note(output, *_summary(trainer, run))
+
+
+def complete(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
+    """Write what a finished run lacks because it was stopped after its last save: history and plots."""
+    write_json_lines(run.history, (result.as_record() for result in trainer.state.cursor.history))
+    if not run.plots.is_dir():
+        _leave_behind(trainer, run, output)
 
 
 def _curve(trainer: Trainer) -> list[tuple[float, float]]:
@@ -47,7 +59,7 @@ def _leave_behind(trainer: Trainer, run: RunFolder, output: OutputSettings) -> N
 
         try:
             save_plots(trainer.state.cursor.history, run.plots)
-        except OSError as error:
+        except (OSError, WriteError) as error:
             note(output, f"The plots could not be written: {error}")
 
 

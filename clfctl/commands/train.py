@@ -3,13 +3,17 @@
 from typing import TYPE_CHECKING
 
 from clfctl.commands.notes import note
+from clfctl.data.fingerprint import list_images, write_listing
 from clfctl.data.index import count_batches
 from clfctl.data.open import open_data
 from clfctl.data.sources import Data
+from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
+from clfctl.files import write_text
 from clfctl.models.names import check_model_name
 from clfctl.plan import Plan, heed, keep_fitting, make_plan
-from clfctl.runs import check_new_run, create_run, dump_json, write_text
+from clfctl.run_state import training
+from clfctl.runs import RunFolder, check_new_run, create_run, discard_run, dump_json
 from clfctl.schedules import sample_curve
 from clfctl.settings.dump import to_toml
 from clfctl.settings.groups import OutputSettings, TrainSettings
@@ -21,21 +25,37 @@ if TYPE_CHECKING:
 
 def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     """Train a classifier; the run folder is made when everything that can be checked before is checked."""
-    settings = keep_fitting(resolved).settings
-    data, plan = _checked(settings)
-    # torch costs seconds: a misspelt folder or model is reported before.
-    from clfctl.commands.assemble import build_parts, make_trainer
+    with stopping_at_once("nothing was trained yet"):
+        settings = keep_fitting(resolved).settings
+        data, plan = _checked(settings)
+        # torch costs seconds: a misspelt folder or model is reported before.
+        from clfctl.commands.assemble import build_parts
+
+        parts = build_parts(settings, data)
+        run = create_run(settings.runs_dir, settings.run_name, settings.model)
+        with training(run):
+            _begin(run, parts, warnings_of(plan), output)
+
+
+def _begin(run: RunFolder, parts: "Parts", warnings: list[str], output: OutputSettings) -> None:
+    from clfctl.commands.assemble import make_trainer
     from clfctl.commands.environment import environment
     from clfctl.commands.follow import follow
 
-    parts = build_parts(settings, data)
-    run = create_run(settings.runs_dir, settings.run_name, settings.model)
-    write_text(run.config, _saved_config(settings))
-    write_text(run.classes, dump_json(data.classes) + "\n")
-    write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
     trainer = make_trainer(parts, run)
-    note(output, *describe_parts(parts), f"Run    {run.path}", *warnings_of(plan))
-    follow(trainer, run, output)
+    try:
+        write_text(run.classes, dump_json(parts.data.classes) + "\n")
+        write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
+        write_listing(run.data, list_images(parts.data, parts.settings.data))
+        trainer.save_last()
+        # The last file that makes it a run: a folder that has it can be resumed, whatever happens.
+        write_text(run.config, saved_config(parts.settings))
+    except BaseException:
+        discard_run(run)
+        raise
+    with stopping_at_once(f"go on with: clfctl resume {run.path}"):
+        note(output, *describe_parts(parts), f"Run    {run.path}", *warnings)
+        follow(trainer, run, output)
 
 
 def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
@@ -93,6 +113,6 @@ def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
     return data, plan
 
 
-def _saved_config(settings: TrainSettings) -> str:
-    """Everything but the name, which is taken now."""
+def saved_config(settings: TrainSettings) -> str:
+    """Return the text of a run's config.toml: everything but the name, which is taken now."""
     return to_toml(settings.model_copy(update={"run_name": ""}))

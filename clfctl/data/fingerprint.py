@@ -3,11 +3,14 @@
 import gzip
 import hashlib
 import os
+import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from clfctl.data.sources import Data, FileImages, Part
+from clfctl.errors import DataError
+from clfctl.files import explained, replace_file
 
 Listing = dict[str, int]
 
@@ -60,18 +63,24 @@ def compare(before: Listing, now: Listing) -> DataChange:
     )
 
 
-def dump_listing(listing: Listing) -> bytes:
-    """Return a listing as compressed lines of size and name."""
+def write_listing(path: Path, listing: Listing) -> None:
+    """Write a listing as compressed lines of size and name. Raises WriteError."""
     lines = (f"{size}\t{_on_one_line(name)}\n" for name, size in listing.items())
     # No time stamp: the same listing is the same bytes.
-    return gzip.compress("".join(lines).encode("utf-8", "surrogateescape"), compresslevel=3, mtime=0)
+    packed = gzip.compress("".join(lines).encode("utf-8", "surrogateescape"), compresslevel=3, mtime=0)
+    with explained(path):
+        replace_file(path, [packed])
 
 
 def read_listing(path: Path) -> Listing:
-    """Return a listing that was written; raises OSError or ValueError if it cannot be read."""
-    text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
-    pairs = (line.split("\t", 1) for line in text.split("\n") if line)
-    return {name: int(size) for size, name in pairs}
+    """Return a listing that was written. Raises DataError if it cannot be read."""
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
+        pairs = (line.split("\t", 1) for line in text.split("\n") if line)
+        return {name: int(size) for size, name in pairs}
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        hint = "go on with --allow-data-change if you know that the images are the same"
+        raise DataError(f"{path}, the list of the run's images, cannot be read: {error}", hint) from None
 
 
 def _files(part: Part, source: FileImages, root: str) -> Iterable[tuple[str, int]]:

@@ -100,7 +100,7 @@ class Loader:
                     waiting.append(pool.submit(self._load, indices, epoch))
                 yield batch
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         indices = np.asarray(self.part.indices, dtype=np.int64)
@@ -119,6 +119,10 @@ class Loader:
                     pixels[len(labels)] = self._pixels(image, epoch, index)
             except BAD_IMAGE_ERRORS as error:
                 self.bad_images.add(self.part.source.name(index), error)
+            except Exception as error:
+                what = f"{type(error).__name__} {error}".strip()
+                hint = "clfctl resume goes on from the last save; if it fails there again, remove the image"
+                raise DataError(f"reading {self.part.source.name(index)} failed: {what}", hint) from error
             else:
                 labels.append(self.part.source.labels[index])
         images = torch.from_numpy(pixels[: len(labels)]).permute(0, 3, 1, 2)

@@ -1,5 +1,6 @@
 """The history of a run as PNG plots: losses, accuracy and learning rate over the epochs."""
 
+import io
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from clfctl.engine.results import EpochResult
+from clfctl.files import explained, replace_file
 
 # Blue, vermilion and green of Okabe and Ito, which stay apart for every kind of colour vision.
 _BLUE, _VERMILION, _GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -22,7 +24,7 @@ def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
     """
     if not history:
         return []
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(exist_ok=True)
     paths = []
     for name, draw in (("loss", _draw_loss), ("accuracy", _draw_accuracy), ("lr", _draw_lr)):
         figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
@@ -30,7 +32,10 @@ def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
         draw(axes, history)
         _dress(axes)
         paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1])
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png")
+        with explained(paths[-1]):
+            replace_file(paths[-1], [picture.getbuffer()])
     return paths
 
 

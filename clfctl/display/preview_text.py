@@ -48,8 +48,8 @@ def spans_of(tracks: Sequence[Track]) -> list[Span]:
 
 
 def seam_of(tracks: Sequence[Track]) -> float | None:
-    """Return the epoch from which the one run that is shown goes on."""
-    return float(tracks[0].done) if len(tracks) == 1 and tracks[0].seam() else None
+    """Return the time from which the one run that is shown goes on."""
+    return tracks[0].begins if len(tracks) == 1 and tracks[0].seam() else None
 
 
 def table_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
@@ -124,7 +124,7 @@ def _seam_line(track: Track, several: bool) -> Iterator[str]:
     whose = f"{track.name}: " if several else ""
     change = "goes on at" if old == new else "goes on from"
     jump = format_lr(new) if old == new else f"{format_lr(old)} to {format_lr(new)}{_factor(old, new)}"
-    yield f"{whose}▲ after epoch {track.done} the learning rate {change} {jump}"
+    yield f"{whose}▲ after epoch {track.begins:.4g} the learning rate {change} {jump}"
 
 
 def _factor(old: float, new: float) -> str:

@@ -23,6 +23,8 @@ from clfctl.errors import CheckpointError
 from clfctl.runs import RunFolder
 from clfctl.settings.groups import TrainSettings
 
+SETTINGS_OF_GROUPS = ("initial_lr", "weight_decay")
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -40,14 +42,20 @@ class RunSaver:
     run: RunFolder
     info: ModelInfo
 
-    def save_last(self, state: TrainState) -> None:
-        """Write all that is needed to go on from this batch."""
+    def save_last(self, state: TrainState, last_epoch: int) -> None:
+        """Write all that is needed to go on from this batch.
+
+        `last_epoch` is how many epochs are trained in all, as far as is known. Raises CheckpointError.
+        """
         tensors, optimizer = optimizer_tensors(state.optimizer.state_dict())
         cursor = state.cursor
         tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses}
         meta = self._meta(state) | {
             "optimizer": optimizer,
             "scaler": state.precision.scaler.state_dict(),
+            "n_batches": len(cursor.losses),
+            "last_epoch": last_epoch,
+            "changes": state.changes,
             "cursor": {
                 "epoch": cursor.epoch,
                 "batch": cursor.batch,
@@ -107,8 +115,8 @@ def load_model(model: nn.Module, checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"the checkpoint does not fit the model {checkpoint.meta['model']}: {reason}") from None
 
 
-def restore(state: TrainState, checkpoint: Checkpoint) -> None:
-    """Put a training where the checkpoint was written."""
+def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool = False) -> None:
+    """Put a training where the checkpoint was written, or at the beginning of the epoch that it was in."""
     load_model(state.model, checkpoint)
     _restore_optimizer(state.optimizer, checkpoint)
     meta, cursor = checkpoint.meta, state.cursor
@@ -117,6 +125,10 @@ def restore(state: TrainState, checkpoint: Checkpoint) -> None:
     cursor.epoch, cursor.batch, cursor.n_images = saved["epoch"], saved["batch"], list(saved["n_images"])
     cursor.train_s, cursor.lr_start, cursor.lr = saved["train_s"], saved["lr_start"], saved["lr"]
     cursor.history = history_of(checkpoint)
+    state.changes = list(meta["changes"])
+    if restarts_epoch or not cursor.batch:
+        cursor.start_epoch()
+        return
     losses = checkpoint.tensors[LOSSES]
     if losses.shape != cursor.losses.shape:
         hint = "the data has another number of images; train anew from these weights with --weights"
@@ -133,6 +145,8 @@ def _restore_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
     for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
         # JSON has no tuples: Adam's betas came back as a list.
         saved |= {name: tuple(saved[name]) for name, value in own.items() if isinstance(value, tuple)}
+        # What the settings say today, which may have changed; all else may have been moved by the optimizer itself.
+        saved |= {name: own[name] for name in SETTINGS_OF_GROUPS if name in own}
     optimizer.load_state_dict(state)
     for parameter, values in optimizer.state.items():
         for name, value in values.items():

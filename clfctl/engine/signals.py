@@ -1,35 +1,68 @@
-"""Signals that ask to stop: the running batch is finished first, a second Ctrl-C does not wait."""
+"""Signals that ask to stop: while training the running batch is finished first, before and after it nothing waits."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self
+
+from clfctl.errors import StoppedAtOnce
 
 # Exit codes: those of a process that the signal killed; a scheduler's warning (SIGUSR1) is no failure.
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 if hasattr(signal, "SIGUSR1"):
     EXIT_CODES[signal.SIGUSR1] = 0
 
+Handler = Callable[[int, FrameType | None], None]
+
 
 class StopSignals:
-    """While entered, notes a signal in `received` instead of ending the process."""
+    """While entered, notes a signal in `received` instead of ending the process; the next SIGINT does not wait."""
 
     def __init__(self) -> None:
         self.received: signal.Signals | None = None
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        # Only the main thread may set handlers; a library user's thread trains without them.
-        if threading.current_thread() is threading.main_thread():
-            self._before = {each: signal.signal(each, self._note) for each in EXIT_CODES}
+        self._before = _handle(self._note)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        for each, handler in self._before.items():
-            signal.signal(each, handler)
+        _give_back(self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signal's protocol)
         self.received = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@contextlib.contextmanager
+def stopping_at_once(hint: str) -> Iterator[None]:
+    """Turn a signal during the block into StoppedAtOnce: for the time in which there is nothing to save."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's protocol)
+        received = signal.Signals(number)
+        # What cleans up now is not to be stopped once more by the same impatience.
+        _handle(signal.SIG_IGN)
+        raise StoppedAtOnce(f"Stopped by {received.name}.", hint, EXIT_CODES[received])
+
+    before = _handle(stop)
+    try:
+        yield
+    finally:
+        _give_back(before)
+
+
+def _handle(handler: Any) -> dict[signal.Signals, Any]:
+    """Set the handler of every signal that stops; return those before it."""
+    # Only the main thread may set handlers; a library user's thread trains without them.
+    if threading.current_thread() is not threading.main_thread():
+        return {}
+    return {each: signal.signal(each, handler) for each in EXIT_CODES}
+
+
+def _give_back(before: dict[signal.Signals, Any]) -> None:
+    for each, handler in before.items():
+        signal.signal(each, handler)

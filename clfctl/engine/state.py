@@ -1,6 +1,7 @@
 """The state of a training: what a checkpoint holds and a resumed run gets back."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -31,16 +32,25 @@ class Cursor:
 
     def next_epoch(self) -> None:
         """Move to the first batch of the next epoch."""
-        self.epoch, self.batch, self.n_images, self.train_s = self.epoch + 1, 0, [], 0.0
+        self.epoch += 1
+        self.start_epoch()
+
+    def start_epoch(self) -> None:
+        """Stand before the first batch of the epoch."""
+        self.batch, self.n_images, self.train_s = 0, [], 0.0
         self.losses.zero_()
 
 
 @dataclass
 class TrainState:
-    """Everything that training changes, and the settings that it goes by."""
+    """Everything that training changes, and the settings that it goes by.
+
+    `changes` are the changes of the settings that were made when resuming, each as a line of the run's changes.jsonl.
+    """
 
     model: nn.Module
     optimizer: Optimizer
     precision: Precision
     settings: TrainSettings
     cursor: Cursor
+    changes: list[dict[str, Any]] = field(default_factory=list)

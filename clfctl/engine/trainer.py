@@ -44,9 +44,15 @@ class Trainer:
         """
         with self.signals:
             while not self.is_finished():
+                if self.signals.received:
+                    self._stop()
                 self._train_epoch()
                 val_loss, val_top1 = self._validate()
                 yield self._finish_epoch(val_loss, val_top1)
+
+    def save_last(self) -> None:
+        """Write the checkpoint to go on from."""
+        self.saver.save_last(self.state, self.plan.last_epoch(self.metrics()))
 
     def is_finished(self) -> bool:
         """Return whether all epochs are trained, or early stopping has fired and its cooldown is over."""
@@ -82,9 +88,12 @@ class Trainer:
             progress.batch, progress.images = cursor.batch, progress.images + n_images
             if cursor.batch % CHECK_EVERY == 0:
                 self._check_losses()
-            if self.signals.received:
+            if self.signals.received or self._is_save_due():
                 cursor.train_s = trained_s + time.perf_counter() - started
-                self._stop()
+                if self.signals.received:
+                    self._stop()
+                self._check_losses()
+                self.save_last()
         self._check_losses()
         cursor.train_s = trained_s + time.perf_counter() - started
 
@@ -148,7 +157,12 @@ class Trainer:
         if result.is_best:
             self.saver.save_best(self.state)
         if self.is_finished() or (every and result.epoch % every == 0):
-            self.saver.save_last(self.state)
+            self.save_last()
+
+    def _is_save_due(self) -> bool:
+        """Return whether to save between two batches of an epoch; its end is for `save_every`."""
+        every, batch = self.state.settings.save_every_batches, self.state.cursor.batch
+        return bool(every) and batch % every == 0 and batch < self.train_loader.n_batches
 
     def _check_losses(self) -> None:
         """Raise NonFiniteLossError if a loss of this epoch is not finite; waits for the device."""
@@ -168,11 +182,12 @@ class Trainer:
         received = self.signals.received
         assert received is not None
         self._check_losses()
-        self.saver.save_last(self.state)
+        self.save_last()
         cursor = self.state.cursor
-        where = f"epoch {cursor.epoch + 1}, after batch {cursor.batch} of {self.train_loader.n_batches}"
+        batch = f"in epoch {cursor.epoch + 1}, after batch {cursor.batch} of {self.train_loader.n_batches}"
+        where = batch if cursor.batch else f"after epoch {cursor.epoch}"
         hint = f"go on with: clfctl resume {self.saver.run.path}"
-        raise Interrupted(f"Stopped by {received.name} in {where}; saved.", hint, EXIT_CODES[received])
+        raise Interrupted(f"Stopped by {received.name} {where}; saved.", hint, EXIT_CODES[received])
 
     def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:
         progress = self.progress

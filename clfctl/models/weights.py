@@ -1,6 +1,6 @@
 """Weights from a file: safetensors (ours or anyone's) or a PyTorch state dict, never unpickling code."""
 
-import pickle
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,14 +40,12 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     if not path.is_file():
         raise UsageError(f"--weights: {path} does not exist")
     try:
-        if path.suffix == ".safetensors":
-            return dict(load_file(path))
-        # weights_only reads tensors and containers and refuses every other class: no code of the file is run.
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, SafetensorError, pickle.UnpicklingError, EOFError, ValueError) as error:
+        state = dict(load_file(path)) if path.suffix == ".safetensors" else _load_tensors_only(path)
+    except Exception as error:
+        # A damaged pickle raises whatever its reader stumbles over (KeyError, AttributeError, UnpicklingError, …).
         # torch's own words on unpickling are long, and advise to run the file's code.
-        refused = isinstance(error, pickle.UnpicklingError)
-        reason = "it holds more than tensors, or is no PyTorch file" if refused else str(error).splitlines()[0]
+        in_words = isinstance(error, OSError | RuntimeError | SafetensorError) and str(error).strip()
+        reason = str(error).splitlines()[0] if in_words else "it holds more than tensors, or is damaged"
         raise ModelError(
             f"--weights: {path} cannot be read: {reason}", "it must be .safetensors, or a .pth state dict"
         ) from None
@@ -56,6 +54,13 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
     if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
         raise ModelError(f"--weights: {path} holds no state dict", "save one with torch.save(model.state_dict(), FILE)")
     return dict(state)
+
+
+def _load_tensors_only(path: Path) -> Any:
+    """Return what torch.save wrote, made of tensors and containers: any other class is refused, no code is run."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of old formats: what matters is raised
+        return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def _without_prefix(found: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

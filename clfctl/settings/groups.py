@@ -113,15 +113,22 @@ class LoopSettings(MonitorSettings):
     """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
 
 
-class RunSettings(Settings):
+class RunsDirSettings(Settings):
+    """Run folder"""
+
+    runs_dir: Annotated[Path, Option(values="folders")] = Path("runs")
+    """Folder that holds all runs."""
+
+
+class RunSettings(RunsDirSettings):
     """Run folder"""
 
     run_name: Annotated[str, Option(short="-n", aliases=("name",), fixed=OTHER_PLACE)] = ""
     """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made."""
-    runs_dir: Annotated[Path, Option(values="folders", fixed=OTHER_PLACE)] = Path("runs")
-    """Folder that holds all runs."""
     save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
     """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
+    save_every_batches: NonNegativeInt = 0
+    """Batches between two saves inside an epoch, for epochs that take long; 0 saves at the ends of epochs only."""
 
 
 class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):

@@ -59,6 +59,7 @@ def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("--help") & (HEAVY | {"pydantic"})
     assert not modules_of("train", "--help") & HEAVY
     assert not modules_of("lr-preview", "cosine", "--t-max", "50") & (HEAVY | {"rich"})
+    assert not modules_of("runs", ".") & (HEAVY | {"rich"})
     for line in (
         "clfctl ",
         "clfctl train --",
@@ -83,7 +84,9 @@ def test_tab_offers_values(shell: str) -> None:
 def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) -> None:
     RunFolder(Path("runs/mine")).path.mkdir(parents=True)
     RunFolder(Path("runs/mine")).config.touch()
-    assert {"train", "resume", "eval", "predict"} <= set(tab("clfctl "))
+    assert {"train", "resume", "runs", "eval", "predict"} <= set(tab("clfctl "))
+    assert tab("clfctl runs ru") == ["runs/"]
+    assert "--json" in tab("clfctl runs --")
     assert "--warmup" in tab("clfctl train --wa")
     assert tab("clfctl train --model resnet5") == [name for name in model_names() if name.startswith("resnet5")]
     assert tab("clfctl train --recipe ") == recipe_names()

@@ -1,0 +1,61 @@
+"""Runs as a table for the terminal: what fits 80 columns, and why a run stopped where there is more room."""
+
+import time
+from collections.abc import Sequence
+
+from rich import box
+from rich.console import Console, JustifyMethod
+from rich.table import Table
+from rich.text import Text
+
+from clfctl.display.curve import format_lr
+from clfctl.display.epochs import WIDE
+from clfctl.run_state import RunState
+
+STYLES = {"running": "cyan", "finished": "green", "interrupted": "yellow", "failed": "red", "broken": "red"}
+TITLES = ("state", "epochs", "best", "LR", "age")
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def print_runs(states: Sequence[RunState], console: Console | None = None) -> None:
+    """Print a table of the runs to standard output."""
+    console = console or Console()
+    is_wide = console.width >= WIDE
+    console.print(runs_table(states, time.time(), wide=is_wide))
+    if not is_wide:
+        for state in states:
+            if state.why and state.state in ("failed", "broken"):
+                console.print(Text(f"{state.path.name}: {state.why}", STYLES[state.state]))
+
+
+def runs_table(states: Sequence[RunState], now_s: float, wide: bool) -> Table:
+    """Return the table; `now_s` is in seconds since 1970, `wide` adds the reasons. Only names are ever cut."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    rows = [[state.state, *_cells(state, now_s)] for state in states]
+    table.add_column("run", overflow="ellipsis")  # not no_wrap: Rich shrinks such columns last
+    for title, *cells in zip(TITLES, *rows, strict=True):
+        justify: JustifyMethod = "left" if title == "state" else "right"
+        table.add_column(title, justify=justify, no_wrap=True, min_width=max(map(len, (title, *cells))))
+    if wide:
+        table.add_column("why", overflow="fold")
+    for state, (word, *cells) in zip(states, rows, strict=True):
+        why = [Text(state.why)] if wide else []
+        table.add_row(Text(state.path.name), Text(word, STYLES[word]), *cells, *why)
+    return table
+
+
+def format_age(age_s: float) -> str:
+    """Return a time in its largest unit: `42 s`, `5 min`, `3 h`, `12 d`."""
+    size, unit = next((each for each in _UNITS if age_s >= each[0]), _UNITS[-1])
+    return f"{max(0, int(age_s // size))} {unit}"
+
+
+def _cells(state: RunState, now_s: float) -> list[str]:
+    if state.epoch is None:
+        return ["", "", "", ""]
+    epoch = f"{state.epoch}"
+    if state.batch and state.n_batches:
+        epoch += f".{min(9, 10 * state.batch // state.n_batches)}"
+    best = "" if state.best is None else f"{state.monitor} {state.best:.4f}"
+    age = "" if state.started_s is None else format_age(now_s - state.started_s)
+    return [f"{epoch}/{state.epochs}", best, "" if state.lr is None else format_lr(state.lr), age]

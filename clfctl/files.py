@@ -1,0 +1,143 @@
+"""Every write of a run goes through here: whole, on the disk before it counts, and plain about why it failed."""
+
+import contextlib
+import errno
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from clfctl.errors import WriteError
+
+Piece = bytes | bytearray | memoryview
+TEMPORARY, SECOND_NAME = ".tmp", ".old"
+# Small pieces are joined up to this size: a checkpoint has a hundred tensors of a few hundred bytes.
+BLOCK_BYTES = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if sys.platform != "win32" else (errno.ENOSPC,)
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL)
+
+
+def replace_file(path: Path, pieces: Iterable[Piece], previous: Path | None = None) -> None:
+    """Write a file so that at every moment, a loss of power included, `path` is whole: the old one or the new one.
+
+    A piece is used up before the next is asked for. The old file stays as `previous` if that is given. Raises OSError
+    if it cannot be written; the old file is untouched then.
+    """
+    temporary = path.with_name(path.name + TEMPORARY)
+    try:
+        _write_new(temporary, pieces)
+        if previous and path.exists():
+            _keep(path, previous)
+        os.replace(temporary, path)
+        _flush_folder(path.parent)
+    except BaseException:  # a second Ctrl-C included
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a whole small file. Raises WriteError; the old file is untouched then."""
+    with explained(path):
+        replace_file(path, [text.encode()])
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add a line at the end of a file. Raises WriteError; there may be half a line then."""
+    with explained(path):
+        _write(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), [f"{line}\n".encode()])
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what a process that was killed while it wrote has left in a folder."""
+    with contextlib.suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.name.endswith((TEMPORARY, SECOND_NAME)):
+                os.unlink(entry)
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a WriteError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise WriteError(f"cannot write {path}: {reason_of(error)}", hint_of(error)) from None
+
+
+def reason_of(error: OSError) -> str:
+    """Return the system's words for an error."""
+    return error.strerror or str(error)
+
+
+def hint_of(error: OSError) -> str:
+    """Return what can be done about a write that failed."""
+    if error.errno in _FULL:
+        return "free some space"
+    if error.errno in _READ_ONLY:
+        return "make the folder writable for you"
+    if error.errno == errno.ENOENT:
+        return "the folder was moved or removed while it was in use; put it back"
+    return "look after the disk: the system's log (dmesg) may say more"
+
+
+def _write_new(path: Path, pieces: Iterable[Piece]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    if sys.platform == "win32":
+        flags |= os.O_BINARY
+    _write(os.open(path, flags, 0o666), pieces)
+
+
+def _write(descriptor: int, pieces: Iterable[Piece]) -> None:
+    """Write pieces, wait until they are on the disk, and close."""
+    try:
+        for block in _joined(pieces):
+            left = memoryview(block).cast("B")
+            while left:  # Linux writes 2 GiB at most in one call
+                left = left[os.write(descriptor, left) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _joined(pieces: Iterable[Piece]) -> Iterator[Piece]:
+    """Yield the same bytes in few blocks; large pieces are not copied."""
+    block = bytearray()
+    for piece in pieces:
+        view = memoryview(piece)
+        if len(block) + view.nbytes > BLOCK_BYTES and block:
+            yield block
+            block = bytearray()
+        if view.nbytes > BLOCK_BYTES:
+            yield view
+        else:
+            block += view
+    if block:
+        yield block
+
+
+def _keep(path: Path, previous: Path) -> None:
+    """Make a file its own predecessor without a moment in which there is none: a second name, then a rename."""
+    second = path.with_name(path.name + SECOND_NAME)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(second)
+    try:
+        os.link(path, second)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        os.replace(path, previous)  # a file system without hard links: for a moment only `previous`
+    else:
+        os.replace(second, previous)
+
+
+def _flush_folder(path: Path) -> None:
+    """Wait until the names in a folder are on the disk."""
+    if sys.platform == "win32":
+        return  # folders cannot be opened there
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

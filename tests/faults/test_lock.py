@@ -1,0 +1,98 @@
+"""Two processes on one run: the second is refused; a lock dies with its process, however that ends."""
+
+import json
+import os
+import shutil
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from clfctl.errors import RunLockedError
+from clfctl.lock import holder_of, locked
+from clfctl.run_state import state_of
+from clfctl.runs import RunFolder
+from tests.faults.processes import TINY, run, start
+
+Cli = Callable[..., Result]
+needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+
+
+def words_for(photos: Path) -> tuple[str, ...]:
+    return ("train", "--data", str(photos), *TINY, "--epochs", "500", "--run-name", "one")
+
+
+@needs_fork
+def test_the_second_process_is_refused_and_told_who_holds_the_run(photos: Path, cli: Cli) -> None:
+    first = start(*words_for(photos))
+    first.wait_for('"epoch": 1')
+    files = {path: path.read_bytes() for path in Path("runs/one").glob("*.*")}
+    code, error = run("resume", "runs/one")
+    assert code == 1
+    assert len(error.splitlines()) == 2
+    assert f"runs/one is being trained by process {first.pid} since 20" in error
+    assert f"kill {first.pid}" in error
+    assert files.keys() == {*Path("runs/one").glob("*.*")}
+    (listed,) = map(json.loads, cli("runs", "--json").stdout.splitlines())
+    assert (listed["state"], listed["pid"]) == ("running", first.pid)
+    os.kill(first.pid, signal.SIGTERM)
+    assert first.wait() == 143
+    assert state_of(RunFolder(Path("runs/one"))).why.startswith("Stopped by SIGTERM")
+
+
+@needs_fork
+def test_after_kill_9_the_lock_is_free_and_the_state_is_interrupted(photos: Path) -> None:
+    first = start(*words_for(photos))
+    first.wait_for('"epoch": 1')
+    folder = RunFolder(Path("runs/one"))
+    assert state_of(folder).state == "running"
+    os.kill(first.pid, signal.SIGKILL)
+    first.wait()
+    assert folder.lock.exists()
+    state = state_of(folder)
+    assert state.state == "interrupted"
+    assert "killed" in state.why
+    with locked(folder.lock):
+        pass
+
+
+@needs_fork
+def test_of_many_that_begin_at_once_one_trains(photos: Path) -> None:
+    assert run(*words_for(photos), "--epochs", "1")[0] == 0
+    folder = RunFolder(Path("runs/one"))
+    # Unfinished again, as its checkpoint before the last was.
+    shutil.copy(folder.last.with_name("last.previous.safetensors"), folder.last)
+    others = [start("resume", "runs/one") for _ in range(3)]
+    codes = sorted(each.wait() for each in others)
+    refused = [each for each in others if "is being trained by" in each.err.read_text()]
+    assert len(refused) == codes.count(1)
+    assert codes[0] == 0
+    assert state_of(folder).state == "finished"
+
+
+def test_a_lock_is_held_once_and_free_after(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    assert holder_of(path) is None
+    with locked(path):
+        holder = holder_of(path)
+        assert holder is not None
+        assert holder.pid == os.getpid()
+        assert holder.is_here
+        with pytest.raises(RunLockedError), locked(path):
+            pass
+        assert holder_of(path) == holder
+    assert holder_of(path) is None
+    assert path.exists()
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"pid": "x"}', "\0" * 50])
+def test_what_stands_in_a_lock_file_is_for_people_only(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "lock"
+    path.write_text(content)
+    with locked(path):
+        path.write_text(content)
+        with pytest.raises(RunLockedError, match="another process"), locked(path):
+            pass
