@@ -1,5 +1,6 @@
 # make demo   train on scikit-learn's digits        make test   run the tests
 # make check  lint, format and types                make bench  print the ratios of benchmarks/
+# make docs   make the pictures of docs/ again
 # The first Python that runs and is new enough; being on the PATH is not enough for a pyenv shim.
 FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done
@@ -8,7 +9,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test check bench env-example clean
+.PHONY: demo test check bench docs env-example clean
 
 demo: $(VENV)/installed
 	$(BIN)/clfctl train
@@ -25,6 +26,10 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/preview.py
 	$(BIN)/python benchmarks/loop_overhead.py
+
+# The pictures and parameter tables of docs/lr-scheduling.md.
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m tests.docs.pictures
 
 env-example: $(VENV)/installed-dev
 	$(BIN)/python -m clfctl.settings.dump > .env.example

@@ -1,0 +1,42 @@
+"""Make the documents' pictures and parameter tables again: `make docs`."""
+
+import contextlib
+import re
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+from clfctl.schedules import KINDS
+from tests.docs.documents import DOCUMENTS, GUIDE, PICTURES, ROOT, TABLE_HEAD, commands, parameter_table
+from tests.docs.workspace import invoke, make_workspace, train_x
+
+
+def write_tables() -> None:
+    """Put the parameters of each kind into its section of the guide."""
+    text = GUIDE.read_text(encoding="utf-8")
+    for name, kind in KINDS.items():
+        table = re.compile(rf"(^### {name}\n(?:(?!^##).*\n)*?){re.escape(TABLE_HEAD)}(?:\|.*\n)*", re.MULTILINE)
+        found = table.search(text)
+        if not found:
+            sys.exit(f"{GUIDE}: the section of {name} has no parameter table")
+        text = text[: found.start()] + found[1] + parameter_table(kind) + text[found.end() :]
+    GUIDE.write_text(text, encoding="utf-8")
+
+
+def write_pictures() -> None:
+    """Run every command that makes a picture, and put the pictures into docs/."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(make_workspace(Path(folder))):
+        train_x()
+        for command in (each for document in DOCUMENTS for each in commands(document) if each.picture):
+            result = invoke(command.words)
+            if result.exit_code:
+                sys.exit(f"{command}\n{result.output}")
+        for old in (ROOT / PICTURES).glob("*.svg"):
+            old.unlink()
+        shutil.copytree(PICTURES, ROOT / PICTURES, dirs_exist_ok=True)
+
+
+if __name__ == "__main__":
+    write_tables()
+    write_pictures()

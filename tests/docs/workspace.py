@@ -1,0 +1,58 @@
+"""A folder that has what the documents' commands mention, and how each command is run there, made short."""
+
+import shutil
+from pathlib import Path
+
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from clfctl.cli import make_app
+from tests.docs.documents import PICTURES, ROOT, Command
+
+# Later options win. 24 images of three colours at 32 pixels are two batches of nine: half a second an epoch. Neither
+# the number of epochs nor the size of the data is what a document's training command is about; the schedule is.
+SHORT = ("--data", "photos/", "--no-download", "--image-size", "32", "--batch-size", "9", "--epochs", "2")
+# What a real run needs cannot be had or takes long: published weights are downloaded, and timm's networks take some
+# seconds for each. Everything but the training itself is done.
+DRY = ("--dry-run", "--no-pretrained")
+NEEDS_DRY = ("efficientnet", "--pretrained", "--model")
+# It writes into the user's shell configuration.
+NOT_RUN = ("--install-completion",)
+# `runs/x` of the guide, with its four epochs: what follows in the guide shows them.
+RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4")
+
+
+def make_workspace(root: Path) -> Path:
+    """Fill `root`: photos/, cat.jpg, the losses of the guide, and the runs that the documents name."""
+    for n, color in enumerate(("blue", "green", "red")):
+        for i in range(8):
+            path = root / "photos" / color / f"{i}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            pixel = [40 + 3 * i] * 3
+            pixel[n] = 250 - 5 * i
+            Image.new("RGB", (48, 40), tuple(pixel)).save(path)
+    shutil.copy(root / "photos/red/0.jpg", root / "cat.jpg")
+    (root / PICTURES).mkdir(parents=True)
+    shutil.copy(ROOT / "docs/losses.csv", root / "docs/losses.csv")
+    return root
+
+
+def train_x() -> None:
+    """Make runs/x, and the run that the README calls custom-1, in the working folder."""
+    result = invoke(RUN_X)
+    assert result.exit_code == 0, result.output
+    Path("runs/custom-1").symlink_to("x", target_is_directory=True)
+
+
+def invoke(words: tuple[str, ...]) -> Result:
+    """Run a command line in this process."""
+    return CliRunner().invoke(make_app(words[0]), list(words))
+
+
+def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
+    """Return the words with what makes them short; a run gets a place of its own, so that its name is free."""
+    words = command.words
+    if words[0] != "train":
+        return words
+    dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()
+    return (*words, *SHORT, *dry, "--runs-dir", str(runs_dir))
