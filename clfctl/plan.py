@@ -6,13 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import Mode, Schedule, Span
+from clfctl.schedules.base import Kind, Mode, Schedule, Span
 from clfctl.schedules.catalog import kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
-from clfctl.schedules.compose import Cooldown, Warmup
+from clfctl.schedules.compose import Chain, Cooldown, Restart, Scaled, Warmup
 from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
+from clfctl.schedules.parameters import parameters_of
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.base import option_name
 from clfctl.settings.groups import Monitor, PlanSettings
@@ -72,9 +73,12 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         start = start if settings.warmup_start is None else settings.warmup_start
         schedule = Warmup(schedule, warmup, start, settings.warmup_shape)
     if settings.cooldown and settings.early_stopping:
-        schedule = Cooldown(schedule, settings.cooldown, settings.early_stopping, span.mode, settings.eta_min or 0.0)
+        lowest = lowest_rate(schedule) if settings.eta_min is None else settings.eta_min
+        schedule = Cooldown(schedule, settings.cooldown, settings.early_stopping, span.mode, lowest, epochs)
     elif settings.cooldown:
         notes.append("cooldown does nothing without early stopping: give --early-stopping too")
+    if settings.warmup_start is not None and not warmup:
+        notes.append("warmup-start does nothing without a warmup: give --warmup too")
     found = cautions(Course(schedule, settings.lr, epochs, settings.early_stopping))
     return Plan(schedule, settings.lr, epochs, span.mode, settings.early_stopping, settings.cooldown, (*notes, *found))
 
@@ -82,7 +86,9 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
 def heed(settings: PlanSettings, plan: Plan) -> None:
     """Raise UsageError for the first caution if `--strict` is set."""
     if settings.strict and plan.cautions:
-        raise UsageError(f"--strict: {plan.cautions[0]}", "change the schedule, or leave --strict out")
+        first, *others = plan.cautions
+        more = f" (and {len(others)} more)" if others else ""
+        raise UsageError(f"--strict: {first}{more}", "change the schedule, or leave --strict out to see all warnings")
 
 
 def mode_of(monitor: Monitor) -> Mode:
@@ -124,7 +130,8 @@ def _unfit(
         return UsageError(f"{name}: {given} is stated in {texts} too", "state it once")
     plain = ", ".join(names)
     if any(not each.kind for each in expressions):
-        kind, parameter = next(iter(names.items()))
+        used = {call.name for each in expressions for call in each.calls}
+        kind, parameter = next((pair for pair in names.items() if pair[0] in used), next(iter(names.items())))
         hint = f"state it inside the expression, after the name of the part: {kind}({parameter}=…)"
     else:
         hint = f"leave {name} out, or choose --scheduler {next(iter(names))}"
@@ -138,6 +145,19 @@ def _made(settings: PlanSettings, expression: Expression, warmup: float) -> Sche
     if isinstance(schedule, Curve) and settings.warmup_inside and schedule.t_max > warmup:
         return replace(schedule, t_max=schedule.t_max - warmup)  # type: ignore[type-var]  # its subclasses are dataclasses
     return schedule
+
+
+def lowest_rate(schedule: Schedule) -> float:
+    """Return the lowest learning rate that a schedule was given, 0 if none; of several parts that of the last."""
+    match schedule:
+        case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner):
+            return lowest_rate(inner)
+        case Chain(schedules=schedules):
+            return lowest_rate(schedules[-1][0])
+        case Kind():
+            stated = (getattr(schedule, p.name) for p in parameters_of(type(schedule)) if p.option == "eta_min")
+            return float(next(stated, 0.0))
+    return 0.0
 
 
 def _warmup_epochs(settings: PlanSettings, span: Span) -> tuple[float, list[str]]:

@@ -85,6 +85,10 @@ def tracks_of(
     """Return the tracks of expressions and run folders; raises UsageError for what is neither."""
     folders = [each for each in subjects if is_folder(each)]
     texts = [each for each in subjects if each not in folders]
+    if texts and resolved.ranks["scheduler"] == 0:
+        raise UsageError(f"--scheduler: {texts[0]!r} is given as a schedule already", "name each as an argument")
+    if folders and metrics:
+        raise UsageError(f"--metrics: {folders[0]} has metrics of its own", "give them with a schedule, not with a run")
     tracks = [track for folder in folders for track in _of_run(resolved, Path(folder))]
     if texts or not folders:
         fitting = keep_fitting(resolved, texts)
@@ -96,7 +100,7 @@ def tracks_of(
 
 def is_folder(subject: str) -> bool:
     """Return whether a subject is meant as a run folder: it is one, or looks like a path."""
-    return Path(subject).is_dir() or ("/" in subject and "(" not in subject and ">" not in subject)
+    return (bool(subject) and Path(subject).is_dir()) or ("/" in subject and "(" not in subject and ">" not in subject)
 
 
 def _of_expression(

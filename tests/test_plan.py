@@ -8,7 +8,19 @@ import torch
 
 from clfctl.errors import UsageError
 from clfctl.plan import BETA2, Plan, heed, keep_fitting, make_plan
-from clfctl.schedules import KINDS, Chain, Cooldown, Cosine, InverseSqrt, Linear, MultiStep, Plateau, Step, Warmup
+from clfctl.schedules import (
+    KINDS,
+    ByName,
+    Chain,
+    Cooldown,
+    Cosine,
+    InverseSqrt,
+    Linear,
+    MultiStep,
+    Plateau,
+    Step,
+    Warmup,
+)
 from clfctl.schedules.catalog import kind_options, kinds_with, summary_of
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import Resolved, resolve
@@ -32,7 +44,15 @@ PLANS = [
     ({"warmup": 1, "warmup_shape": "exponential"}, Warmup(Step(), 1, 0.01, "exponential")),
     ({"warmup": 1, "warmup_shape": "cosine", "warmup_start": 0.1}, Warmup(Step(), 1, 0.1, "cosine")),
     ({"warmup": "20%"}, Warmup(Step(), 2)),
-    ({"early_stopping": 3, "cooldown": 2}, Cooldown(Step(), 2, 3, "min")),
+    ({"early_stopping": 3, "cooldown": 2}, Cooldown(Step(), 2, 3, "min", 0.0, 10)),
+    (
+        {"scheduler": "step:5 > cosine(eta_min=1e-5)", "early_stopping": 3, "cooldown": 2},
+        Cooldown(Chain(((Step(), 5), (Cosine(5, 1e-5), None))), 2, 3, "min", 1e-5, 10),
+    ),
+    (
+        {"scheduler": "torch:ReduceLROnPlateau(patience=1)", "monitor": "val_top1"},
+        ByName("torch", "ReduceLROnPlateau", (("patience", 1), ("mode", "max"))),
+    ),
     (
         {"scheduler": "linear(start=0.1):2 > cosine:50% > plateau", "warmup": 1},
         Warmup(Chain(((Linear(0.1, None, 2), 2), (Cosine(4.5), 4.5), (Plateau(mode="min"), None))), 1),
@@ -82,7 +102,11 @@ def test_last_epoch_follows_early_stopping_and_cooldown() -> None:
     assert stopping.last_epoch((1.0, 1.0, 1.0)) == 3
     cooling = plan(early_stopping=2, cooldown=3)
     assert cooling.last_epoch((1.0, 1.0, 1.0, 0.1, 0.1)) == 6
-    assert plan(early_stopping=2, cooldown=30).last_epoch((1.0, 1.0, 1.0)) == 10
+    # With less left than the cooldown is long, it is as much shorter.
+    cut = plan(early_stopping=2, cooldown=30, scheduler="constant")
+    stuck = (1.0,) * 9
+    assert cut.last_epoch(stuck) == 10
+    assert [cut.lr(t, stuck[: int(t)]) for t in (3, 6.5, 10)] == pytest.approx([1e-4, 5e-5, 0])
 
 
 def fitting(*texts: str, **typed: str) -> Resolved[TrainSettings]:
@@ -139,7 +163,7 @@ def test_a_parameter_may_be_for_one_of_several_previews() -> None:
 
 def test_the_lowest_rate_may_be_that_of_a_cooldown() -> None:
     assert fitting(eta_min="1e-6", cooldown="2", early_stopping="3").settings.eta_min == 1e-6
-    assert plan(eta_min=1e-6, cooldown=2, early_stopping=3).schedule == Cooldown(Step(), 2, 3, "min", 1e-6)
+    assert plan(eta_min=1e-6, cooldown=2, early_stopping=3).schedule == Cooldown(Step(), 2, 3, "min", 1e-6, 10)
 
 
 def test_strict_makes_a_caution_an_error() -> None:

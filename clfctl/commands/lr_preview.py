@@ -56,9 +56,11 @@ def lr_preview(resolved: Resolved[PlanSettings], output: OutputSettings, options
     elif not output.quiet:
         style = "json" if output.json_lines else options.format
         sys.stdout.writelines(f"{line}\n" for line in _lines(tracks, style, options))
+    deaf = [track.subject for track in tracks if options.metrics and not track.plan.schedule.follows_metrics]
+    deaf = [f"Note: {subject} does not depend on metrics." for subject in deaf]
     written = [f"Wrote {options.output}"] if options.output else []
     cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
-    note(output, *written, *cautions)
+    note(output, *written, *deaf, *cautions)
 
 
 def _check(options: PreviewOptions) -> None:

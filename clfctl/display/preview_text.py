@@ -128,7 +128,7 @@ def _seam_line(track: Track, several: bool) -> Iterator[str]:
 
 
 def _factor(old: float, new: float) -> str:
-    return f" ({new / old:.3g} times)" if old else ""
+    return f" ({new / old:.3g} times)" if old and new else ""
 
 
 def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int | None) -> Iterator[str]:
@@ -136,32 +136,30 @@ def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int |
     columns = [[*track.rates(steps_per_epoch)] for track in tracks]
     n_epochs = max(len(column) for column in columns)
     if len(tracks) == 1:
-        ends = [end for _, _, end in columns[0]]
-        rows: list[tuple[str, ...]] = [
-            (format_lr(start), format_lr(end), _change(ends[n - 1] if n else None, end))
-            for n, (_, start, end) in enumerate(columns[0])
-        ]
+        cells: list[tuple[str, ...]] = [(format_lr(start), format_lr(end)) for _, start, end in columns[0]]
         titles: tuple[str, ...] = ("LR at start", "LR at end", "change")
     else:
-        rows = [
-            tuple(format_lr(column[n][2]) if n < len(column) else "" for column in columns) for n in range(n_epochs)
-        ]
+        cells = [tuple(format_lr(c[n][2]) if n < len(c) else "" for c in columns) for n in range(n_epochs)]
         titles = tuple(f"{letter_of(number)} at end" for number in range(len(tracks)))
-    groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(rows, len(tracks) == 1, max_rows)
+    groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(cells, max_rows)
     width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
     yield f"{'epoch':>{width}}  " + "  ".join(f"{title:>11}" for title in titles)
+    shown: float | None = None
     for first, last in groups:
         epochs = str(first + 1) if first == last else f"{first + 1}–{last + 1}"
-        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in rows[first])).rstrip()
+        row = list(cells[first])
+        if len(tracks) == 1:
+            # Against the row above, whether or not epochs between them are left out.
+            row.append(_change(shown, columns[0][first][2]))
+            shown = columns[0][last][2]
+        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in row)).rstrip()
 
 
-def _groups(rows: Sequence[tuple[str, ...]], has_change: bool, max_rows: int) -> list[tuple[int, int]]:
+def _groups(rows: Sequence[tuple[str, ...]], max_rows: int) -> list[tuple[int, int]]:
     """Return (first, last) of the epochs to show: those that look the same together, and no more than fit."""
     groups = list[tuple[int, int]]()
     for n, row in enumerate(rows):
-        # Its change is the first epoch's own; those after it that stay are of the same row.
-        stays = has_change and not row[-1] and groups and row[:-1] == rows[groups[-1][0]][:-1]
-        if groups and (stays or row == rows[groups[-1][0]]):
+        if groups and row == rows[groups[-1][0]]:
             groups[-1] = groups[-1][0], n
         else:
             groups.append((n, n))

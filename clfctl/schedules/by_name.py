@@ -60,8 +60,12 @@ class ByName(Schedule):
         return _stepped(self, base_lr).at(self._steps(t))
 
     def fitted(self, span: Span) -> Self:
-        """Return the schedule with the number of batches in an epoch."""
-        return replace(self, steps_per_epoch=span.steps_per_epoch)
+        """Return the schedule with the batches of an epoch, and the direction of the metric that it follows."""
+        arguments = dict(self.arguments)
+        if self.follows_metrics:
+            # torch's class takes "min" where nothing is said and timm's "max", whatever the metric is.
+            arguments.setdefault("mode", span.mode)
+        return replace(self, arguments=tuple(arguments.items()), steps_per_epoch=span.steps_per_epoch)
 
     def parts(self, epochs: float) -> list[Part]:
         """Return it as one part."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from clfctl.schedules.base import Part, Schedule
 from clfctl.schedules.compose import Chain, Cooldown, Warmup
-from clfctl.schedules.curves import Cosine, OneCycle, Polynomial
+from clfctl.schedules.curves import Cosine, CosineRestarts, OneCycle, Polynomial
 from clfctl.schedules.decays import MultiStep, Step
 from clfctl.schedules.plateau import Plateau
 
@@ -70,6 +70,8 @@ def _of_part(course: Course, part: Part) -> Iterator[str]:
             yield f"step changes every {size} epochs and has {own:g}: it never acts; take a smaller step-size"
         case MultiStep(milestones=milestones) if min(milestones, default=own) >= own:
             yield f"the first milestone is epoch {min(milestones):g} and multistep has {own:g}: it never acts"
+        case CosineRestarts(t_0=t_0) if t_0 >= own:
+            yield f"the first cosine takes {t_0:g} epochs and cosine-restarts has {own:g}: it never restarts"
         case OneCycle(t_max=t_max) if abs(t_max - own) >= 1:
             what = "it stays at its lowest rate" if t_max < own else "it is cut off before it has come down"
             yield f"onecycle is {t_max:g} epochs long and has {own:g}: {what}; leave t-max out to fit it"
@@ -105,11 +107,13 @@ def _of_rates(course: Course) -> Iterator[str]:
     rates = [course.schedule.lr(course.base_lr, max(t, begin)) for t in times]
     if (peak := max(rates)) > 1:
         yield f"the learning rate reaches {peak:g}: above 1 most trainings diverge"
-    for t, rate in zip(times, rates, strict=True):
-        if t >= begin and rate <= NOTHING * course.base_lr:
-            again = "; write >> where it should begin at the base again" if isinstance(chain, Chain) else ""
-            yield f"the learning rate is 0 from epoch {t + 1:g} of {course.epochs} on: nothing more is learned{again}"
-            return
+    learning = [t for t, rate in zip(times, rates, strict=True) if rate > NOTHING * course.base_lr]
+    # To be 0 at the beginning is a warmup's way, and in between a restart's.
+    nothing_from = max(learning, default=begin - 1) + stride
+    if begin <= nothing_from < course.epochs:
+        again = "; write >> where it should begin at the base again" if isinstance(chain, Chain) else ""
+        since = f"epoch {nothing_from + 1:g} of {course.epochs}"
+        yield f"the learning rate is 0 from {since} on: nothing more is learned{again}"
 
 
 def _unwrapped(schedule: Schedule) -> Schedule:

@@ -213,7 +213,8 @@ class Restart(Schedule):
 class Cooldown(Schedule):
     """When early stopping fires, anneal to `eta_min` along a cosine over `epochs` more epochs instead of stopping.
 
-    A cosine that early stopping cuts off never reaches its low rates, where much of its gain is made.
+    A cosine that early stopping cuts off never reaches its low rates, where much of its gain is made. The training
+    ends after `end` epochs at the latest: with less left, the cooldown is as much shorter.
     """
 
     name = "cooldown"
@@ -224,14 +225,15 @@ class Cooldown(Schedule):
     patience: int
     mode: Mode
     eta_min: float = 0.0
+    end: float = math.inf
 
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
         fired = fired_after(metrics, self.patience, self.mode)
-        if fired is None or t < fired - TOLERANCE:
+        if fired is None or t < fired - TOLERANCE or fired >= self.end:
             return self.inner.lr(base_lr, t, metrics)
         top = _rate_at(metrics, self.inner, base_lr, fired)
-        share = min(1.0, (t - fired) / self.epochs)
+        share = min(1.0, (t - fired) / min(self.epochs, self.end - fired))
         return self.eta_min + (top - self.eta_min) * (1 + math.cos(math.pi * share)) / 2
 
     def fitted(self, span: Span) -> Self:

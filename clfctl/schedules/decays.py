@@ -70,7 +70,9 @@ class MultiStep(Kind):
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with milestones."""
-        return self if self.milestones else replace(self, milestones=(span.epochs / 2, span.epochs * 3 / 4))
+        return (
+            self if self.milestones else replace(self, milestones=(round(span.epochs / 2), round(span.epochs * 3 / 4)))
+        )
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ class Duration:
         """Return the length in epochs; raises UsageError for batches where no data says how many an epoch has."""
         if self.unit == "percent":
             return self.value / 100 * span.epochs
-        if self.unit == "epochs":
+        if self.unit == "epochs" or not self.value:
             return self.value
         if span.steps_per_epoch is None:
             hint = "add --steps-per-epoch, the number of batches in an epoch"

@@ -238,6 +238,9 @@ def test_list_names_every_kind_with_limits_and_defaults(cli: Cli) -> None:
 
 
 WRONG = [
+    (("",), 2, "a schedule is missing"),
+    (("cosine", "--scheduler", "step"), 2, "--scheduler: 'cosine' is given as a schedule already"),
+    (("cosine:10", "--eta-min", "1e-6"), 2, "cosine(eta_min=…)"),
     (("cosin",), 2, "did you mean cosine"),
     (("gone/run",), 2, "gone/run is no run folder"),
     (("cosine", "--format", "xml"), 2, "--format: 'xml' is not allowed; it must be one of plot, table, csv, json"),
