@@ -119,6 +119,8 @@ WARNED = [
     "cosine --lr 2",
     "cosine --warmup auto --steps-per-epoch 100",
     "cosine --cooldown 3",
+    "cosine --warmup-start 0.1",
+    "cosine-restarts --t-0 30",
 ]
 
 

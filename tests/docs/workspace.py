@@ -52,6 +52,10 @@ def invoke(words: tuple[str, ...]) -> Result:
 def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
     """Return the words with what makes them short; a run gets a place of its own, so that its name is free."""
     words = command.words
+    if words[0] == "resume" and len(words) > 2:
+        # Of a copy: the other commands show the run as it is.
+        run = shutil.copytree(words[1], runs_dir / "copy")
+        return (words[0], str(run), *words[2:])
     if words[0] != "train":
         return words
     dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()

@@ -1,7 +1,6 @@
 """The loop: losses of a bare PyTorch loop, the learning rate of the schedule, stopping, resuming bit for bit."""
 
 import math
-import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,13 +17,14 @@ from clfctl.data.sources import Part
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
-from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.errors import NonFiniteLossError
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.plan import make_plan
 from clfctl.runs import RunFolder, create_run
 from clfctl.schedules import sample_curve
 from clfctl.schedules.stopping import best_epoch, fired_after
 from clfctl.settings.groups import TrainSettings
+from tests.engine.matrix import SCHEDULES
 
 N_TRAIN, N_VAL, BATCH = 200, 64, 32
 N_BATCHES = 7  # the last of 8 images
@@ -84,27 +84,6 @@ def test_losses_are_those_of_a_bare_loop() -> None:
             total += loss.item() * len(batch.labels)
         expected.append(total / N_TRAIN)
     assert [result.train_loss for result in trainer.epochs()] == pytest.approx(expected, rel=1e-12)
-
-
-# Every kind of schedule, with parameters that make it move in three epochs; a chain; classes of torch and timm.
-SCHEDULES = {
-    "step": {"step_size": 1},
-    "plateau": {"patience": 0, "threshold": 0.5},
-    "cosine": {},
-    "constant": {},
-    "multistep": {"milestones": "1,2"},
-    "exponential": {"gamma": 0.5, "lr_every": "batch"},
-    "linear": {},
-    "polynomial": {"power": 2},
-    "cosine-restarts": {"cycles": 2},
-    "onecycle": {},
-    "inverse-sqrt": {},
-    "wsd": {"decay": 0.5},
-    "linear(start=0.1):1 > 0.5*cosine(every=batch):1 > plateau(patience=0)": {},
-    "torch:CyclicLR(base_lr=1e-5, max_lr=1e-3, step_size_up=4, every=batch)": {},
-    "torch:ReduceLROnPlateau(patience=0, factor=0.5)": {},
-    "timm:TanhLRScheduler(t_initial=3)": {},
-}
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULES)
@@ -196,62 +175,6 @@ def test_early_stopping_waits_for_patience_epochs_after_the_best(
     assert fired_after(metrics, 0, mode) is None
     index = best_epoch(metrics, mode)
     assert (None if index is None else metrics[index]) == best
-
-
-class StopAt:
-    """Asks to stop as a signal would, when the optimizer has made `n` steps."""
-
-    def __init__(self, trainer: Trainer, n: int) -> None:
-        self.trainer, self.left = trainer, n
-        trainer.state.optimizer.register_step_post_hook(self)
-
-    def __call__(self, *_: object) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.trainer.signals.received = signal.SIGINT
-
-
-@pytest.mark.parametrize(
-    ("n_steps", "options"),
-    [
-        (3, {"optimizer": "adamw", "weight_decay": 0.1, "warmup": 1}),
-        (N_BATCHES, {"scheduler": "plateau", "patience": 0}),
-        (N_BATCHES + 4, {"optimizer": "sgd", "augment": "light"}),
-        (2 * N_BATCHES, {"amp": "bf16"}),
-        (2 * N_BATCHES + 1, {"optimizer": "lamb", "clip_grad": 1.0}),
-    ],
-)
-def test_a_run_stopped_at_any_batch_ends_with_the_same_bits(n_steps: int, options: dict[str, object]) -> None:
-    settings = settings_of(**options)
-    whole = trainer_of(settings)
-    expected = list(whole.epochs())
-    stopped = trainer_of(settings)
-    StopAt(stopped, n_steps)
-    with pytest.raises(Interrupted) as caught:
-        list(stopped.epochs())
-    assert caught.value.exit_code == 130
-    resumed = trainer_of(settings, stopped.saver.run)
-    rest = list(resumed.epochs())
-    assert without_times(resumed.state.cursor.history) == without_times(expected)
-    assert rest == resumed.state.cursor.history[len(expected) - len(rest) :]
-    for name, tensor in whole.state.model.state_dict().items():
-        assert torch.equal(tensor, resumed.state.model.state_dict()[name]), name
-
-
-def test_dropout_of_a_resumed_run_is_the_same() -> None:
-    settings = settings_of(epochs=1)
-
-    def with_dropout(run: RunFolder | None = None) -> Trainer:
-        trainer = trainer_of(settings, run)
-        trainer.state.model.stages.append(torch.nn.Dropout(0.5))
-        return trainer
-
-    expected = [result.train_loss for result in with_dropout().epochs()]
-    stopped = with_dropout()
-    StopAt(stopped, 4)
-    with pytest.raises(Interrupted):
-        list(stopped.epochs())
-    assert [result.train_loss for result in with_dropout(stopped.saver.run).epochs()] == expected
 
 
 def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint() -> None:

@@ -1,0 +1,276 @@
+"""clfctl resume with changes: what changes is said, drawn and recorded; what cannot is refused with the reason."""
+
+import json
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+from clfctl.changes import change_settings
+from clfctl.cli import make_app
+from clfctl.data.fingerprint import compare, read_listing
+from clfctl.engine.trainer import Trainer
+from clfctl.errors import UsageError
+from clfctl.runs import RunFolder, read_json_lines
+from clfctl.saved import read_saved
+from clfctl.settings.groups import TrainSettings
+from tests.conftest import SMALL, make_photos
+
+Cli = Callable[..., Result]
+Begun = tuple[RunFolder, Path]
+N_BATCHES = 3
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two runs of three batches an epoch: `done` has its four epochs, `stopped` was stopped in its third."""
+    root = tmp_path_factory.mktemp("resume")
+    words = [
+        "train",
+        "--data",
+        str(make_photos(root)),
+        *SMALL,
+        "--epochs",
+        "4",
+        "--scheduler",
+        "cosine",
+        "--lr",
+        "0.001",
+    ]
+    words += ["--runs-dir", str(root), "--quiet"]
+    assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "done"]).exit_code == 0
+    step, seen = Trainer._step, []
+
+    def stopping(trainer: Trainer, batch: object) -> object:
+        seen.append(batch)
+        if len(seen) == 2 * N_BATCHES + 1:
+            trainer.signals.received = signal.SIGINT
+        return step(trainer, batch)  # type: ignore[arg-type]
+
+    Trainer._step = stopping  # type: ignore[assignment]
+    try:
+        assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "stopped"]).exit_code == 130
+    finally:
+        Trainer._step = step  # type: ignore[method-assign]
+    return root
+
+
+@pytest.fixture
+def done(made: Path, tmp_path: Path) -> Begun:
+    """A copy of the finished run, and of its photos."""
+    return copied(made, "done", tmp_path)
+
+
+@pytest.fixture
+def stopped(made: Path, tmp_path: Path) -> Begun:
+    """A copy of the stopped run, and of its photos."""
+    return copied(made, "stopped", tmp_path)
+
+
+def copied(made: Path, name: str, to: Path) -> Begun:
+    shutil.copytree(made / "photos", to / "photos")
+    return RunFolder(Path(shutil.copytree(made / name, to / name))), to / "photos"
+
+
+def test_a_finished_run_says_that_it_is(done: Begun, cli: Cli) -> None:
+    run, _ = done
+    before = run.last.read_bytes()
+    result = cli("resume", str(run.path))
+    assert result.exit_code == 0
+    assert "has nothing left to train: 4 of 4 epochs, all were trained" in result.stderr
+    assert f"To train on: clfctl resume {run.path} --epochs N" in result.stderr
+    assert run.last.read_bytes() == before
+
+
+def test_more_epochs_are_shown_recorded_and_trained(done: Begun, cli: Cli) -> None:
+    run, photos = done
+    preview = [
+        json.loads(line) for line in cli("lr-preview", str(run.path), "--epochs", "6", "--json").stdout.splitlines()
+    ]
+    result = cli("resume", str(run.path), "--epochs", "6", "--data", str(photos))
+    assert result.exit_code == 0, result.output
+    for text in ("Change --epochs 4 → 6", "A as it was planned, B as it is now", "▲ at epoch 4: ",
+                 "Warning: the learning rate jumps from 1.46e-04 to "):  # fmt: skip
+        assert text in result.stderr
+    history = read_json_lines(run.history)
+    assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5, 6]
+    # What lr-preview had shown before.
+    assert [(each["lr_start"], each["lr"]) for each in preview] == [(r["lr_start"], r["lr"]) for r in history]
+    change = {"epochs": {"old": 4, "new": 6}}
+    (record,) = read_json_lines(run.changes)
+    assert (record["epoch"], record["batch"], record["settings"]["epochs"]) == (4, 0, change["epochs"])
+    assert "epochs = 6\n" in run.config.read_text()
+    assert "nothing left to train: 6 of 6" in cli("resume", str(run.path)).stderr
+
+
+def test_an_unchanged_value_is_no_change(stopped: Begun, cli: Cli) -> None:
+    run, _ = stopped
+    result = cli("resume", str(run.path), "--epochs", "4", "--model", "custom")
+    assert result.exit_code == 0, result.output
+    assert "Change" not in result.stderr
+    assert not run.changes.exists()
+    assert "from epoch 3, batch 2 of 3" in result.stderr
+
+
+def test_another_learning_rate_is_that_of_every_group(stopped: Begun, cli: Cli) -> None:
+    run, _ = stopped
+    result = cli("resume", str(run.path), "--lr", "0.0001", "--scheduler", "constant", "--json")
+    assert result.exit_code == 0, result.output
+    assert "Change --lr 0.001 → 0.0001" in result.stderr
+    assert "Warning: the learning rate jumps from 5e-04 to 1e-04 (0.2 times)" in result.stderr
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [record["lr"] for record in records] == [0.0001, 0.0001]
+
+
+def test_another_batch_size_begins_the_epoch_again(stopped: Begun, cli: Cli) -> None:
+    run, _ = stopped
+    result = cli("resume", str(run.path), "--batch-size", "9")
+    assert result.exit_code == 0, result.output
+    assert "from epoch 3, batch 1 of 2, which begins again since its batches are others now" in result.stderr
+    assert read_saved(run.last).position.n_batches == 2
+    assert [record["epoch"] for record in read_json_lines(run.history)] == [1, 2, 3, 4]
+
+
+def test_early_stopping_can_be_added_and_taken_away(stopped: Begun, cli: Cli) -> None:
+    run, _ = stopped
+    # All that was trained counts: the two finished epochs bring no accuracy that was not there.
+    result = cli("resume", str(run.path), "--early-stopping", "1", "--monitor", "train_loss")
+    assert result.exit_code == 0, result.output
+    assert "Change --early-stopping 0 → 1" in result.stderr
+
+
+def test_a_change_survives_a_kill_before_its_first_epoch(
+    stopped: Begun, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, _ = stopped
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("clfctl.commands.follow.follow", killed)
+        cli("resume", str(run.path), "--epochs", "5")
+    assert read_saved(run.last).settings["epochs"] == 5
+    assert cli("resume", str(run.path)).exit_code == 0
+    assert len(read_json_lines(run.history)) == 5
+    assert len(read_json_lines(run.changes)) == 1
+
+
+FIXED = [
+    ("--model", "resnet18", "the weights that were trained are for the model as it is"),
+    ("--weights", "x.pth", "the weights that were trained are for the model as it is"),
+    ("--image-size", "64", "the weights that were trained are for the model as it is"),
+    ("--optimizer", "sgd", "what the optimizer has gathered is of no use to another"),
+    ("--seed", "1", "training and validation images would be mixed"),
+    ("--val-split", "0.1", "training and validation images would be mixed"),
+    ("--run-name", "y", "the run has its place"),
+    ("--weight-decay", "0.1", "weights that were decayed and those that were not are kept apart"),
+]
+
+
+@pytest.mark.parametrize(("option", "value", "reason"), FIXED)
+def test_what_cannot_change_is_refused_with_the_reason(
+    option: str, value: str, reason: str, done: Begun, cli: Cli
+) -> None:
+    run, _ = done
+    before = run.last.read_bytes()
+    result = cli("resume", str(run.path), option, value)
+    assert result.exit_code == 2, result.output
+    assert f"{option}: cannot change in a run that has begun: {reason}" in result.stderr
+    assert run.last.read_bytes() == before
+
+
+def test_a_parameter_of_another_schedule_is_refused_and_a_new_schedule_drops_the_old_ones() -> None:
+    saved = TrainSettings(scheduler="cosine", t_max=9)
+    settings, changes = change_settings(saved, {"scheduler": "step", "step_size": 2})
+    assert (settings.t_max, settings.step_size) == (None, 2)
+    assert {change.name for change in changes} == {"scheduler", "step_size", "t_max"}
+    with pytest.raises(UsageError, match="--step-size: 2"):
+        change_settings(saved, {"step_size": 2})
+
+
+def test_options_that_cannot_change_are_not_in_the_help(cli: Cli) -> None:
+    text = cli("resume", "--help").stdout
+    assert "--epochs" in text
+    assert "--allow-data-change" in text
+    assert "--model" not in text
+    assert "--recipe" not in text
+
+
+def test_the_environment_of_today_changes_nothing(stopped: Begun, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, _ = stopped
+    monkeypatch.setenv("CLFCTL_EPOCHS", "9")
+    Path("clfctl.toml").write_text("lr = 1.0")
+    result = cli("resume", str(run.path))
+    assert result.exit_code == 0, result.output
+    assert "Change" not in result.stderr
+    assert len(read_json_lines(run.history)) == 4
+
+
+def change_photos(photos: Path) -> None:
+    """Two images more, one less, one other."""
+    for name in ("red/new1.jpg", "green/new2.jpg"):
+        Image.new("RGB", (40, 40), "white").save(photos / name)
+    (photos / "blue/3.jpg").unlink()
+    Image.new("RGB", (90, 80), "blue").save(photos / "blue/4.jpg")
+
+
+def test_changed_data_is_told_with_counts_and_refused(stopped: Begun, cli: Cli) -> None:
+    run, photos = stopped
+    change_photos(photos)
+    words = ("resume", str(run.path), "--data", str(photos))
+    refused = cli(*words)
+    assert refused.exit_code == 1
+    what = "2 added (green/new2.jpg, …), 1 removed (blue/3.jpg), 1 replaced (blue/4.jpg)"
+    assert f"--data: {photos} has changed since the run began: {what}" in refused.stderr
+    assert "--allow-data-change" in refused.stderr
+    allowed = cli(*words, "--allow-data-change")
+    assert allowed.exit_code == 0, allowed.output
+    assert f"Change images: {what}" in allowed.stderr
+    assert "which begins again" in allowed.stderr
+    assert read_json_lines(run.changes)[0]["data"] == {"added": 2, "removed": 1, "replaced": 1}
+    # From now on these are the run's images.
+    again = cli(*words, "--epochs", "5")
+    assert again.exit_code == 0, again.output
+
+
+def test_other_classes_are_refused(stopped: Begun, cli: Cli) -> None:
+    run, photos = stopped
+    (photos / "red").rename(photos / "pink")
+    result = cli("resume", str(run.path), "--data", str(photos), "--allow-data-change")
+    assert result.exit_code == 1
+    assert f"the class folders of {photos} are others now (new: pink; missing: red)" in result.stderr
+
+
+def test_a_moved_data_folder_is_the_same_data(stopped: Begun, cli: Cli) -> None:
+    run, photos = stopped
+    moved = photos.rename(photos.with_name("moved"))
+    result = cli("resume", str(run.path), "--data", str(moved))
+    assert result.exit_code == 0, result.output
+    assert f" → {moved}\n" in result.stderr
+    assert "begins again" not in result.stderr
+
+
+def test_a_lost_list_of_images_is_said(stopped: Begun, cli: Cli) -> None:
+    run, _ = stopped
+    run.data.write_bytes(b"torn")
+    result = cli("resume", str(run.path))
+    assert result.exit_code == 1
+    assert "the list of the run's images, cannot be read" in result.stderr
+    assert cli("resume", str(run.path), "--allow-data-change").exit_code == 0
+
+
+def test_listing_holds_odd_names(tmp_path: Path, cli: Cli) -> None:
+    photos = make_photos(tmp_path)
+    for name in ("a\tb.jpg", "c\nd.jpg", "é ü.jpg", b"\xff\xfe.jpg".decode("utf-8", "surrogateescape")):
+        Image.new("RGB", (40, 40)).save(photos / "red" / name)
+    result = cli("train", "--data", str(photos), *SMALL, "--epochs", "1", "--run-name", "odd")
+    assert result.exit_code == 0, result.output
+    listing = read_listing(RunFolder(Path("runs/odd")).data)
+    assert len(listing) == 28
+    assert not compare(listing, listing)
+    assert "nothing left to train" in cli("resume", "runs/odd").stderr

@@ -1,0 +1,132 @@
+"""A resumed run ends with the same bits as one that was not stopped: weights, optimizer, metrics, learning rates."""
+
+import signal
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import pytest
+import torch
+
+from clfctl.checkpoint import load_checkpoint
+from clfctl.commands.assemble import build_parts, make_trainer, rebuild_parts
+from clfctl.data.open import open_data
+from clfctl.data.sources import Data, Part
+from clfctl.engine.trainer import Trainer
+from clfctl.errors import Interrupted
+from clfctl.runs import RunFolder, create_run
+from clfctl.settings.groups import TrainSettings
+from tests.engine.matrix import FEATURES
+
+# timm's smallest network with batch normalization, dropout and drop path.
+MODEL = "test_efficientnet"
+N_TRAIN, N_VAL, N_BATCHES = 40, 16, 3
+QUICK = {"model": MODEL, "pretrained": False, "image_size": 32, "augment": "none", "batch_size": 16, "epochs": 3,
+         "lr": 1e-3, "save_every_batches": 2}  # fmt: skip
+
+
+def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer:
+    """A trainer on a few digits; on a run that has a checkpoint it goes on from there, as `resume` does."""
+    data = few_digits()
+    if run:
+        checkpoint = load_checkpoint(run.last)
+        return make_trainer(rebuild_parts(settings, data, checkpoint), run, checkpoint)
+    trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
+    trainer.save_last()
+    return trainer
+
+
+@cache
+def few_digits() -> Data:
+    whole = open_data(TrainSettings(), 0)
+    return replace(whole, train=cut(whole.train, N_TRAIN), val=cut(whole.val, N_VAL))
+
+
+def cut(part: Part, n: int) -> Part:
+    return Part(part.source, part.indices[:n])
+
+
+@dataclass
+class Watch:
+    """Notes the learning rate of every step; after `stop_after` steps it asks to stop, or kills."""
+
+    trainer: Trainer
+    stop_after: int = 0
+    kills: bool = False
+    rates: list[float] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.trainer.state.optimizer.register_step_post_hook(self)
+
+    def __call__(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        self.rates.append(optimizer.param_groups[0]["lr"])
+        if len(self.rates) == self.stop_after:
+            if self.kills:
+                raise Killed
+            self.trainer.signals.received = signal.SIGTERM
+
+
+class Killed(BaseException):
+    """As kill -9 does: nothing is saved any more."""
+
+
+def state_of(trainer: Trainer) -> dict[str, torch.Tensor]:
+    """All tensors of model and optimizer by name."""
+    tensors = dict(trainer.state.model.state_dict())
+    optimizer = trainer.state.optimizer
+    for number, parameter in enumerate(each for group in optimizer.param_groups for each in group["params"]):
+        values = optimizer.state[parameter]
+        tensors |= {f"{number}.{name}": value for name, value in values.items() if isinstance(value, torch.Tensor)}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def history_of(trainer: Trainer) -> list[object]:
+    return [replace(result, images_per_s=0.0, time_s=0.0) for result in trainer.state.cursor.history]
+
+
+def assert_same(resumed: Trainer, whole: Trainer, expected: dict[str, torch.Tensor]) -> None:
+    # repr: a history may have NaN, which equals nothing.
+    assert repr(history_of(resumed)) == repr(history_of(whole))
+    found = state_of(resumed)
+    assert found.keys() == expected.keys()
+    different = [name for name, tensor in expected.items() if not torch.equal(tensor, found[name])]
+    assert not different
+
+
+@pytest.mark.parametrize("feature", FEATURES)
+def test_resumed_is_as_if_never_stopped(feature: str) -> None:
+    settings = TrainSettings.model_validate(QUICK | FEATURES[feature])
+    whole = trainer_of(settings)
+    rates = Watch(whole).rates
+    list(whole.epochs())
+    expected = state_of(whole)
+    n_batches = whole.train_loader.n_batches
+    # In the middle of an epoch, at the end of one, and killed two steps after the latest save between batches.
+    for stop_after, kills in ((1, False), (2 * n_batches, False), (n_batches + 2, True)):
+        stopped = trainer_of(settings)
+        watch = Watch(stopped, stop_after, kills)
+        with pytest.raises(Killed if kills else Interrupted):
+            list(stopped.epochs())
+        resumed = trainer_of(settings, stopped.saver.run)
+        begun_at = resumed.state.cursor.epoch * n_batches + resumed.state.cursor.batch
+        assert begun_at == (n_batches if kills else stop_after)
+        rest = Watch(resumed)
+        list(resumed.epochs())
+        assert watch.rates[:begun_at] + rest.rates == rates
+        assert_same(resumed, whole, expected)
+
+
+def test_stopping_again_and_again_changes_nothing() -> None:
+    settings = TrainSettings.model_validate(QUICK | FEATURES["all at once"])
+    whole = trainer_of(settings)
+    list(whole.epochs())
+    trainer = trainer_of(settings)
+    run = trainer.saver.run
+    for _ in range(3 * N_BATCHES):
+        Watch(trainer, 1)
+        try:
+            list(trainer.epochs())
+        except Interrupted:
+            trainer = trainer_of(settings, run)
+    list(trainer.epochs())
+    assert_same(trainer, whole, state_of(whole))
