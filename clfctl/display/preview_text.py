@@ -135,11 +135,15 @@ def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int |
     """Yield the rows: for one track start, end and change of each epoch, for several the end of each epoch."""
     columns = [[*track.rates(steps_per_epoch)] for track in tracks]
     n_epochs = max(len(column) for column in columns)
+    cells: list[tuple[str, ...]]
     if len(tracks) == 1:
-        cells: list[tuple[str, ...]] = [(format_lr(start), format_lr(end)) for _, start, end in columns[0]]
+        cells = [(_cell(start, tracks[0]), _cell(end, tracks[0])) for _, start, end in columns[0]]
         titles: tuple[str, ...] = ("LR at start", "LR at end", "change")
     else:
-        cells = [tuple(format_lr(c[n][2]) if n < len(c) else "" for c in columns) for n in range(n_epochs)]
+        cells = [
+            tuple(_cell(c[n][2], track) if n < len(c) else "" for c, track in zip(columns, tracks, strict=True))
+            for n in range(n_epochs)
+        ]
         titles = tuple(f"{letter_of(number)} at end" for number in range(len(tracks)))
     groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(cells, max_rows)
     width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
@@ -166,6 +170,11 @@ def _groups(rows: Sequence[tuple[str, ...]], max_rows: int) -> list[tuple[int, i
     if len(groups) <= max_rows:
         return groups
     return [groups[round(i * (len(groups) - 1) / (max_rows - 1))] for i in range(max_rows)]
+
+
+def _cell(lr: float, track: Track) -> str:
+    # A moment before its end a curve to 0 is not there yet.
+    return format_lr(lr if lr > SAME * SAME * track.plan.base_lr else 0.0)
 
 
 def _change(before: float | None, after: float) -> str:
