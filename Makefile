@@ -24,6 +24,7 @@ check: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/startup.py
 	$(BIN)/python benchmarks/loop_overhead.py
+	$(BIN)/python benchmarks/checkpoint.py
 
 env-example: $(VENV)/installed-dev
 	$(BIN)/python -m clfctl.settings.dump > .env.example
