@@ -205,6 +205,27 @@ def test_save_every_saves_the_last_epoch_too() -> None:
     assert saved == [0, 2, 3]
 
 
+def test_save_every_batches_saves_inside_an_epoch() -> None:
+    trainer = trainer_of(settings_of(epochs=1, save_every_batches=3))
+    seen: list[tuple[int, int]] = []
+
+    def look(*_: object) -> None:
+        path = trainer.saver.run.last
+        if path.is_file():
+            cursor = load_checkpoint(path).meta["cursor"]
+            seen.append((cursor["epoch"], cursor["batch"]))
+
+    trainer.state.optimizer.register_step_pre_hook(look)
+    list(trainer.epochs())
+    look()
+    assert seen == [(0, 3), (0, 3), (0, 3), (0, 6), (1, 0)]
+    diverging = trainer_of(settings_of(epochs=1, save_every_batches=1, optimizer="sgd", lr=1e30))
+    with pytest.raises(NonFiniteLossError):
+        list(diverging.epochs())
+    saved = load_checkpoint(diverging.saver.run.last)
+    assert torch.isfinite(saved.tensors["losses"]).all()
+
+
 def test_gradient_clipping_bounds_the_norm() -> None:
     trainer = trainer_of(settings_of(epochs=1, clip_grad=0.01))
     norms: list[float] = []

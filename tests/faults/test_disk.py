@@ -226,7 +226,7 @@ def test_what_is_appended_is_a_line_each(tmp_path: Path) -> None:
     assert (tmp_path / "x.jsonl").read_text() == '{"n": 0}\n{"n": 1}\n{"n": 2}\n'
 
 
-def test_a_run_says_which_file_could_not_be_written(words: tuple[str, ...]) -> None:
+def test_a_place_where_no_folder_can_be_made_is_said(words: tuple[str, ...]) -> None:
     code, error = run(*words, "--runs-dir", "/proc/runs")
     assert code == 1
     assert "cannot make a run folder in /proc/runs" in error
