@@ -10,6 +10,7 @@ from pathlib import Path
 from clfctl.commands.notes import note
 from clfctl.display.preview_text import csv_lines, json_lines, kind_lines, plot_lines, seam_of, spans_of, table_lines
 from clfctl.errors import UsageError
+from clfctl.files import explained, replace_file
 from clfctl.plan import heed
 from clfctl.preview import Track, tracks_of
 from clfctl.settings.groups import OutputSettings, PlanSettings
@@ -51,8 +52,9 @@ def lr_preview(resolved: Resolved[PlanSettings], output: OutputSettings, options
     if options.output and options.output.suffix in PICTURES:
         _write_picture(options.output, tracks, options.log)
     elif options.output:
-        with options.output.open("w", encoding="utf-8") as file:
-            file.writelines(f"{line}\n" for line in _lines(tracks, options.output.suffix[1:], options))
+        lines = _lines(tracks, options.output.suffix[1:], options)
+        with explained(options.output):
+            replace_file(options.output, (f"{line}\n".encode() for line in lines))
     elif not output.quiet:
         style = "json" if output.json_lines else options.format
         sys.stdout.writelines(f"{line}\n" for line in _lines(tracks, style, options))
