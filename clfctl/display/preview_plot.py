@@ -1,6 +1,7 @@
 """Learning-rate curves as a picture, PNG or SVG: what `lr-preview --output` writes and the documents show."""
 
 import itertools
+import io
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from clfctl.display.axes import Axis, y_axis
 from clfctl.display.curve import Span, format_lr
 from clfctl.errors import UsageError
+from clfctl.files import explained, replace_file
 
 # Blue, vermilion, green, purple, orange, sky blue of Okabe and Ito, which stay apart for every kind of colour vision.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -81,7 +83,10 @@ def save_preview(
         _dress(axes, title, n_rows)
         if names:
             figure.legend(loc="outside lower center", ncols=n_columns, frameon=False, handlelength=2.6)
-        figure.savefig(path, format=suffix[1:], metadata=_UNDATED[suffix])
+        picture = io.BytesIO()
+        figure.savefig(picture, format=suffix[1:], metadata=_UNDATED[suffix])
+    with explained(path):
+        replace_file(path, [picture.getbuffer()])
 
 
 def _set_rates(axes: Axes, curves: Sequence[NamedCurve], log: bool) -> None:
