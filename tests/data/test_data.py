@@ -162,8 +162,11 @@ def test_loader_threads_end_when_the_epoch_is_left() -> None:
 
     batches = loader(grey(100), workers=3).batches()
     next(batches)
-    batches.close()
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("clfctl-loader")]
+    batches.close()  # waits for nobody: a read may hang
+    for thread in threading.enumerate():
+        if thread.name.startswith("clfctl-loader"):
+            thread.join(10)
+            assert not thread.is_alive()
 
 
 def test_digits_are_the_scans() -> None:
