@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	$(BIN)/clfctl train
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Learning-rate curves as a picture, PNG or SVG: what `lr-preview --output` writes and the documents show."""
 
-import itertools
 import io
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -45,6 +45,11 @@ def settings_table(resolved: Resolved[TrainSettings]) -> Table:
         value = getattr(resolved.settings, name)
         origin = resolved.origins[name]
         style = "dim" if origin == "default" else "green"
-        text = "unset" if value is None or value == "" else str(value)
+        text = "unset" if value is None or value == "" else _plain(value)
         table.add_row("  " + option_name(name), Text(text), Text(origin), style=style)
     return table
+
+
+def _plain(value: object) -> str:
+    # 50 epochs that may be a fraction are 50, not 50.0.
+    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

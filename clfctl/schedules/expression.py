@@ -24,7 +24,7 @@ from clfctl.schedules.compose import Chain, Restart, Scaled
 from clfctl.schedules.durations import DURATIONS, Duration, parse_duration
 from clfctl.schedules.parameters import fit_value, parameters_of
 
-_TOKEN = re.compile(r"""\s*(?:(?P<quoted>'[^']*'|"[^"]*")|(?P<word>[\w.+%-]+)|(?P<sign>.))""", re.DOTALL)
+_TOKEN = re.compile(r"""\s*(?:(?P<quoted>'[^']*'|"[^"]*")|(?P<word>[\w.+%-]+)|(?P<sign>>>|.))""", re.DOTALL)
 EXAMPLES = {"torch": "torch:CyclicLR(base_lr=1e-5, max_lr=1e-3)", "timm": "timm:TanhLRScheduler(t_initial=30)"}
 _WORDS = {"true": True, "false": False, "none": None}
 
@@ -109,12 +109,12 @@ class _Parser:
 
     def expression(self) -> Expression:
         calls = [self._part()]
-        while self._take(">"):
+        while self.now.text in (">", ">>"):
+            restarts = self._next().text == ">>"
             previous = self.tokens[self.position - 2]
             if calls[-1].length is None:
                 end = _Token("end", "", previous.end, previous.end + 1)
                 self._fail(end, "only the last part may have no length", "':' and a length, such as :10")
-            restarts = self._take(">")
             calls.append(replace(self._part(), restarts=restarts))
         if self.now.kind != "end":
             opens = "'(', " if self.tokens[self.position - 1].kind == "word" and calls[-1].length is None else ""

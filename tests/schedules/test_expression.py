@@ -83,6 +83,7 @@ WRONG = [
     ("multistep(milestones=[3, a])", "milestones of multistep cannot be [3, a]", "^^^^^^", 21),
     ("linear > cosine", "only the last part may have no length; expected ':' and a length", "^", 6),
     ("linear:2 >", "a schedule is missing", "^", 10),
+    ("linear:2 > > step", "'>' is no schedule", "^", 11),
     ("linear:0 > step", "'0' is no length; expected epochs (2, 0.5), batches (500b)", "^", 7),
     ("linear:soon > step", "'soon' is no length", "^^^^", 7),
     ("cosine) x", "')' does not belong here", "^", 6),
