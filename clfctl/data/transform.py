@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from clfctl.data.decode import Box, Pixels, decode, orientation_of, resize, upright_size
+from clfctl.data.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -62,7 +62,7 @@ def to_augmented_pixels(image: Image.Image, preprocess: Preprocess, key: int) ->
     orientation = orientation_of(image)
     box = random_box(*upright_size(image, orientation), draw)
     pixels = resize(decode(image, orientation, box, size), size, size)
-    return pixels[:, ::-1] if draw.random() < 0.5 else pixels
+    return mirrored(pixels) if draw.random() < 0.5 else pixels
 
 
 def random_box(width: int, height: int, draw: random.Random) -> Box:

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_images
 
 from clfctl.data import decode as module
-from clfctl.data.decode import Box, Pixels, decode, orientation_of, resize, upright_size
+from clfctl.data.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
 from clfctl.data.transform import Preprocess, to_pixels
 
 # Mean and largest difference in levels of 255. Without the decoder's scaling: the rounding of one resize. With it:
@@ -153,3 +153,9 @@ def test_what_the_strict_decoder_refuses_is_left_to_pillow() -> None:
     # Bytes that belong to nothing are only warned of; the picture is there.
     part = part_of(file[:-2] + b"\x00\x01\x02" + file[-2:], BOXES[0], 224)
     assert difference(part, part_of(file, BOXES[0], 224)).max() == 0
+
+
+@pytest.mark.parametrize("size", [(1, 1), (8, 8), (224, 224), (31, 400)])
+def test_mirrored_is_read_from_the_right(size: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 255, (*size, 3), np.uint8)
+    assert difference(mirrored(pixels), pixels[:, ::-1]).max() == 0
