@@ -109,6 +109,13 @@ def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
 _NAMES_HINT = 'it should look like {"class folder": "name for people", …}'
 
 
+def sorted_classes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return class names in order: as numbers, if all are."""
+    if all(name.isascii() and name.isdigit() for name in names):
+        return tuple(sorted(names, key=int))
+    return tuple(sorted(names))
+
+
 def _class_names(top: Path) -> tuple[str, ...]:
     names = tuple(sorted(entry.name for entry in top.iterdir() if is_visible(entry.name) and entry.is_dir()))
     if len(names) >= 2:

@@ -3,12 +3,12 @@
 import csv
 import math
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from clfctl.data.index import Index, Listing, Paths
+from clfctl.data.index import Index, Listing, Paths, sorted_classes
 from clfctl.errors import DataError, UsageError
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
@@ -66,7 +66,7 @@ def read_manifest(path: Path) -> Index:
 
 def _index(path: Path, parts: Mapping[str, _Part], found: Sequence[str], has_weights: bool) -> Index:
     """Return the parts with classes in their order; the labels of the parts are numbers of `found`."""
-    classes = tuple(sorted(found, key=_class_order(found)))
+    classes = sorted_classes(found)
     if not parts["train"].names:
         raise DataError(f"--data: {path} lists no training images", HINT)
     if len(classes) < 2:
@@ -92,10 +92,6 @@ def _check_folder(path: Path, first: Sequence[str]) -> None:
     if not any(Path(each).is_file() for each in first):
         hint = "paths are relative to the folder of the table, or absolute"
         raise DataError(f"--data: {path} lists {first[0]}, which does not exist", hint)
-
-
-def _class_order(names: Iterable[str]) -> Any:
-    return int if all(name.isascii() and name.isdigit() for name in names) else str
 
 
 def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:

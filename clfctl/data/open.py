@@ -12,6 +12,7 @@ from clfctl.data.idx import find_idx, read_idx
 from clfctl.data.index import Listing, index_folder, readable_names
 from clfctl.data.manifest import is_manifest, read_manifest
 from clfctl.data.names import DATA_NAMES, DIGITS, TORCHVISION, NamedData
+from clfctl.data.shards import find_shards, index_shards
 from clfctl.data.sources import ArrayImages, Data, FileImages, ImageSource, Part, TorchvisionImages
 from clfctl.data.splits import stratified_split
 from clfctl.errors import DataError, UsageError, nearest
@@ -27,6 +28,10 @@ def open_data(settings: DataSettings, seed: int) -> Data:
         data = _split(_digits(), None, None, settings, seed, tuple("0123456789"), is_small=True)
     elif settings.data in TORCHVISION:
         data = _open_named(settings.data, TORCHVISION[settings.data], settings, seed)
+    elif shards := find_shards(Path(settings.data).expanduser()):
+        index = index_shards(shards)
+        classes = readable_names(shards[0].parent, index.classes)
+        data = _split(index.train, index.val, index.test, settings, seed, classes)
     else:
         data = _open_files(settings, seed)
     data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
