@@ -10,6 +10,7 @@ from pathlib import Path
 
 import xxhash
 
+from clfctl.data.hf import ArrowImages
 from clfctl.data.manifest import is_manifest
 from clfctl.data.shards import TarImages
 from clfctl.data.sources import Data, FileImages, Part
@@ -60,8 +61,8 @@ def list_images(data: Data, root: str) -> Listing:
             listing.update(_files(part, part.source, root))
         else:
             labels = [part.source.labels[index] for index in part.indices]
-            if isinstance(part.source, TarImages):
-                listing |= {path.name: path.stat().st_size for path in part.source.shards}
+            if isinstance(part.source, TarImages | ArrowImages):
+                listing |= {f"{path.parent.name}/{path.name}": path.stat().st_size for path in part.source.shards}
             digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:16]
             listing[f"{name} images with labels {digest}"] = len(labels)
     return listing

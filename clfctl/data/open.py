@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from clfctl.data.balance import limit_classes
+from clfctl.data.hf import index_on_disk, is_on_disk
 from clfctl.data.idx import find_idx, read_idx
 from clfctl.data.index import Listing, index_folder, readable_names
 from clfctl.data.manifest import is_manifest, read_manifest
@@ -24,11 +25,15 @@ def open_data(settings: DataSettings, seed: int) -> Data:
 
     Raises UsageError for a name or folder that does not exist, DataError for data that cannot be trained on.
     """
+    root = Path(settings.data).expanduser()
     if settings.data == DIGITS:
         data = _split(_digits(), None, None, settings, seed, tuple("0123456789"), is_small=True)
     elif settings.data in TORCHVISION:
         data = _open_named(settings.data, TORCHVISION[settings.data], settings, seed)
-    elif shards := find_shards(Path(settings.data).expanduser()):
+    elif is_on_disk(root):
+        arrow = index_on_disk(root)
+        data = _split(arrow.train, arrow.val, arrow.test, settings, seed, readable_names(root, arrow.classes))
+    elif shards := find_shards(root):
         index = index_shards(shards)
         classes = readable_names(shards[0].parent, index.classes)
         data = _split(index.train, index.val, index.test, settings, seed, classes)
