@@ -48,7 +48,7 @@ def lr_preview(
         list[str] | None,
         typer.Argument(
             help="Kinds (cosine), expressions (`cosine:20 > plateau`) or run folders; several are overlaid.",
-            metavar="[SCHEDULE|RUN]...",
+            metavar="SCHEDULE|RUN",
             autocompletion=completion.subjects,
         ),
     ] = None,
@@ -97,7 +97,7 @@ def resume(
         Path | None,
         typer.Argument(
             help="Run folder; without one, the newest unfinished run is offered.",
-            metavar="[RUN]",
+            metavar="RUN",
             autocompletion=completion.runs,
         ),
     ] = None,
