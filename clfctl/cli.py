@@ -151,6 +151,32 @@ def predict(
     command(run, paths, top_k, output.settings)
 
 
+def check_data(
+    output: "Resolved[OutputSettings]",
+    *,
+    folder: Annotated[Path, typer.Argument(help="Folder of images.", metavar="DIR", autocompletion=completion.folders)],
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Move what is found to this folder, outside DIR; nothing is deleted or overwritten.",
+            metavar="DIR",
+            autocompletion=completion.folders,
+        ),
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Move what is in the quarantine back to where it was.")] = False,
+    min_size: Annotated[
+        int, typer.Option(help="Shortest side in pixels of an image that is not called tiny.", min=0)
+    ] = 8,
+    workers: Annotated[int, typer.Option(help="Threads that decode; 0 is one a core.", min=0)] = 0,
+) -> None:
+    """Find images that are broken, tiny, there twice, in two classes, or in training and validation."""
+    from clfctl.commands.check_data import CheckOptions
+    from clfctl.commands.check_data import check_data as command
+
+    if command(folder, CheckOptions(quarantine, undo, min_size, workers), output.settings):
+        raise typer.Exit(1)
+
+
 # Name, function, and the settings groups whose fields are its options.
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
@@ -159,6 +185,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("eval", evaluate, ("OutputSettings",)),
     ("predict", predict, ("OutputSettings",)),
+    ("check-data", check_data, ("OutputSettings",)),
 )
 
 

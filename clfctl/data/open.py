@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from clfctl.data.idx import find_idx, read_idx
-from clfctl.data.index import Listing, index_folder
+from clfctl.data.index import Listing, index_folder, readable_names
 from clfctl.data.names import DATA_NAMES, DIGITS, TORCHVISION, NamedData
 from clfctl.data.sources import ArrayImages, Data, FileImages, ImageSource, Part, TorchvisionImages
 from clfctl.data.splits import stratified_split
@@ -50,7 +50,7 @@ def _open_folder(settings: DataSettings, seed: int) -> Data:
         source(index.test),
         settings,
         seed,
-        index.classes,
+        readable_names(root, index.classes),
     )
 
 

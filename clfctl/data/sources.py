@@ -1,5 +1,6 @@
 """Images by number: files on disk, arrays in memory, or a torchvision data set."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ class ImageSource(Protocol):
 class FileImages:
     """Image files."""
 
-    paths: Sequence[Path]
+    paths: Sequence[str | Path]
     labels: Sequence[int]
 
     def open(self, index: int) -> Image.Image:
@@ -40,7 +41,7 @@ class FileImages:
 
     def name(self, index: int) -> str:
         """Return the path."""
-        return str(self.paths[index])
+        return os.fspath(self.paths[index])
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,8 @@ def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("train", "--help") & HEAVY
     assert not modules_of("lr-preview", "cosine", "--t-max", "50") & (HEAVY | {"rich"})
     assert not modules_of("runs", ".") & (HEAVY | {"rich"})
+    assert not modules_of("check-data", "--help") & HEAVY
+    assert not modules_of("check-data", ".") & (HEAVY - {"PIL", "numpy"})
     for line in (
         "clfctl ",
         "clfctl train --",
@@ -89,8 +91,10 @@ def test_tab_offers_values(shell: str) -> None:
 def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) -> None:
     RunFolder(Path("runs/mine")).path.mkdir(parents=True)
     RunFolder(Path("runs/mine")).config.touch()
-    assert {"train", "resume", "runs", "eval", "predict"} <= set(tab("clfctl "))
+    assert {"train", "resume", "runs", "eval", "predict", "check-data"} <= set(tab("clfctl "))
     assert tab("clfctl runs ru") == ["runs/"]
+    assert tab(f"clfctl check-data {photos.parent}/ph") == [f"{photos}/"]
+    assert "--quarantine" in tab("clfctl check-data --")
     assert "--json" in tab("clfctl runs --")
     assert "--warmup" in tab("clfctl train --wa")
     assert tab("clfctl train --model resnet5") == [name for name in model_names() if name.startswith("resnet5")]
