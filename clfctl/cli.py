@@ -47,7 +47,7 @@ def lr_preview(
     subjects: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Kinds (cosine), expressions (`cosine(eta_min=1e-5):20 > plateau`) or run folders; several are overlaid.",
+            help="Kinds (cosine), expressions (`linear:2 > step`) or run folders; several are overlaid.",
             metavar="SCHEDULE|RUN",
             autocompletion=completion.subjects,
         ),

@@ -104,7 +104,8 @@ def kind_lines(width: int, *, as_json: bool) -> Iterator[str]:
         yield ""
     if not as_json:
         yield "torch:CLASS(…), timm:CLASS(…): Any other scheduler of theirs, stepped once an epoch or every=batch."
-        yield "Several, one after the other, each with its epochs: linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"
+        mixed = "linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"
+        yield f"Several, one after the other, each with its epochs: {mixed}"
 
 
 def _titles(tracks: Sequence[Track], width: int, color: bool) -> Iterator[str]:
