@@ -1,6 +1,7 @@
 """Finding the images of a folder, without opening one of them. No torch here."""
 
 import json
+import os
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Paths(Sequence[str]):
         """Return a path, or some."""
         if isinstance(index, slice):
             return Paths(self.folder, self.names[index])
-        return f"{self.folder}/{self.names[index]}"
+        return os.path.join(self.folder, self.names[index])  # noqa: PTH118 (as above)
 
 
 @dataclass(frozen=True)

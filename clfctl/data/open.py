@@ -8,6 +8,7 @@ import numpy as np
 
 from clfctl.data.idx import find_idx, read_idx
 from clfctl.data.index import Listing, index_folder, readable_names
+from clfctl.data.manifest import is_manifest, read_manifest
 from clfctl.data.names import DATA_NAMES, DIGITS, TORCHVISION, NamedData
 from clfctl.data.sources import ArrayImages, Data, FileImages, ImageSource, Part, TorchvisionImages
 from clfctl.data.splits import stratified_split
@@ -25,7 +26,7 @@ def open_data(settings: DataSettings, seed: int) -> Data:
     elif settings.data in TORCHVISION:
         data = _open_named(settings.data, TORCHVISION[settings.data], settings, seed)
     else:
-        data = _open_folder(settings, seed)
+        data = _open_files(settings, seed)
     if settings.batch_size > len(data.train):
         raise UsageError(
             f"--batch-size: {settings.batch_size} is more than the {len(data.train)} training images",
@@ -34,24 +35,23 @@ def open_data(settings: DataSettings, seed: int) -> Data:
     return data
 
 
-def _open_folder(settings: DataSettings, seed: int) -> Data:
+def _open_files(settings: DataSettings, seed: int) -> Data:
     root = Path(settings.data).expanduser()
-    close = nearest(settings.data, DATA_NAMES)
-    if not root.exists() and "/" not in settings.data:
-        raise UsageError(f"--data: {settings.data} is neither a folder nor a data set known by name", close or _names())
-    index = index_folder(root)
+    if is_manifest(settings.data):
+        index, folder = read_manifest(root), root.parent
+    else:
+        close = nearest(settings.data, DATA_NAMES)
+        if not root.exists() and "/" not in settings.data:
+            what = f"--data: {settings.data} is neither a folder nor a data set known by name"
+            raise UsageError(what, close or _names())
+        index, folder = index_folder(root), root
 
     def source(listing: Listing | None) -> FileImages | None:
-        return FileImages(listing.paths, listing.labels) if listing else None
+        return FileImages(listing.paths, listing.labels, listing.weights) if listing else None
 
-    return _split(
-        FileImages(index.train.paths, index.train.labels),
-        source(index.val),
-        source(index.test),
-        settings,
-        seed,
-        readable_names(root, index.classes),
-    )
+    train = FileImages(index.train.paths, index.train.labels, index.train.weights)
+    classes = readable_names(folder, index.classes)
+    return _split(train, source(index.val), source(index.test), settings, seed, classes)
 
 
 def _split(

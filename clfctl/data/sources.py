@@ -30,10 +30,11 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files."""
+    """Image files; `weights` say how often each is drawn in training, relative to the others."""
 
     paths: Sequence[str | Path]
     labels: Sequence[int]
+    weights: Sequence[float] | None = None
 
     def open(self, index: int) -> Image.Image:
         """Open a file; Pillow reads the pixels when they are asked for."""

@@ -32,9 +32,9 @@ class SourceSettings(Settings):
 class DataSettings(Settings):
     """Data"""
 
-    data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR")] = "digits"
+    data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
     """`digits`, a torchvision data set by name (`fashion-mnist`, `cifar10`, `flowers102`, …), a folder of class
-    folders, or a folder with train/, val/ and test/."""
+    folders, a folder with train/, val/ and test/, or a .csv, .tsv or .parquet table with the columns path and label."""
     data_dir: Annotated[Path, Option(values="folders")] = Path("data")
     """Where torchvision data sets lie or are downloaded to."""
     download: bool = False
