@@ -165,7 +165,7 @@ def check_data(
     quarantine: Annotated[
         Path | None,
         typer.Option(
-            help="Move what is found to this folder, outside DIR; nothing is deleted or overwritten.",
+            help="Move what is found to this folder, outside of the images; nothing is deleted or overwritten.",
             metavar="DIR",
             autocompletion=completion.folders,
         ),

@@ -1,18 +1,31 @@
-"""clfctl check-data: what is wrong with the images of a folder, before training meets it. No torch."""
+"""clfctl check-data: what is wrong with the images of a folder or a table, before training meets it. No torch."""
 
 import os
 import sys
 import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import accumulate
 from pathlib import Path
 
 from clfctl.commands.notes import note
-from clfctl.data.check import Finding, check_files, place_in_folder
+from clfctl.data.check import Finding, Place, check_files, place_in_folder
+from clfctl.data.manifest import is_manifest, read_manifest
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
 from clfctl.data.walk import image_names
 from clfctl.errors import DataError, UsageError
 from clfctl.runs import dump_json
 from clfctl.settings.groups import OutputSettings
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The images to look at: `names` relative to `root`, and where each belongs."""
+
+    root: str
+    names: Sequence[str]
+    place_of: Callable[[int], Place]
 
 
 @dataclass(frozen=True)
@@ -26,15 +39,13 @@ class CheckOptions:
 
 
 def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> bool:
-    """Decode every image of a folder and print what is wrong; return whether anything is."""
+    """Decode every image of a folder, or of a table, and print what is wrong; return whether anything is."""
     _check_usage(root, options)
     if options.undo and options.quarantine:
         return _undo(options.quarantine, output)
     started = time.perf_counter()
-    names = list(image_names(str(root)))
-    if not names:
-        raise DataError(f"{root} has no images", "images are told by the ends of their names, such as .jpg and .png")
-    findings = _check(root, names, options, output)
+    subject = _of_table(root) if is_manifest(str(root)) else _of_folder(root)
+    findings = _check(subject, options, output)
     moved: dict[str, Path] = {}
     try:
         if options.quarantine:
@@ -42,7 +53,7 @@ def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> boo
                 moved[each.file] = quarantine(root, each, options.quarantine)
     finally:
         _print(findings, moved, output)
-        took = f"{len(names)} images looked at in {time.perf_counter() - started:.1f} s"
+        took = f"{len(subject.names)} images looked at in {time.perf_counter() - started:.1f} s"
         note(output, f"{took}: {_counted(findings)}.")
         if moved:
             back = f"clfctl check-data {root} --quarantine {options.quarantine} --undo"
@@ -53,23 +64,49 @@ def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> boo
 def _check_usage(root: Path, options: CheckOptions) -> None:
     if options.undo and not options.quarantine:
         raise UsageError("--undo: needs --quarantine", "give the folder that the files were moved to")
-    if not root.is_dir():
+    if is_manifest(str(root)):
+        if options.quarantine and not options.undo:
+            hint = "take the rows out of the table instead; --json names the files"
+            raise UsageError("--quarantine: is for folders: a table would still list what was moved", hint)
+    elif not root.is_dir():
         raise UsageError(f"{root} {'is no folder' if root.exists() else 'does not exist'}", "give a folder of images")
-    if options.quarantine and options.quarantine.resolve().is_relative_to(root.resolve()):
+    elif options.quarantine and options.quarantine.resolve().is_relative_to(root.resolve()):
         raise UsageError(
             f"--quarantine: {options.quarantine} lies in the data folder", "its files would be trained on all the same"
         )
 
 
-def _check(root: Path, names: list[str], options: CheckOptions, output: OutputSettings) -> list[Finding]:
+def _of_folder(root: Path) -> Subject:
+    names = list(image_names(str(root)))
+    if not names:
+        raise DataError(f"{root} has no images", "images are told by the ends of their names, such as .jpg and .png")
+    has_parts = (root / "train").is_dir()
+    return Subject(str(root), names, lambda index: place_in_folder(names[index], has_parts))
+
+
+def _of_table(path: Path) -> Subject:
+    index = read_manifest(path)
+    named = {"train": index.train, "val": index.val, "test": index.test}
+    parts = [(name, listing) for name, listing in named.items() if listing]
+    ends = list(accumulate(len(listing.paths) for _, listing in parts))
+
+    def place_of(number: int) -> Place:
+        which = bisect_right(ends, number)
+        name, listing = parts[which]
+        return Place(name, index.classes[listing.labels[number - ends[which] + len(listing.paths)]])
+
+    names = [each for _, listing in parts for each in listing.paths.names]
+    return Subject(str(path.parent), names, place_of)
+
+
+def _check(subject: Subject, options: CheckOptions, output: OutputSettings) -> list[Finding]:
     from clfctl.display.check_table import progress_bar
 
-    has_parts = (root / "train").is_dir()
-    with progress_bar("Looking at images", len(names), hidden=output.quiet) as advance:
+    with progress_bar("Looking at images", len(subject.names), hidden=output.quiet) as advance:
         return check_files(
-            str(root),
-            names,
-            lambda index: place_in_folder(names[index], has_parts),
+            subject.root,
+            subject.names,
+            subject.place_of,
             workers=options.workers or n_cores(),
             min_size=options.min_size,
             on_files=advance,

@@ -53,7 +53,7 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     data_change = _data_change(run, data, settings, checkpoint, allow_data_change)
     # The batches of an epoch are others: those that were trained cannot be counted among them.
     restarts = bool(checkpoint.meta["cursor"]["batch"]) and (
-        bool(data_change) or saved.batch_size != settings.batch_size
+        bool(data_change) or saved.batch_size != settings.batch_size or saved.balance != settings.balance
     )
     warnings = [each for each in (warning, set_threads(checkpoint.meta["n_threads"])) if each]
     parts = rebuild_parts(settings, data, checkpoint)

@@ -41,7 +41,7 @@ class Paths(Sequence[str]):
 class Listing:
     """Image paths and the number of each one's class; `weights` say how often each is drawn, None: all alike."""
 
-    paths: Sequence[str]
+    paths: Paths
     labels: Sequence[int]
     weights: Sequence[float] | None = None
 

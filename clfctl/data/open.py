@@ -1,11 +1,13 @@
 """From `--data` to the training, validation and test images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clfctl.data.balance import limit_classes
 from clfctl.data.idx import find_idx, read_idx
 from clfctl.data.index import Listing, index_folder, readable_names
 from clfctl.data.manifest import is_manifest, read_manifest
@@ -27,6 +29,7 @@ def open_data(settings: DataSettings, seed: int) -> Data:
         data = _open_named(settings.data, TORCHVISION[settings.data], settings, seed)
     else:
         data = _open_files(settings, seed)
+    data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
     if settings.batch_size > len(data.train):
         raise UsageError(
             f"--batch-size: {settings.batch_size} is more than the {len(data.train)} training images",

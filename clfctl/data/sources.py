@@ -82,10 +82,14 @@ class TorchvisionImages:
 
 @dataclass(frozen=True)
 class Part:
-    """Some images of a source: the training, validation or test images."""
+    """Some images of a source: the training, validation or test images.
+
+    With `chances` (N,) an epoch of training draws N images with replacement, in proportion to them; else each once.
+    """
 
     source: ImageSource
     indices: Sequence[int]
+    chances: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -211,3 +211,40 @@ def test_to_a_file_it_prints_a_line_a_finding(photos: Path, cli: Cli) -> None:
     (photos / "red/0.jpg").write_bytes(b"")
     assert cli("check-data", str(photos)).stdout == "empty  red/0.jpg  has no bytes\n"
     assert cli("check-data", str(photos), "--quiet").output == ""
+
+
+def test_a_table_is_looked_at_as_a_folder_is(photos: Path, cli: Cli) -> None:
+    (photos / "red/0.jpg").write_bytes(b"")
+    (photos / "copy.jpg").write_bytes((photos / "red/1.jpg").read_bytes())
+    rows = [f"{c}/{i}.jpg,{c},train" for c in ("red", "blue") for i in range(4)]
+    rows += ["red/1.jpg,red,val", "copy.jpg,red,val", "blue/1.jpg,red,test", "blue/9.jpg,blue,test"]
+    table = photos / "images.csv"
+    table.write_text("\n".join(["path,label,split", *rows]))
+    result = cli("check-data", str(table), "--json")
+    lines = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [(line["file"], line["kind"], line["same_as"]) for line in lines] == [
+        ("red/0.jpg", "empty", ""),
+        ("red/1.jpg", "leak", "red/1.jpg"),
+        ("blue/1.jpg", "two-classes", "blue/1.jpg"),
+        ("copy.jpg", "duplicate", "red/1.jpg"),
+        ("blue/1.jpg", "two-classes", "blue/1.jpg"),
+        ("blue/9.jpg", "unreadable", ""),
+    ]
+    assert cli("check-data", str(table), "--quarantine", "away").exit_code == 2
+    assert cli("check-data", "gone.csv").exit_code == 2
+
+
+def test_flipped_bits_are_a_finding_or_an_image_and_never_a_crash(tmp_path: Path) -> None:
+    draw = np.random.Generator(np.random.Philox(1))
+    noise = draw.integers(0, 256, (24, 24, 3), np.uint8)
+    for kind in ("jpg", "png", "gif", "webp", "tiff", "bmp", "ppm"):
+        path = tmp_path / f"whole.{kind}"
+        Image.fromarray(noise).save(path)
+        whole = path.read_bytes()
+        for _ in range(60):
+            spoiled = bytearray(whole)
+            for place in draw.integers(0, len(whole), 3):
+                spoiled[place] ^= 1 << int(draw.integers(8))
+            path.write_bytes(spoiled)
+            look = look_at(str(tmp_path), path.name, 8)
+            assert isinstance(look, bytes) or look.kind in KINDS
