@@ -104,6 +104,7 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl resume ") == ["runs/mine"]
     assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts"]
     assert tab("clfctl lr-preview --format t") == ["table"]
+    assert tab("clfctl lr-preview wsd --decay-shape ") == ["linear", "cosine", "1-sqrt"]
     assert tab("clfctl lr-preview run") == ["runs/mine"]
 
 
