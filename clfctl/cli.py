@@ -161,7 +161,9 @@ def predict(
 def check_data(
     output: "Resolved[OutputSettings]",
     *,
-    folder: Annotated[Path, typer.Argument(help="Folder of images.", metavar="DIR", autocompletion=completion.folders)],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder or table of images.", metavar="DIR|FILE", autocompletion=completion.tables)
+    ],
     quarantine: Annotated[
         Path | None,
         typer.Option(

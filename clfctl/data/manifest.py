@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from clfctl.data.index import Index, Listing, Paths, sorted_classes
+from clfctl.data.names import TABLES
 from clfctl.errors import DataError, UsageError
 
-SUFFIXES = (".csv", ".tsv", ".parquet")
 # What a column may be called, in any case; the first is the name that is shown.
 COLUMNS = {
     "path": ("path", "file", "image", "filename", "filepath", "file_name", "file_path", "image_path"),
@@ -40,7 +40,7 @@ class _Part:
 
 def is_manifest(data: str) -> bool:
     """Return whether `--data` names a table of images; a folder of such a name is none."""
-    return data.lower().endswith(SUFFIXES) and not Path(data).expanduser().is_dir()
+    return data.lower().endswith(TABLES) and not Path(data).expanduser().is_dir()
 
 
 def read_manifest(path: Path) -> Index:

@@ -12,11 +12,10 @@ from pathlib import Path
 from PIL import Image
 
 from clfctl.data.index import sorted_classes
-from clfctl.data.walk import SUFFIXES as IMAGE_SUFFIXES
-from clfctl.data.walk import is_visible
+from clfctl.data.names import SHARD
+from clfctl.data.walk import SUFFIXES, is_visible
 from clfctl.errors import DataError, UsageError
 
-SUFFIX = ".tar"
 JSON_KEYS = ("label", "cls", "class")
 HINT = 'beside 0001.jpg there should be its class: 0001.cls, or 0001.json with {"label": …}'
 # Shards with such a word in their name, as train-0001.tar, are of that part; without any for training all are.
@@ -58,12 +57,12 @@ class ShardIndex:
 
 def find_shards(root: Path) -> list[Path]:
     """Return the shards that a path stands for: itself, or those in a folder that has no folders; empty if none."""
-    if root.name.lower().endswith(SUFFIX) and not root.is_dir():
+    if root.name.lower().endswith(SHARD) and not root.is_dir():
         return [root]
     if not root.is_dir():
         return []
     entries = [entry for entry in root.iterdir() if is_visible(entry.name)]
-    shards = sorted(entry for entry in entries if entry.name.lower().endswith(SUFFIX))
+    shards = sorted(entry for entry in entries if entry.name.lower().endswith(SHARD))
     # Beside class folders lies at most the archive that they came in.
     return [] if shards and any(entry.is_dir() for entry in entries) else shards
 
@@ -120,7 +119,7 @@ def _samples(path: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
                 if not member.isfile() or not is_visible(name):
                     continue
                 key = f"{folder}{slash}{stem}"
-                if f".{suffix.lower()}" in IMAGE_SUFFIXES:
+                if f".{suffix.lower()}" in SUFFIXES:
                     images.setdefault(key, member)
                 elif suffix in ("cls", "json") and (file := tar.extractfile(member)):
                     _note_class(classes, key, suffix, file.read())

@@ -67,6 +67,7 @@ def test_help_and_tab_import_nothing_heavy() -> None:
         "clfctl train --model eff",
         "clfctl train --recipe ",
         "clfctl train -s ",
+        "clfctl train --data ",
     ):
         loaded = modules_of(_CLFCTL_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1))
         assert not loaded & HEAVY, line
@@ -94,6 +95,10 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert {"train", "resume", "runs", "eval", "predict", "check-data"} <= set(tab("clfctl "))
     assert tab("clfctl runs ru") == ["runs/"]
     assert tab(f"clfctl check-data {photos.parent}/ph") == [f"{photos}/"]
+    (photos.parent / "photos.csv").touch()
+    assert tab(f"clfctl check-data {photos.parent}/ph") == [f"{photos}/", f"{photos}.csv"]
+    (photos.parent / "photos.csv").rename(photos.parent / "shard-0.TAR")
+    assert tab(f"clfctl train --data {photos.parent}/sh") == [f"{photos.parent}/shard-0.TAR"]
     assert "--quarantine" in tab("clfctl check-data --")
     assert "--json" in tab("clfctl runs --")
     assert "--warmup" in tab("clfctl train --wa")
