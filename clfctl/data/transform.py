@@ -4,11 +4,9 @@ import math
 import random
 from dataclasses import dataclass
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Box = tuple[float, float, float, float]
+from clfctl.data.decode import Box, Pixels, decode, orientation_of, resize, upright_size
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -28,21 +26,42 @@ class Preprocess:
     std: tuple[float, float, float] = IMAGENET_STD
 
 
-def to_pixels(image: Image.Image, preprocess: Preprocess) -> NDArray[np.uint8]:
-    """Return the centre of an image as (H, W, 3) uint8 RGB, H = W = image_size."""
-    side = min(image.size) * preprocess.crop_ratio
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    return _resized(image, (left, top, left + side, top + side), preprocess.image_size)
+def to_pixels(image: Image.Image, preprocess: Preprocess) -> Pixels:
+    """Return the centre of an image as (H, W, 3) uint8 RGB, H = W = image_size.
+
+    As torchvision's Resize and CenterCrop do: the shorter side becomes image_size / crop_ratio, and the middle is kept.
+    """
+    size = preprocess.image_size
+    shorter = math.floor(size / preprocess.crop_ratio)
+    orientation = orientation_of(image)
+    width, height = upright_size(image, orientation)
+    box = _middle(width, height)
+    # Twice the pixels that are needed: what the decoder leaves out while scaling is then hardly seen.
+    part = decode(image, orientation, box, 2 * shorter)
+    rows, columns = (int(shorter * side / min(width, height)) for side in (box[3] - box[1], box[2] - box[0]))
+    resized = resize(part, max(rows, shorter), max(columns, shorter))
+    top, left = (round((side - size) / 2) for side in resized.shape[:2])
+    return resized[top : top + size, left : left + size]
 
 
-def to_augmented_pixels(image: Image.Image, preprocess: Preprocess, key: int) -> NDArray[np.uint8]:
+def _middle(width: int, height: int) -> Box:
+    """Return the box of the whole image, or the middle of one so long that most of it would be resized in vain."""
+    longest = 4 * min(width, height)
+    x, y = max(0, width - longest) // 2, max(0, height - longest) // 2
+    return x, y, width - x, height - y
+
+
+def to_augmented_pixels(image: Image.Image, preprocess: Preprocess, key: int) -> Pixels:
     """Return a random part of an image as (H, W, 3) uint8 RGB, mirrored every other time.
 
     Random resized crop of torchvision's defaults (area 0.08 to 1, ratio 3/4 to 4/3; Szegedy et al. 2014,
     arXiv:1409.4842). `key` decides all that is random.
     """
     draw = random.Random(key)
-    pixels = _resized(image, random_box(image.width, image.height, draw), preprocess.image_size)
+    size = preprocess.image_size
+    orientation = orientation_of(image)
+    box = random_box(*upright_size(image, orientation), draw)
+    pixels = resize(decode(image, orientation, box, size), size, size)
     return pixels[:, ::-1] if draw.random() < 0.5 else pixels
 
 
@@ -58,15 +77,3 @@ def random_box(width: int, height: int, draw: random.Random) -> Box:
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2
     return left, top, left + side, top + side
-
-
-def _resized(image: Image.Image, box: Box, size: int) -> NDArray[np.uint8]:
-    scale = size / min(box[2] - box[0], box[3] - box[1])
-    if image.format == "JPEG" and scale < 0.5:
-        # The decoder itself halves, quarters, … the picture, as long as the crop keeps twice the pixels it needs.
-        before = image.size
-        image.draft("RGB", (math.ceil(2 * scale * before[0]), math.ceil(2 * scale * before[1])))
-        x, y = image.width / before[0], image.height / before[1]
-        box = (box[0] * x, box[1] * y, min(box[2] * x, image.width), min(box[3] * y, image.height))
-    image = image.convert("RGB")
-    return np.asarray(image.resize((size, size), Image.Resampling.BILINEAR, box))
