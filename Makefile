@@ -27,6 +27,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/preview.py
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/checkpoint.py
+	$(BIN)/python benchmarks/folder.py
 
 # The pictures and parameter tables of docs/lr-scheduling.md.
 docs: $(VENV)/installed-dev

@@ -2,19 +2,15 @@
 
 import os
 import sys
-import threading
-import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import wraps
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from clfctl import __version__, completion
-from clfctl.errors import ClfctlError, StoppedAtOnce
 from clfctl.options import option_rules, with_settings, without_settings
+from clfctl.reporting import leave_hanging_threads, reporting
 
 if TYPE_CHECKING:
     from clfctl.settings.groups import OutputSettings, PlanSettings, ResumeSettings, RunsDirSettings, TrainSettings
@@ -22,7 +18,6 @@ if TYPE_CHECKING:
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.runs)]
 GOMP_SPINCOUNT = "1000"
-PATIENCE_S = 0.5
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
 
@@ -33,9 +28,21 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show settings, curve and model size, and stop.")
     ] = False,
+    show_batch: Annotated[
+        Path | None,
+        typer.Option(
+            "--show-batch", help="Save a picture of the first batch as the model sees it, and stop.", metavar="FILE"
+        ),
+    ] = None,
 ) -> None:
     """Train an image classifier."""
     from clfctl.commands import train as command
+
+    if show_batch:
+        from clfctl.commands.show_batch import show_batch as show
+
+        show(settings.settings, show_batch, output.settings)
+        return
 
     (command.dry_run if dry_run else command.train)(settings, output.settings)
 
@@ -47,8 +54,8 @@ def lr_preview(
     subjects: Annotated[
         list[str] | None,
         typer.Argument(
-            help="Kinds (cosine), expressions (`cosine:20 > plateau`) or run folders; several are overlaid.",
-            metavar="[SCHEDULE|RUN]...",
+            help="Kinds (cosine), expressions (`linear:2 > step`) or run folders; several are overlaid.",
+            metavar="SCHEDULE|RUN",
             autocompletion=completion.subjects,
         ),
     ] = None,
@@ -97,7 +104,7 @@ def resume(
         Path | None,
         typer.Argument(
             help="Run folder; without one, the newest unfinished run is offered.",
-            metavar="[RUN]",
+            metavar="RUN",
             autocompletion=completion.runs,
         ),
     ] = None,
@@ -151,6 +158,34 @@ def predict(
     command(run, paths, top_k, output.settings)
 
 
+def check_data(
+    output: "Resolved[OutputSettings]",
+    *,
+    folder: Annotated[
+        Path, typer.Argument(help="Folder or table of images.", metavar="DIR|FILE", autocompletion=completion.tables)
+    ],
+    quarantine: Annotated[
+        Path | None,
+        typer.Option(
+            help="Move what is found to this folder, outside of the images; nothing is deleted or overwritten.",
+            metavar="DIR",
+            autocompletion=completion.folders,
+        ),
+    ] = None,
+    undo: Annotated[bool, typer.Option("--undo", help="Move what is in the quarantine back to where it was.")] = False,
+    min_size: Annotated[
+        int, typer.Option(help="Shortest side in pixels of an image that is not called tiny.", min=0)
+    ] = 8,
+    workers: Annotated[int, typer.Option(help="Threads that decode; 0 is one a core.", min=0)] = 0,
+) -> None:
+    """Find images that are broken, tiny, there twice, in two classes, or in training and validation."""
+    from clfctl.commands.check_data import CheckOptions
+    from clfctl.commands.check_data import check_data as command
+
+    if command(folder, CheckOptions(quarantine, undo, min_size, workers), output.settings):
+        raise typer.Exit(1)
+
+
 # Name, function, and the settings groups whose fields are its options.
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
@@ -159,6 +194,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("eval", evaluate, ("OutputSettings",)),
     ("predict", predict, ("OutputSettings",)),
+    ("check-data", check_data, ("OutputSettings",)),
 )
 
 
@@ -177,7 +213,7 @@ def make_app(only: str | None = None) -> typer.Typer:
         is_wanted = only in (None, name)
         command = with_settings(function, groups) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
-        app.command(name, epilog=EPILOG, context_settings=rules)(_reporting(command))
+        app.command(name, epilog=EPILOG, context_settings=rules)(reporting(command))
     return app
 
 
@@ -196,57 +232,8 @@ def main() -> None:
     try:
         make_app(wanted_command(words[1:] if completing else sys.argv[1:]))(prog_name="clfctl")
     except SystemExit as end:
-        _leave_hanging_threads(end.code)
+        leave_hanging_threads(end.code)
         raise
-
-
-def _leave_hanging_threads(code: int | str | None) -> None:
-    """End the process at once if a thread hangs, in a read from a dead server as a rule: Python would wait for it."""
-    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
-    for thread in others:
-        thread.join(PATIENCE_S)
-    if any(thread.is_alive() for thread in others):
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code if isinstance(code, int) else int(code is not None))
-
-
-@contextmanager
-def report_errors() -> Iterator[None]:
-    """Turn an exception into one sentence on standard error and an exit code."""
-    try:
-        yield
-    except ClfctlError as error:
-        _show(str(error), error.hint, error)
-        raise typer.Exit(error.exit_code) from None
-    except StoppedAtOnce as error:
-        _show(str(error), error.hint, error)
-        raise typer.Exit(error.exit_code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-    except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise typer.Exit(1) from None
-    except OSError as error:
-        _show(f"{error.filename or 'a file'}: {error.strerror or error}", "", error)
-        raise typer.Exit(1) from None
-
-
-def _show(message: str, hint: str, error: BaseException) -> None:
-    if os.environ.get("CLFCTL_DEBUG"):
-        traceback.print_exception(error, file=sys.stderr)
-    prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
-    print(f"{prefix}{message}", *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr)
-
-
-def _reporting(command: Callable[..., None]) -> Callable[..., None]:
-    @wraps(command)
-    def run(**values: Any) -> None:
-        with report_errors():
-            command(**values)
-
-    return run
 
 
 def _version(wanted: bool) -> None:

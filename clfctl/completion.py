@@ -28,10 +28,10 @@ def recipes(incomplete: str) -> list[str]:
 
 
 def data_sets(incomplete: str) -> list[str]:
-    """Offer the data sets known by name, and folders."""
-    from clfctl.data.names import DATA_NAMES
+    """Offer the data sets known by name, folders, tables and shards."""
+    from clfctl.data.names import DATA_NAMES, SHARD
 
-    return _starting(DATA_NAMES, incomplete) + folders(incomplete)
+    return _starting(DATA_NAMES, incomplete) + tables(incomplete) + _entries(incomplete, (SHARD,))
 
 
 def schedules(incomplete: str) -> list[str]:
@@ -68,13 +68,27 @@ def runs(incomplete: str) -> list[str]:
 
 def folders(incomplete: str) -> list[str]:
     """Offer folders."""
+    return _entries(incomplete)
+
+
+def tables(incomplete: str) -> list[str]:
+    """Offer folders and tables of images."""
+    from clfctl.data.names import TABLES
+
+    return folders(incomplete) + _entries(incomplete, TABLES)
+
+
+def _entries(incomplete: str, suffixes: tuple[str, ...] = ()) -> list[str]:
+    """Return the files that end so, in any case, or without suffixes the folders, each with a slash."""
     path = Path(incomplete or ".")
     parent = path if incomplete.endswith("/") or not incomplete else path.parent
     try:
-        names = sorted(f"{entry}/" for entry in parent.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+        entries = sorted(entry for entry in parent.iterdir() if not entry.name.startswith("."))
     except OSError:
         return []
-    return _starting(names, incomplete)
+    if suffixes:
+        return _starting([str(entry) for entry in entries if entry.name.lower().endswith(suffixes)], incomplete)
+    return _starting([f"{entry}/" for entry in entries if entry.is_dir()], incomplete)
 
 
 def _starting(words: Iterable[str], start: str) -> list[str]:

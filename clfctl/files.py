@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -49,6 +50,26 @@ def append_line(path: Path, line: str) -> None:
         _write(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666), [f"{line}\n".encode()])
 
 
+def move_file(source: Path, target: Path) -> None:
+    """Move a file or a link to a name that is free, to another file system too; at every moment one of both is whole.
+
+    Raises FileExistsError if the name is taken, another OSError if it cannot be moved; `source` is untouched then.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target, follow_symlinks=False)  # a rename would overwrite
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _copy_file(source, target)
+    try:
+        _flush_folder(target.parent)
+        os.unlink(source)
+    except BaseException:
+        os.unlink(target)
+        raise
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed while it wrote has left in a folder."""
     with contextlib.suppress(OSError):
@@ -80,6 +101,21 @@ def hint_of(error: OSError) -> str:
     if error.errno == errno.ENOENT:
         return "the folder was moved or removed while it was in use; put it back"
     return "look after the disk: the system's log (dmesg) may say more"
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copy a file with its times, or a link, to a name that is free."""
+    if source.is_symlink():
+        os.symlink(os.readlink(source), target)
+        return
+    with source.open("rb") as file:
+        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
+        try:
+            _write(descriptor, iter(lambda: file.read(BLOCK_BYTES), b""))
+            shutil.copystat(source, target)
+        except BaseException:
+            os.unlink(target)
+            raise
 
 
 def _write_new(path: Path, pieces: Iterable[Piece]) -> None:

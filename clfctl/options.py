@@ -66,7 +66,7 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
     options = (
         parameter
         for group in every
-        for parameter in _options(group, hides_fixed=group is groups.ResumeSettings)
+        for parameter in _options(group, of_run=group is groups.ResumeSettings)
         if parameter.name not in declared
     )
     # Two groups may share a field: it is one option, and both get it.
@@ -92,7 +92,7 @@ def _signed(
     return run
 
 
-def _options(group: "type[Settings]", *, hides_fixed: bool) -> Iterator[inspect.Parameter]:
+def _options(group: "type[Settings]", *, of_run: bool) -> Iterator[inspect.Parameter]:
     from clfctl.settings.base import option_name, option_of, panel_of
 
     for name, field in group.model_fields.items():
@@ -101,14 +101,15 @@ def _options(group: "type[Settings]", *, hides_fixed: bool) -> Iterator[inspect.
         names = [option_name(mark.spelling or name), *([mark.short] if mark.short else [])]
         names[0] += f"/{option_name('no_' + name)}" if is_flag and not mark.one_way else ""
         # In the help's text: Typer would show a default of its own in brackets and parentheses.
-        default = "" if is_flag or field.default in (None, "") else f" [default: {field.default}]"
+        # Of a run the default is what the run has.
+        default = "" if is_flag or of_run or field.default in (None, "") else f" [default: {field.default}]"
         option = typer.Option(
             *names,
             help=" ".join((field.description or "").split()) + default,
             rich_help_panel=panel_of(group, name),
             metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
             # Hidden, not unknown: who tries to change it is told why it cannot be.
-            hidden=hides_fixed and bool(mark.fixed),
+            hidden=of_run and bool(mark.fixed),
             autocompletion=None if is_flag else completion.offer(mark.values, _choices(field.annotation)),
         )
         kind: Any = bool | None if is_flag else str | None
@@ -116,6 +117,8 @@ def _options(group: "type[Settings]", *, hides_fixed: bool) -> Iterator[inspect.
 
 
 def _choices(annotation: Any) -> tuple[str, ...]:
+    if type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
     return tuple(str(choice) for choice in get_args(annotation)) if "Literal" in str(get_origin(annotation)) else ()
 
 

@@ -16,7 +16,7 @@ settings.register_profile("clfctl", deadline=None, derandomize=True)
 settings.load_profile("clfctl")
 
 # Settings of a training of one or two seconds.
-QUICK = ("--data", "digits", "--val-split", "0.5", "--batch-size", "100", "--epochs", "2")
+QUICK = ("--data", "digits", "--val-split", "0.8", "--batch-size", "100", "--epochs", "2")
 
 # Settings of a training on `photos`, whose epoch is three batches.
 SMALL = ("--image-size", "32", "--batch-size", "6")

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clfctl.checkpoint import Checkpoint, load_checkpoint
+from clfctl.data.balance import class_weights, with_chances
 from clfctl.data.keys import WEIGHTS, mix
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data, Part
@@ -88,7 +89,15 @@ def make_trainer(
         make_loader(settings, data.val, parts.built.preprocess, bad, device),
         Normalize(parts.built.preprocess, device),
         RunSaver(run, parts.info),
+        class_weights=_class_weights(parts),
     )
+
+
+def _class_weights(parts: Parts) -> torch.Tensor | None:
+    if parts.settings.balance != "loss":
+        return None
+    weights = class_weights(parts.data.train, len(parts.data.classes))
+    return torch.tensor(weights, dtype=torch.float32, device=parts.precision.device)
 
 
 def make_loader(
@@ -100,6 +109,7 @@ def make_loader(
     shuffle_seed: int | None = None,
 ) -> Loader:
     """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
+    part = part if shuffle_seed is None else with_chances(part, settings.balance)
     augment = shuffle_seed is not None and settings.augment != "none"
     on_cuda = device.type == "cuda"
     return Loader(part, preprocess, settings.batch_size, settings.workers, bad, shuffle_seed, augment, on_cuda)

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from clfctl.data.sources import Data
     from clfctl.engine.trainer import Trainer
 
+# Settings that decide which images make which batch.
+NEW_BATCHES = ("batch_size", "balance")
+
 
 def resume(
     path: Path | None, runs_dir: Path, stated: Mapping[str, Any], output: OutputSettings, *, allow_data_change: bool
@@ -52,9 +55,8 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     data = open_data(settings, settings.seed)
     data_change = _data_change(run, data, settings, checkpoint, allow_data_change)
     # The batches of an epoch are others: those that were trained cannot be counted among them.
-    restarts = bool(checkpoint.meta["cursor"]["batch"]) and (
-        bool(data_change) or saved.batch_size != settings.batch_size
-    )
+    is_other = bool(data_change) or any(change.name in NEW_BATCHES for change in changes)
+    restarts = is_other and bool(checkpoint.meta["cursor"]["batch"])
     warnings = [each for each in (warning, set_threads(checkpoint.meta["n_threads"])) if each]
     parts = rebuild_parts(settings, data, checkpoint)
     trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)

@@ -93,8 +93,11 @@ def describe_parts(parts: "Parts") -> list[str]:
     dtype = str(precision.dtype).removeprefix("torch.")
     size = f"{built.n_parameters / 1e6:.2f} M parameters"
     n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
+    from clfctl.data.balance import describe_counts
+
     return [
         f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
+        *describe_counts(data.train, data.classes, parts.settings.balance),
         f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
         f"Device {describe(precision.device)}, {dtype}",
     ]

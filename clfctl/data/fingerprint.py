@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import xxhash
+
+from clfctl.data.hf import ArrowImages
+from clfctl.data.manifest import is_manifest
+from clfctl.data.shards import TarImages
 from clfctl.data.sources import Data, FileImages, Part
 from clfctl.errors import DataError
 from clfctl.files import explained, replace_file
@@ -38,9 +43,16 @@ class DataChange:
 def list_images(data: Data, root: str) -> Listing:
     """Return the size in bytes of every image file, by its name under `root`.
 
-    Of images that are no files, the number of them by a name that holds a digest of their labels.
+    The table that lists them counts too, by its content. Of images that are no files, the number of them by a name that
+    holds a digest of their labels.
     """
     listing: Listing = {}
+    if is_manifest(root):
+        # Classes, splits and weights stand in the table, not in the names of the files.
+        table = Path(root).expanduser()
+        content = table.read_bytes()
+        listing[f"{table.name} of content {xxhash.xxh3_64_hexdigest(content)}"] = len(content)
+        root = str(table.parent)
     parts = {"train": data.train, "val": data.val, "test": data.test}
     for name, part in parts.items():
         if not part:
@@ -49,6 +61,8 @@ def list_images(data: Data, root: str) -> Listing:
             listing.update(_files(part, part.source, root))
         else:
             labels = [part.source.labels[index] for index in part.indices]
+            if isinstance(part.source, TarImages | ArrowImages):
+                listing |= {f"{path.parent.name}/{path.name}": path.stat().st_size for path in part.source.shards}
             digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:16]
             listing[f"{name} images with labels {digest}"] = len(labels)
     return listing

@@ -1,27 +1,54 @@
 """Finding the images of a folder, without opening one of them. No torch here."""
 
+import json
 import os
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import overload
 
+from clfctl.data.walk import SUFFIXES, image_names, is_image, is_visible
 from clfctl.errors import DataError, UsageError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm"})
 VAL_NAMES = ("val", "valid", "validation")
+CLASS_NAMES = "class_names.json"
+
+
+class Paths(Sequence[str]):
+    """Paths in one folder or below it, kept as names relative to it: a Path object would take ten times the memory."""
+
+    def __init__(self, folder: str, names: Sequence[str]) -> None:
+        self.folder, self.names = folder, names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> "Paths": ...
+
+    def __getitem__(self, index: int | slice) -> "str | Paths":
+        """Return a path, or some."""
+        if isinstance(index, slice):
+            return Paths(self.folder, self.names[index])
+        return os.path.join(self.folder, self.names[index])  # noqa: PTH118 (as above)
 
 
 @dataclass(frozen=True)
 class Listing:
-    """Image paths and the number of each one's class."""
+    """Image paths and the number of each one's class; `weights` say how often each is drawn, None: all alike."""
 
-    paths: list[Path]
-    labels: list[int]
+    paths: Paths
+    labels: Sequence[int]
+    weights: Sequence[float] | None = None
 
 
 @dataclass(frozen=True)
-class FolderIndex:
-    """The images of a data folder; `val` and `test` are None where the folder has no such part."""
+class Index:
+    """The images of a data folder or a manifest; `val` and `test` are None where the folder has no such part."""
 
     classes: tuple[str, ...]
     train: Listing
@@ -29,7 +56,7 @@ class FolderIndex:
     test: Listing | None
 
 
-def index_folder(root: Path) -> FolderIndex:
+def index_folder(root: Path) -> Index:
     """List a folder of class folders, or one with train/ and perhaps val/ and test/.
 
     Raises UsageError if there is no such folder, DataError if it has fewer than two classes or an empty one.
@@ -47,27 +74,50 @@ def index_folder(root: Path) -> FolderIndex:
     if empty := next((name for label, name in enumerate(classes) if label not in filled), ""):
         raise DataError(f"--data: the class folder {top / empty} has no images", f"images end in {_suffixes()}")
     if not has_parts:
-        return FolderIndex(classes, train, None, None)
+        return Index(classes, train, None, None)
     val = next((root / name for name in VAL_NAMES if (root / name).is_dir()), None)
-    return FolderIndex(classes, train, _part(val, classes), _part(root / "test", classes))
+    return Index(classes, train, _part(val, classes), _part(root / "test", classes))
 
 
 def images_in(folder: Path) -> list[Path]:
     """Return every image file under a folder, in the order of their paths; hidden files and folders are left out."""
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = sorted(name for name in folders if _is_visible(name))
-        found += [Path(parent, name) for name in files if is_image(name)]
-    return sorted(found)
+    return [folder / name for name in image_names(str(folder))]
 
 
-def is_image(name: str) -> bool:
-    """Return whether a file name is that of an image."""
-    return _is_visible(name) and Path(name).suffix.lower() in SUFFIXES
+def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
+    """Return what people call the classes, from `class_names.json` in a folder: {"n02123045": "tabby cat"}.
+
+    A class that it does not name keeps its own name. Raises DataError for a file that is no such object, or that gives
+    one name to two classes.
+    """
+    path = folder / CLASS_NAMES
+    try:
+        names = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return tuple(classes)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read: {error}", _NAMES_HINT) from None
+    if not isinstance(names, dict) or not all(isinstance(name, str) and name for name in names.values()):
+        raise DataError(f"{path} is no object of names", _NAMES_HINT)
+    found = tuple(names.get(each, each) for each in classes)
+    for number, name in enumerate(found):
+        if (first := found.index(name)) != number:
+            raise DataError(f"{path}: {classes[first]} and {classes[number]} are both called {name}", _NAMES_HINT)
+    return found
+
+
+_NAMES_HINT = 'it should look like {"class folder": "name for people", …}'
+
+
+def sorted_classes(names: Sequence[str]) -> tuple[str, ...]:
+    """Return class names in order: as numbers, if all are."""
+    if all(name.isascii() and name.isdigit() for name in names):
+        return tuple(sorted(names, key=int))
+    return tuple(sorted(names))
 
 
 def _class_names(top: Path) -> tuple[str, ...]:
-    names = tuple(sorted(entry.name for entry in top.iterdir() if entry.is_dir() and _is_visible(entry.name)))
+    names = tuple(sorted(entry.name for entry in top.iterdir() if is_visible(entry.name) and entry.is_dir()))
     if len(names) >= 2:
         return names
     loose = sum(is_image(entry.name) for entry in top.iterdir() if entry.is_file())
@@ -78,23 +128,24 @@ def _class_names(top: Path) -> tuple[str, ...]:
 
 
 def _listing(top: Path, classes: Sequence[str]) -> Listing:
-    found = [(path, label) for label, name in enumerate(classes) for path in images_in(top / name)]
-    if not found:
+    names: list[str] = []
+    labels = array("i")
+    for label, class_name in enumerate(classes):
+        if (top / class_name).is_dir():
+            names += [f"{class_name}/{name}" for name in image_names(f"{top}/{class_name}")]
+        labels.extend([label] * (len(names) - len(labels)))
+    if not names:
         raise DataError(f"--data: {top} has no images", f"its class folders are empty; images end in {_suffixes()}")
-    return Listing([path for path, _ in found], [label for _, label in found])
+    return Listing(Paths(str(top), names), labels)
 
 
 def _part(folder: Path | None, classes: Sequence[str]) -> Listing | None:
     if folder is None or not folder.is_dir():
         return None
-    unknown = {entry.name for entry in folder.iterdir() if entry.is_dir() and _is_visible(entry.name)} - set(classes)
+    unknown = {entry.name for entry in folder.iterdir() if is_visible(entry.name) and entry.is_dir()} - set(classes)
     if unknown:
         raise DataError(f"--data: {folder} has classes that train/ has not: {', '.join(sorted(unknown)[:5])}")
     return _listing(folder, classes)
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith((".", "__"))
 
 
 def _suffixes() -> str:

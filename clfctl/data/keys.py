@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # One number for each use, so that two uses with the same (seed, epoch) do not draw the same.
-ORDER, AUGMENT, STEP, SPLIT, WEIGHTS = range(5)
+ORDER, AUGMENT, STEP, SPLIT, WEIGHTS, LIMIT = range(6)
 
 
 def mix(*key: int) -> int:
@@ -22,3 +22,15 @@ def mix(*key: int) -> int:
 def permutation(n: int, *key: int) -> NDArray[np.int64]:
     """Return the numbers below `n` in the order that the key stands for."""
     return np.random.Generator(np.random.Philox(key=mix(*key))).permutation(n)
+
+
+def order_of(n: int, chances: NDArray[np.float64] | None, *key: int) -> NDArray[np.int64]:
+    """Return `n` numbers below `n`: each once, or with `chances` (n,) drawn with replacement, in proportion to them."""
+    if chances is None:
+        return permutation(n, *key)
+    # By hand, not by `choice`: the same numbers whatever numpy makes of it in another version.
+    ends = np.cumsum(chances)
+    draws = np.random.Generator(np.random.Philox(key=mix(*key))).random(n) * ends[-1]
+    # A draw may round up to the end itself.
+    drawn: NDArray[np.int64] = np.minimum(np.searchsorted(ends, draws, side="right"), np.flatnonzero(chances)[-1])
+    return drawn

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clfctl.data.index import count_batches
-from clfctl.data.keys import AUGMENT, ORDER, mix, permutation
+from clfctl.data.keys import AUGMENT, ORDER, mix, order_of
 from clfctl.data.sources import Part
 from clfctl.data.transform import Preprocess, to_augmented_pixels, to_pixels
 from clfctl.errors import DataError
@@ -106,7 +106,9 @@ class Loader:
         indices = np.asarray(self.part.indices, dtype=np.int64)
         if self.shuffle_seed is None:
             return indices
-        shuffled: NDArray[np.int64] = indices[permutation(len(indices), ORDER, self.shuffle_seed, epoch)]
+        shuffled: NDArray[np.int64] = indices[
+            order_of(len(indices), self.part.chances, ORDER, self.shuffle_seed, epoch)
+        ]
         return shuffled
 
     def _load(self, indices: NDArray[np.int64], epoch: int) -> Batch:

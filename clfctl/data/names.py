@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 DIGITS = "digits"
+# How files end that are data by themselves: tables of images, and WebDataset shards.
+TABLES, SHARD = (".csv", ".tsv", ".parquet"), ".tar"
 
 
 @dataclass(frozen=True)

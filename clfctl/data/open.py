@@ -1,14 +1,19 @@
 """From `--data` to the training, validation and test images."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clfctl.data.balance import limit_classes
+from clfctl.data.hf import index_on_disk, is_on_disk
 from clfctl.data.idx import find_idx, read_idx
-from clfctl.data.index import Listing, index_folder
+from clfctl.data.index import Listing, index_folder, readable_names
+from clfctl.data.manifest import is_manifest, read_manifest
 from clfctl.data.names import DATA_NAMES, DIGITS, TORCHVISION, NamedData
+from clfctl.data.shards import find_shards, index_shards
 from clfctl.data.sources import ArrayImages, Data, FileImages, ImageSource, Part, TorchvisionImages
 from clfctl.data.splits import stratified_split
 from clfctl.errors import DataError, UsageError, nearest
@@ -20,12 +25,21 @@ def open_data(settings: DataSettings, seed: int) -> Data:
 
     Raises UsageError for a name or folder that does not exist, DataError for data that cannot be trained on.
     """
+    root = Path(settings.data).expanduser()
     if settings.data == DIGITS:
         data = _split(_digits(), None, None, settings, seed, tuple("0123456789"), is_small=True)
     elif settings.data in TORCHVISION:
         data = _open_named(settings.data, TORCHVISION[settings.data], settings, seed)
+    elif is_on_disk(root):
+        arrow = index_on_disk(root)
+        data = _split(arrow.train, arrow.val, arrow.test, settings, seed, readable_names(root, arrow.classes))
+    elif shards := find_shards(root):
+        index = index_shards(shards)
+        classes = readable_names(shards[0].parent, index.classes)
+        data = _split(index.train, index.val, index.test, settings, seed, classes)
     else:
-        data = _open_folder(settings, seed)
+        data = _open_files(settings, seed)
+    data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
     if settings.batch_size > len(data.train):
         raise UsageError(
             f"--batch-size: {settings.batch_size} is more than the {len(data.train)} training images",
@@ -34,24 +48,23 @@ def open_data(settings: DataSettings, seed: int) -> Data:
     return data
 
 
-def _open_folder(settings: DataSettings, seed: int) -> Data:
+def _open_files(settings: DataSettings, seed: int) -> Data:
     root = Path(settings.data).expanduser()
-    close = nearest(settings.data, DATA_NAMES)
-    if not root.exists() and "/" not in settings.data:
-        raise UsageError(f"--data: {settings.data} is neither a folder nor a data set known by name", close or _names())
-    index = index_folder(root)
+    if is_manifest(settings.data):
+        index, folder = read_manifest(root), root.parent
+    else:
+        close = nearest(settings.data, DATA_NAMES)
+        if not root.exists() and "/" not in settings.data:
+            what = f"--data: {settings.data} is neither a folder nor a data set known by name"
+            raise UsageError(what, close or _names())
+        index, folder = index_folder(root), root
 
     def source(listing: Listing | None) -> FileImages | None:
-        return FileImages(listing.paths, listing.labels) if listing else None
+        return FileImages(listing.paths, listing.labels, listing.weights) if listing else None
 
-    return _split(
-        FileImages(index.train.paths, index.train.labels),
-        source(index.val),
-        source(index.test),
-        settings,
-        seed,
-        index.classes,
-    )
+    train = FileImages(index.train.paths, index.train.labels, index.train.weights)
+    classes = readable_names(folder, index.classes)
+    return _split(train, source(index.val), source(index.test), settings, seed, classes)
 
 
 def _split(

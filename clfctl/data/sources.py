@@ -1,5 +1,6 @@
 """Images by number: files on disk, arrays in memory, or a torchvision data set."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,10 +30,11 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files."""
+    """Image files; `weights` say how often each is drawn in training, relative to the others."""
 
-    paths: Sequence[Path]
+    paths: Sequence[str | Path]
     labels: Sequence[int]
+    weights: Sequence[float] | None = None
 
     def open(self, index: int) -> Image.Image:
         """Open a file; Pillow reads the pixels when they are asked for."""
@@ -40,7 +42,7 @@ class FileImages:
 
     def name(self, index: int) -> str:
         """Return the path."""
-        return str(self.paths[index])
+        return os.fspath(self.paths[index])
 
 
 @dataclass(frozen=True)
@@ -80,10 +82,14 @@ class TorchvisionImages:
 
 @dataclass(frozen=True)
 class Part:
-    """Some images of a source: the training, validation or test images."""
+    """Some images of a source: the training, validation or test images.
+
+    With `chances` (N,) an epoch of training draws N images with replacement, in proportion to them; else each once.
+    """
 
     source: ImageSource
     indices: Sequence[int]
+    chances: NDArray[np.float64] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -8,8 +8,8 @@ from typing import Self
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.constrain import Constrain
 from rich.live import Live
-from rich.padding import Padding
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
@@ -77,7 +77,8 @@ class LiveDisplay(Display):
         height -= 1  # the cursor's line
         line = progress_line(self.progress, self.total_epochs, self.results, wide=width >= WIDE)
         # Room for the ^C that a terminal echoes: a line more would shift all that is to be cleared.
-        bar = Padding(line, (0, 3, 0, 0))
+        # Narrower, not padded: blanks would fill the line to its end.
+        bar = Constrain(line, width - 3)
         if width >= WIDE:
             table = self._last_rows(height - 2, wide=True)
             free = width - self.console.measure(table).maximum - _CURVE_GAP

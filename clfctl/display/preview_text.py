@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
 from clfctl.preview import Track
@@ -104,7 +104,8 @@ def kind_lines(width: int, *, as_json: bool) -> Iterator[str]:
         yield ""
     if not as_json:
         yield "torch:CLASS(…), timm:CLASS(…): Any other scheduler of theirs, stepped once an epoch or every=batch."
-        yield "Several, one after the other, each with its epochs: linear(start=0.1):2 > cosine:20 > plateau"
+        mixed = "linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"
+        yield f"Several, one after the other, each with its epochs: {mixed}"
 
 
 def _titles(tracks: Sequence[Track], width: int, color: bool) -> Iterator[str]:
@@ -145,7 +146,9 @@ def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int |
             for n in range(n_epochs)
         ]
         titles = tuple(f"{letter_of(number)} at end" for number in range(len(tracks)))
-    groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(cells, max_rows)
+    # The epochs on both sides of a seam are what a run is looked at for.
+    seam = {tracks[0].done - 1, tracks[0].done} if seam_of(tracks) else set[int]()
+    groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(cells, max_rows, seam)
     width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
     yield f"{'epoch':>{width}}  " + "  ".join(f"{title:>11}" for title in titles)
     shown: float | None = None
@@ -159,8 +162,8 @@ def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int |
         yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in row)).rstrip()
 
 
-def _groups(rows: Sequence[tuple[str, ...]], max_rows: int) -> list[tuple[int, int]]:
-    """Return (first, last) of the epochs to show: those that look the same together, and no more than fit."""
+def _groups(rows: Sequence[tuple[str, ...]], max_rows: int, kept: Collection[int]) -> list[tuple[int, int]]:
+    """Return (first, last) of the epochs to show: those that look the same together, no more than fit, and the kept."""
     groups = list[tuple[int, int]]()
     for n, row in enumerate(rows):
         if groups and row == rows[groups[-1][0]]:
@@ -169,7 +172,12 @@ def _groups(rows: Sequence[tuple[str, ...]], max_rows: int) -> list[tuple[int, i
             groups.append((n, n))
     if len(groups) <= max_rows:
         return groups
-    return [groups[round(i * (len(groups) - 1) / (max_rows - 1))] for i in range(max_rows)]
+    chosen = {round(i * (len(groups) - 1) / (max_rows - 1)) for i in range(max_rows)}
+    return [
+        (first, last)
+        for number, (first, last) in enumerate(groups)
+        if number in chosen or any(first <= epoch <= last for epoch in kept)
+    ]
 
 
 def _cell(lr: float, track: Track) -> str:

@@ -12,7 +12,7 @@ from clfctl.errors import StoppedAtOnce
 # Exit codes: those of a process that the signal killed; a scheduler's warning (SIGUSR1) is no failure.
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 if hasattr(signal, "SIGUSR1"):
-    EXIT_CODES[signal.SIGUSR1] = 0
+    EXIT_CODES |= {signal.SIGUSR1: 0, signal.SIGHUP: 129}
 
 Handler = Callable[[int, FrameType | None], None]
 
@@ -60,7 +60,12 @@ def _handle(handler: Any) -> dict[signal.Signals, Any]:
     # Only the main thread may set handlers; a library user's thread trains without them.
     if threading.current_thread() is not threading.main_thread():
         return {}
-    return {each: signal.signal(each, handler) for each in EXIT_CODES}
+    return {each: signal.signal(each, handler) for each in EXIT_CODES if not _is_nohup(each)}
+
+
+def _is_nohup(each: signal.Signals) -> bool:
+    """Return whether a hangup (a closed terminal, a lost connection) was made harmless by whoever started us."""
+    return each.name == "SIGHUP" and signal.getsignal(each) is signal.SIG_IGN
 
 
 def _give_back(before: dict[signal.Signals, Any]) -> None:

@@ -36,14 +36,19 @@ def train_step(
     *,
     label_smoothing: float,
     clip_grad: float,
+    class_weights: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Make one optimizer step and return the mean loss of the batch, still on the device.
 
-    `images` (B, 3, H, W) float32 normalized, `labels` (B,) int64. The only place where autocast, backward, unscale,
+    `images` (B, 3, H, W) float32 normalized, `labels` (B,) int64; with `class_weights` (n_classes,) float32 the mean is
+    weighted by those of the labels. The only place where autocast, backward, unscale,
     clip, step and zero_grad occur.
     """
     with precision.autocast():
-        loss = functional.cross_entropy(model(images), labels, label_smoothing=label_smoothing)
+        logits = model(images)
+        # Weights and logits must be of one type; without weights autocast may choose.
+        logits = logits if class_weights is None else logits.float()
+        loss = functional.cross_entropy(logits, labels, class_weights, label_smoothing=label_smoothing)
     precision.scaler.scale(loss).backward()
     if clip_grad:
         precision.scaler.unscale_(optimizer)

@@ -25,7 +25,10 @@ CHECK_EVERY = 50
 
 @dataclass
 class Trainer:
-    """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is."""
+    """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is.
+
+    `class_weights` (n_classes,) are those of the training loss, None: all alike.
+    """
 
     state: TrainState
     plan: Plan
@@ -35,6 +38,7 @@ class Trainer:
     saver: RunSaver
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
+    class_weights: torch.Tensor | None = None
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -106,6 +110,7 @@ class Trainer:
             self.normalize(batch.images),
             labels,
             label_smoothing=self.state.settings.label_smoothing,
+            class_weights=self.class_weights,
             clip_grad=self.state.settings.clip_grad,
         )
 

@@ -16,8 +16,27 @@ from clfctl.schedules.stopping import fired_after
 WarmupShape = Literal["linear", "cosine", "exponential"]
 
 
+class Around(Schedule):
+    """A schedule around another: what it does not change is that of the other."""
+
+    inner: Schedule
+
+    @property
+    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+        """Whether the rate depends on metrics."""
+        return self.inner.follows_metrics
+
+    def fitted(self, span: Span) -> Self:
+        """Return the fitted schedule, wrapped the same."""
+        return replace(self, inner=self.inner.fitted(span))  # type: ignore[type-var]  # subclasses are dataclasses
+
+    def parts(self, epochs: float) -> list[Part]:
+        """Return the parts of the schedule inside."""
+        return self.inner.parts(epochs)
+
+
 @dataclass(frozen=True)
-class Warmup(Schedule):
+class Warmup(Around):
     """Rise from `start` times the rate that `inner` begins with, over `epochs`; then `inner`, from its own beginning.
 
     With s = t / epochs the factor is `start + (1 - start) * s` (Goyal et al. 2017, arXiv:1706.02677), a cosine's half
@@ -39,11 +58,6 @@ class Warmup(Schedule):
         if self.shape == "exponential" and not self.start:
             hint = "give --warmup-start a factor above 0, such as 0.01"
             raise UsageError("an exponential warmup cannot begin at 0: nothing multiplied is more", hint)
-
-    @property
-    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
-        """Whether the rate depends on metrics."""
-        return self.inner.follows_metrics
 
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
@@ -156,7 +170,7 @@ class Chain(Schedule):
 
 
 @dataclass(frozen=True)
-class Scaled(Schedule):
+class Scaled(Around):
     """A schedule of `factor` times the rate that it would begin from."""
 
     name = "scaled"
@@ -164,26 +178,13 @@ class Scaled(Schedule):
     inner: Schedule
     factor: float
 
-    @property
-    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
-        """Whether the rate depends on metrics."""
-        return self.inner.follows_metrics
-
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
         return self.inner.lr(base_lr * self.factor, t, metrics)
 
-    def fitted(self, span: Span) -> Self:
-        """Return the fitted schedule, scaled."""
-        return replace(self, inner=self.inner.fitted(span))
-
-    def parts(self, epochs: float) -> list[Part]:
-        """Return the parts of the schedule."""
-        return self.inner.parts(epochs)
-
 
 @dataclass(frozen=True)
-class Restart(Schedule):
+class Restart(Around):
     """A part of a chain that begins at the base rate again."""
 
     name = "restart"
@@ -191,26 +192,13 @@ class Restart(Schedule):
 
     inner: Schedule
 
-    @property
-    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
-        """Whether the rate depends on metrics."""
-        return self.inner.follows_metrics
-
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs."""
         return self.inner.lr(base_lr, t, metrics)
 
-    def fitted(self, span: Span) -> Self:
-        """Return the fitted schedule, that restarts."""
-        return replace(self, inner=self.inner.fitted(span))
-
-    def parts(self, epochs: float) -> list[Part]:
-        """Return the parts of the schedule."""
-        return self.inner.parts(epochs)
-
 
 @dataclass(frozen=True)
-class Cooldown(Schedule):
+class Cooldown(Around):
     """When early stopping fires, anneal to `eta_min` along a cosine over `epochs` more epochs instead of stopping.
 
     A cosine that early stopping cuts off never reaches its low rates, where much of its gain is made. The training
@@ -218,7 +206,7 @@ class Cooldown(Schedule):
     """
 
     name = "cooldown"
-    follows_metrics = True
+    follows_metrics = True  # goes by early stopping, whatever is inside
 
     inner: Schedule
     epochs: int
@@ -235,14 +223,6 @@ class Cooldown(Schedule):
         top = _rate_at(metrics, self.inner, base_lr, fired)
         share = min(1.0, (t - fired) / min(self.epochs, self.end - fired))
         return self.eta_min + (top - self.eta_min) * (1 + math.cos(math.pi * share)) / 2
-
-    def fitted(self, span: Span) -> Self:
-        """Return the fitted schedule with its cooldown."""
-        return replace(self, inner=self.inner.fitted(span))
-
-    def parts(self, epochs: float) -> list[Part]:
-        """Return the parts of the schedule; when it will be stopped is not known."""
-        return self.inner.parts(epochs)
 
 
 def _later(part: Part, by: float) -> Part:

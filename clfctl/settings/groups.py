@@ -15,6 +15,7 @@ from clfctl.settings.schedule import KindSettings, ScheduleSettings
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NEW_WEIGHTS = "the weights that were trained are for the model as it is"
 NEW_SPLIT = "training and validation images would be mixed"
+NEW_IMAGES = "the batches of an epoch would be others"
 NEW_STATE = "what the optimizer has gathered is of no use to another"
 OTHER_PLACE = "the run has its place; move the folder instead"
 Monitor = Literal["val_loss", "val_top1", "train_loss"]
@@ -32,9 +33,10 @@ class SourceSettings(Settings):
 class DataSettings(Settings):
     """Data"""
 
-    data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR")] = "digits"
+    data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
     """`digits`, a torchvision data set by name (`fashion-mnist`, `cifar10`, `flowers102`, …), a folder of class
-    folders, or a folder with train/, val/ and test/."""
+    folders, a folder with train/, val/ and test/, a .csv, .tsv or .parquet table with the columns path and label,
+    WebDataset shards (a .tar or a folder of them), or what Hugging Face's `save_to_disk` wrote."""
     data_dir: Annotated[Path, Option(values="folders")] = Path("data")
     """Where torchvision data sets lie or are downloaded to."""
     download: bool = False
@@ -50,6 +52,11 @@ class DataSettings(Settings):
     """Images per optimizer step."""
     workers: Annotated[NonNegativeInt, Option(aliases=("num_workers",))] = 2
     """Threads that decode images ahead of the model; 0 decodes in the training thread."""
+    balance: Annotated[Literal["none", "sampler", "loss"], Option(aliases=("class_balance",))] = "none"
+    """What to do about classes with fewer images: nothing, draw them as often as the others (`sampler`), or give them
+    more weight in the loss (`loss`)."""
+    max_per_class: Annotated[NonNegativeInt, Option(fixed=NEW_IMAGES)] = 0
+    """Training images kept of each class, the same for the same seed; 0 keeps all."""
     on_bad_image: Literal["skip", "error"] = "skip"
     """What to do with an image that cannot be read: name, skip and count it, or stop."""
 

@@ -22,7 +22,7 @@ class ScheduleSettings(Settings):
         str, Option(short="-s", aliases=("lr_scheduler",), values="schedules", metavar="EXPRESSION")
     ] = "step"
     """How the learning rate changes: a kind (`clfctl lr-preview --list` shows them), `torch:CLASS(…)`, `timm:CLASS(…)`,
-    or several with their epochs, `"linear(start=0.1):2 > cosine:20 > plateau"`."""
+    or several with their epochs, `"linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"`."""
     warmup: Annotated[
         str, Option(short="-w", aliases=("warmup_epochs",), metavar="N", accepts=f"{DURATIONS}, or {AUTO}")
     ] = "0"

@@ -59,12 +59,15 @@ def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("train", "--help") & HEAVY
     assert not modules_of("lr-preview", "cosine", "--t-max", "50") & (HEAVY | {"rich"})
     assert not modules_of("runs", ".") & (HEAVY | {"rich"})
+    assert not modules_of("check-data", "--help") & HEAVY
+    assert not modules_of("check-data", ".") & (HEAVY - {"PIL", "numpy"})
     for line in (
         "clfctl ",
         "clfctl train --",
         "clfctl train --model eff",
         "clfctl train --recipe ",
         "clfctl train -s ",
+        "clfctl train --data ",
     ):
         loaded = modules_of(_CLFCTL_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1))
         assert not loaded & HEAVY, line
@@ -89,8 +92,14 @@ def test_tab_offers_values(shell: str) -> None:
 def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) -> None:
     RunFolder(Path("runs/mine")).path.mkdir(parents=True)
     RunFolder(Path("runs/mine")).config.touch()
-    assert {"train", "resume", "runs", "eval", "predict"} <= set(tab("clfctl "))
+    assert {"train", "resume", "runs", "eval", "predict", "check-data"} <= set(tab("clfctl "))
     assert tab("clfctl runs ru") == ["runs/"]
+    assert tab(f"clfctl check-data {photos.parent}/ph") == [f"{photos}/"]
+    (photos.parent / "photos.csv").touch()
+    assert tab(f"clfctl check-data {photos.parent}/ph") == [f"{photos}/", f"{photos}.csv"]
+    (photos.parent / "photos.csv").rename(photos.parent / "shard-0.TAR")
+    assert tab(f"clfctl train --data {photos.parent}/sh") == [f"{photos.parent}/shard-0.TAR"]
+    assert "--quarantine" in tab("clfctl check-data --")
     assert "--json" in tab("clfctl runs --")
     assert "--warmup" in tab("clfctl train --wa")
     assert tab("clfctl train --model resnet5") == [name for name in model_names() if name.startswith("resnet5")]
@@ -100,6 +109,7 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl resume ") == ["runs/mine"]
     assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts"]
     assert tab("clfctl lr-preview --format t") == ["table"]
+    assert tab("clfctl lr-preview wsd --decay-shape ") == ["linear", "cosine", "1-sqrt"]
     assert tab("clfctl lr-preview run") == ["runs/mine"]
 
 

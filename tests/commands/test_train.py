@@ -71,7 +71,7 @@ def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cl
     assert measured["top1"] == best["val_top1"]
     assert measured["loss"] == pytest.approx(best["val_loss"], rel=1e-6)
     digits = load_digits()
-    held_out = open_data(DataSettings(data="digits", val_split=0.5), 0).val
+    held_out = open_data(DataSettings(data="digits", val_split=0.8), 0).val
     for i in held_out.indices:
         pixels = np.round(digits.images[i] * 255 / 16).astype(np.uint8)
         Image.fromarray(pixels).save(tmp_path / f"{i}-{digits.target[i]}.png")

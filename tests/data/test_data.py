@@ -226,3 +226,53 @@ def test_one_class_and_loose_images_are_refused(photos: Path) -> None:
     for color in ("red", "blue"):
         (photos / color).rename(photos.parent / color)
     assert "one class only (green)" in str(refusal(data=str(photos)))
+
+
+def test_class_names_are_those_for_people(photos: Path) -> None:
+    names = photos / "class_names.json"
+    names.write_text('{"red": "ripe", "green": "unripe", "of another set": "x"}')
+    assert open_data(DataSettings(data=str(photos), batch_size=4), 0).classes == ("blue", "unripe", "ripe")
+    for text, error in (
+        ('{"red": "same", "green": "same"}', "green and red are both called same"),
+        ('{"red": "blue"}', "blue and red are both called blue"),
+        ('["a"]', "is no object of names"),
+        ('{"red": 1}', "is no object of names"),
+        ('{"red"', "cannot be read"),
+    ):
+        names.write_text(text)
+        assert error in str(refusal(data=str(photos), batch_size=4))
+
+
+def test_images_come_in_the_order_of_their_paths_parts(tmp_path: Path) -> None:
+    for name in (
+        "a/b/1.jpg",
+        "a-b/1.jpg",
+        "a/a.PNG",
+        "a/z.jpeg",
+        "b/2.jpg",
+        "a/b/.hidden.jpg",
+        "a/__x__/1.jpg",
+        "a/x.txt",
+    ):
+        (tmp_path / "set" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "set" / name).touch()
+    found = images_in(tmp_path / "set")
+    assert found == sorted(found)
+    assert [path.relative_to(tmp_path / "set").as_posix() for path in found] == [
+        "a/a.PNG", "a/b/1.jpg", "a/z.jpeg", "a-b/1.jpg", "b/2.jpg",
+    ]  # fmt: skip
+
+
+def test_links_to_folders_are_followed_and_circles_left(photos: Path) -> None:
+    (photos / "red" / "again").symlink_to(photos / "blue")
+    (photos / "red" / "circle").symlink_to(photos)
+    names = [str(path.relative_to(photos)) for path in images_in(photos)]
+    assert names.count("red/again/0.jpg") == 1
+    assert not [name for name in names if "circle" in name]
+    assert len(names) == 32
+
+
+def test_paths_of_a_folder_are_a_sequence(photos: Path) -> None:
+    paths = index_folder(photos).train.paths
+    assert (len(paths), paths[0], paths[-1]) == (24, f"{photos}/blue/0.jpg", f"{photos}/red/7.jpg")
+    assert list(paths[22:]) == [f"{photos}/red/6.jpg", f"{photos}/red/7.jpg"]

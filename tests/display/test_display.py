@@ -155,3 +155,13 @@ def test_plots_are_images(tmp_path: Path) -> None:
             assert image.size == (1080, 660)
             assert colors is not None
             assert len(colors) > 20
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_progress_line_leaves_room_for_the_echo_of_ctrl_c(width: int) -> None:
+    console = Console(width=width, height=40, file=io.StringIO(), force_terminal=True)
+    progress = Progress(epoch=1, batch=9, n_batches=12, images=99)
+    display = LiveDisplay(6, progress, CURVE, [result(1)], console)
+    # As Live prints it: nothing may follow, not even blanks, or `^C` wraps and a line too few is cleared.
+    *_, last = console.render_lines(display.view(), pad=False)
+    assert len("".join(segment.text for segment in last)) <= width - 3

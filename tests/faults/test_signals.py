@@ -14,7 +14,7 @@ from clfctl.runs import RunFolder
 from tests.faults.processes import TINY, Running, assert_same_bits, run, start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
-CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 0}
+CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 0, signal.SIGHUP: 129}
 
 # Each makes a stage last, and says when it is reached: there is no other way to be in it when the signal comes.
 SLOW = """
@@ -137,3 +137,12 @@ def test_a_resume_stopped_before_it_trains_leaves_the_run_as_it_was(photos: Path
     assert folder.last.read_bytes() == before
     assert run("resume", "runs/one")[0] == 0
     assert_same_bits(unbroken(photos, whole), folder)
+
+
+def test_nohup_keeps_a_hangup_from_stopping(photos: Path) -> None:
+    prepare = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)"
+    process = start(*words_for(photos, "kept"), prepare=prepare)
+    process.wait_for('"epoch": 1')
+    os.kill(process.pid, signal.SIGHUP)
+    assert process.wait() == 0
+    assert state_of(RunFolder(Path("runs/kept"))).state == "finished"

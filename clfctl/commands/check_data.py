@@ -1,0 +1,148 @@
+"""clfctl check-data: what is wrong with the images of a folder or a table, before training meets it. No torch."""
+
+import os
+import sys
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from itertools import accumulate
+from pathlib import Path
+
+from clfctl.commands.notes import note
+from clfctl.data.check import Finding, Place, check_files, place_in_folder
+from clfctl.data.manifest import is_manifest, read_manifest
+from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
+from clfctl.data.walk import image_names
+from clfctl.errors import DataError, UsageError
+from clfctl.runs import dump_json
+from clfctl.settings.groups import OutputSettings
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The images to look at: `names` relative to `root`, and where each belongs."""
+
+    root: str
+    names: Sequence[str]
+    place_of: Callable[[int], Place]
+
+
+@dataclass(frozen=True)
+class CheckOptions:
+    """What is to be done: `quarantine` is a folder for what is found, `workers` 0 is one a core."""
+
+    quarantine: Path | None
+    undo: bool
+    min_size: int
+    workers: int
+
+
+def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> bool:
+    """Decode every image of a folder, or of a table, and print what is wrong; return whether anything is."""
+    _check_usage(root, options)
+    if options.undo and options.quarantine:
+        return _undo(options.quarantine, output)
+    started = time.perf_counter()
+    subject = _of_table(root) if is_manifest(str(root)) else _of_folder(root)
+    findings = _check(subject, options, output)
+    moved: dict[str, Path] = {}
+    try:
+        if options.quarantine:
+            for each in findings:
+                moved[each.file] = quarantine(root, each, options.quarantine)
+    finally:
+        _print(findings, moved, output)
+        took = f"{len(subject.names)} images looked at in {time.perf_counter() - started:.1f} s"
+        note(output, f"{took}: {_counted(findings)}.")
+        if moved:
+            back = f"clfctl check-data {root} --quarantine {options.quarantine} --undo"
+            note(output, f"{len(moved)} files moved to {options.quarantine}. To move them back: {back}")
+    return bool(findings)
+
+
+def _check_usage(root: Path, options: CheckOptions) -> None:
+    if options.undo and not options.quarantine:
+        raise UsageError("--undo: needs --quarantine", "give the folder that the files were moved to")
+    if is_manifest(str(root)):
+        if options.quarantine and not options.undo:
+            hint = "take the rows out of the table instead; --json names the files"
+            raise UsageError("--quarantine: is for folders: a table would still list what was moved", hint)
+    elif not root.is_dir():
+        raise UsageError(f"{root} {'is no folder' if root.exists() else 'does not exist'}", "give a folder of images")
+    elif options.quarantine and options.quarantine.resolve().is_relative_to(root.resolve()):
+        raise UsageError(
+            f"--quarantine: {options.quarantine} lies in the data folder", "its files would be trained on all the same"
+        )
+
+
+def _of_folder(root: Path) -> Subject:
+    names = list(image_names(str(root)))
+    if not names:
+        raise DataError(f"{root} has no images", "images are told by the ends of their names, such as .jpg and .png")
+    has_parts = (root / "train").is_dir()
+    return Subject(str(root), names, lambda index: place_in_folder(names[index], has_parts))
+
+
+def _of_table(path: Path) -> Subject:
+    index = read_manifest(path)
+    named = {"train": index.train, "val": index.val, "test": index.test}
+    parts = [(name, listing) for name, listing in named.items() if listing]
+    ends = list(accumulate(len(listing.paths) for _, listing in parts))
+
+    def place_of(number: int) -> Place:
+        which = bisect_right(ends, number)
+        name, listing = parts[which]
+        return Place(name, index.classes[listing.labels[number - ends[which] + len(listing.paths)]])
+
+    names = [each for _, listing in parts for each in listing.paths.names]
+    return Subject(str(path.parent), names, place_of)
+
+
+def _check(subject: Subject, options: CheckOptions, output: OutputSettings) -> list[Finding]:
+    from clfctl.display.check_table import progress_bar
+
+    with progress_bar("Looking at images", len(subject.names), hidden=output.quiet) as advance:
+        return check_files(
+            subject.root,
+            subject.names,
+            subject.place_of,
+            workers=options.workers or n_cores(),
+            min_size=options.min_size,
+            on_files=advance,
+        )
+
+
+def _print(findings: list[Finding], moved: dict[str, Path], output: OutputSettings) -> None:
+    if output.json_lines:
+        for each in findings:
+            print(dump_json(asdict(each) | ({"moved_to": str(moved[each.file])} if each.file in moved else {})))
+    elif output.quiet or not findings:
+        return
+    elif sys.stdout.isatty():
+        from clfctl.display.check_table import print_findings
+
+        print_findings(findings)
+    else:
+        for each in findings:
+            print(f"{each.kind}  {each.file}  {each.reason}")
+
+
+def _counted(findings: list[Finding]) -> str:
+    return f"{len(findings)} with something wrong" if findings else "nothing is wrong"
+
+
+def _undo(folder: Path, output: OutputSettings) -> bool:
+    """Move everything back; return whether something stayed."""
+    n_back, n_left = 0, 0
+    for place, reason in put_back(folder):
+        n_back, n_left = n_back + (not reason), n_left + bool(reason)
+        if reason:
+            note(output, f"{place} was not moved back: {reason}")
+    note(output, f"{n_back} files moved back" + (f", {n_left} left; see {folder / LIST_NAME}" if n_left else ""))
+    return n_left > 0
+
+
+def n_cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

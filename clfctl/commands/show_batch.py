@@ -1,0 +1,31 @@
+"""clfctl train --show-batch: the first training batch as a picture, before anything is trained."""
+
+from pathlib import Path
+
+from clfctl.commands.notes import note
+from clfctl.data.open import open_data
+from clfctl.errors import DataError, UsageError
+from clfctl.settings.groups import OutputSettings, TrainSettings
+
+
+def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> None:
+    """Save a grid of the first batch of the first epoch: the very pixels that the model would get."""
+    # numpy and Pillow, which a misspelt option is not to wait for.
+    from clfctl.display.batch_grid import FORMATS, save_grid
+
+    if path.suffix.lower() not in FORMATS:
+        hint = f"its name must end in {', '.join(FORMATS)}"
+        raise UsageError(f"--show-batch: {path} does not say what to write", hint)
+    data = open_data(settings, settings.seed)
+    from clfctl.commands.assemble import build_parts, make_loader
+    from clfctl.data.loader import BadImages
+
+    parts = build_parts(settings, data)
+    bad = BadImages(settings.on_bad_image, len(data.train))
+    loader = make_loader(settings, data.train, parts.built.preprocess, bad, parts.precision.device, settings.seed)
+    batch = next(iter(loader.batches()))
+    if not len(batch.labels):
+        raise DataError("--show-batch: no image of the first batch can be read", "look at them with: clfctl check-data")
+    images = batch.images.permute(0, 2, 3, 1).contiguous().numpy()
+    save_grid(path, images, [data.classes[label] for label in batch.labels.tolist()])
+    note(output, f"Wrote {path}: {len(images)} images of {images.shape[2]} × {images.shape[1]} pixels")

@@ -1,0 +1,47 @@
+"""What was found in a data folder, as a table for the terminal, and the progress of looking."""
+
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from clfctl.data.check import KINDS, Finding
+
+N_FIRST = 3
+STYLES = {"tiny": "yellow", "duplicate": "yellow"}
+
+
+@contextmanager
+def progress_bar(what: str, total: int, *, hidden: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error, if that is a terminal; yield what is told how many more are done."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = hidden or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+def print_findings(findings: Sequence[Finding], console: Console | None = None) -> None:
+    """Print a table of the kinds of findings, worst first, to standard output."""
+    (console or Console()).print(findings_table(findings))
+
+
+def findings_table(findings: Sequence[Finding]) -> Table:
+    """Return the table: kind, what it means, count, and the first files, one a line."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("found", no_wrap=True)
+    table.add_column("files", justify="right", no_wrap=True)
+    table.add_column("first files", overflow="fold")
+    for kind, meaning in KINDS.items():
+        files = [each.file for each in findings if each.kind == kind]
+        if not files:
+            continue
+        first = [*files[:N_FIRST], *(["…"] if len(files) > N_FIRST else [])]
+        style = STYLES.get(kind, "red")
+        table.add_row(Text.assemble((kind, style), f"\n{meaning}"), str(len(files)), Text("\n".join(first)))
+    return table

@@ -1,0 +1,67 @@
+"""Errors in one place: an exception becomes a sentence on standard error and an exit code."""
+
+import os
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import wraps
+from typing import Any
+
+import typer
+
+from clfctl.errors import ClfctlError, StoppedAtOnce
+
+PATIENCE_S = 0.5
+
+
+@contextmanager
+def report_errors() -> Iterator[None]:
+    """Turn an exception into one sentence on standard error and an exit code."""
+    try:
+        yield
+    except ClfctlError as error:
+        _show(str(error), error.hint, error)
+        raise typer.Exit(error.exit_code) from None
+    except StoppedAtOnce as error:
+        _show(str(error), error.hint, error)
+        raise typer.Exit(error.exit_code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+    except BrokenPipeError:
+        # Whoever read our output has gone; Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise typer.Exit(1) from None
+    except OSError as error:
+        _show(f"{error.filename or 'a file'}: {error.strerror or error}", "", error)
+        raise typer.Exit(1) from None
+
+
+def _show(message: str, hint: str, error: BaseException) -> None:
+    if os.environ.get("CLFCTL_DEBUG"):
+        traceback.print_exception(error, file=sys.stderr)
+    prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
+    print(f"{prefix}{message}", *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr)
+
+
+def reporting(command: Callable[..., None]) -> Callable[..., None]:
+    """Return the command with its errors reported."""
+
+    @wraps(command)
+    def run(**values: Any) -> None:
+        with report_errors():
+            command(**values)
+
+    return run
+
+
+def leave_hanging_threads(code: int | str | None) -> None:
+    """End the process at once if a thread hangs, in a read from a dead server as a rule: Python would wait for it."""
+    others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
+    for thread in others:
+        thread.join(PATIENCE_S)
+    if any(thread.is_alive() for thread in others):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code if isinstance(code, int) else int(code is not None))

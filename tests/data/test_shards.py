@@ -1,0 +1,121 @@
+"""WebDataset shards: images are read where they lie, with the classes beside them."""
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from clfctl.data.open import open_data
+from clfctl.data.sources import Data
+from clfctl.errors import ClfctlError
+from clfctl.settings.groups import DataSettings
+from tests.conftest import SMALL
+
+Cli = Callable[..., Result]
+
+
+def write_shard(path: Path, members: dict[str, bytes]) -> Path:
+    path.parent.mkdir(exist_ok=True)
+    with tarfile.open(path, "w") as tar:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+def samples(photos: Path, numbers: range, kind: str = "cls") -> dict[str, bytes]:
+    members: dict[str, bytes] = {}
+    for label, color in enumerate(("red", "blue")):
+        for i in numbers:
+            key = f"{color}/{i:04}"
+            members[f"{key}.seg.png"] = b"not for us"
+            members[f"{key}.JPG"] = (photos / color / f"{i}.jpg").read_bytes()
+            value = str(label) if kind == "cls" else json.dumps({"width": 48, "label": label})
+            members[f"{key}.{kind}"] = value.encode()
+    return members
+
+
+def opened(path: Path) -> Data:
+    return open_data(DataSettings(data=str(path), batch_size=2), 0)
+
+
+def colors(data: Data, part: str) -> list[tuple[str, str]]:
+    """(class by the label, class by the pixels) of each image of a part."""
+    found = []
+    images = getattr(data, part)
+    for index in images.indices:
+        with images.source.open(index) as image:
+            pixel = image.getpixel((20, 20))
+        found.append((data.classes[images.source.labels[index]], "0" if pixel[0] > pixel[2] else "1"))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["cls", "json"])
+def test_images_are_those_of_their_class(photos: Path, tmp_path: Path, kind: str) -> None:
+    data = opened(write_shard(tmp_path / "x.tar", samples(photos, range(8), kind)))
+    assert data.classes == ("0", "1")
+    assert (len(data.train), len(data.val)) == (12, 4)
+    for part in ("train", "val"):
+        assert {label for label, _ in colors(data, part)} == {"0", "1"}
+        assert all(label == pixel for label, pixel in colors(data, part))
+
+
+def test_shards_are_of_the_part_that_they_are_named_after(photos: Path, tmp_path: Path) -> None:
+    for name, numbers in (("train-0", range(3)), ("train-1", range(3, 5)), ("x-validation-0", range(5, 6))):
+        write_shard(tmp_path / f"shards/{name}.tar", samples(photos, numbers))
+    write_shard(tmp_path / "shards/test.tar", samples(photos, range(6, 8)))
+    (tmp_path / "shards/class_names.json").write_text('{"0": "red"}')
+    data = opened(tmp_path / "shards")
+    assert data.classes == ("red", "1")
+    assert data.test is not None
+    assert [len(part) for part in (data.train, data.val, data.test)] == [10, 2, 4]
+    assert {data.val.source.name(i).split(":")[0] for i in data.val.indices} == {
+        f"{tmp_path}/shards/x-validation-0.tar"
+    }
+    assert data.train.source.name(9) == f"{tmp_path}/shards/train-1.tar:blue/0004.JPG"
+
+
+def test_an_archive_beside_class_folders_is_no_shard(photos: Path) -> None:
+    write_shard(photos / "download.tar", {"x.jpg": b""})
+    assert opened(photos).classes == ("blue", "green", "red")
+
+
+@pytest.mark.parametrize(
+    ("members", "error"),
+    [
+        ({}, "has no images"),
+        ({"a.jpg": b"x", "a.cls": b"0"}, "has one class only (0)"),
+        ({"a.jpg": b"x"}, "a.jpg has no class"),
+        ({"a.jpg": b"x", "a.json": b'{"caption": "x"}'}, "a.jpg has no class"),
+        ({"a.jpg": b"x", "a.json": b"{"}, "cannot be read"),
+    ],
+)
+def test_refusals_say_what_is_wrong(tmp_path: Path, members: dict[str, bytes], error: str) -> None:
+    with pytest.raises(ClfctlError) as caught:
+        opened(write_shard(tmp_path / "x.tar", members))
+    assert error in str(caught.value)
+
+
+def test_a_shard_that_is_cut_or_compressed_or_gone_is_refused(photos: Path, tmp_path: Path) -> None:
+    path = write_shard(tmp_path / "x.tar", samples(photos, range(8)))
+    whole = path.read_bytes()
+    for content in (whole[: len(whole) // 2 + 100], b"\x1f\x8b" + whole, b""):
+        path.write_bytes(content)
+        with pytest.raises(ClfctlError, match=r"x\.tar"):
+            opened(path)
+    path.unlink()
+    with pytest.raises(ClfctlError, match=r"x\.tar does not exist"):
+        opened(path)
+
+
+def test_training_on_shards_goes_on_where_they_are_the_same(photos: Path, tmp_path: Path, cli: Cli) -> None:
+    path = write_shard(tmp_path / "x.tar", samples(photos, range(8)))
+    assert cli("train", "--data", str(path), *SMALL, "--epochs", "1", "--run-name", "one").exit_code == 0
+    assert cli("resume", "runs/one", "--epochs", "2").exit_code == 0
+    write_shard(path, samples(photos, range(8)) | {"z/0.jpg": b"x", "z/0.cls": b"1"})
+    assert "has changed since the run began" in cli("resume", "runs/one", "--epochs", "3").stderr
