@@ -27,6 +27,8 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/preview.py
 	$(BIN)/python benchmarks/loop_overhead.py
 	$(BIN)/python benchmarks/checkpoint.py
+	$(BIN)/python benchmarks/data.py
+	$(BIN)/python -m tests.data.test_fuzz 20000
 	$(BIN)/python benchmarks/folder.py
 
 # The pictures and parameter tables of docs/lr-scheduling.md.

@@ -27,7 +27,7 @@ from PIL import Image
 from clfctl.data.decode import decode, resize
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.open import open_data
-from clfctl.data.transform import Preprocess, random_box
+from clfctl.data.transform import LIGHT, Preprocess, random_box
 from clfctl.settings.groups import DataSettings
 
 PHOTOGRAPHS = Path("/usr/share/backgrounds")
@@ -77,7 +77,7 @@ def cut_files(images: list[Image.Image], root: Path, size: tuple[int, int]) -> N
 def ours(root: Path) -> Feed:
     data = open_data(DataSettings(data=str(root), val_split=0, batch_size=BATCH), 0)
     bad = BadImages("error", len(data.train))
-    loader = Loader(data.train, Preprocess(CROP), BATCH, N_THREADS, bad, shuffle_seed=0, augment=True)
+    loader = Loader(data.train, Preprocess(CROP), BATCH, N_THREADS, bad, shuffle_seed=0, augment=LIGHT)
     epoch = 0
     while True:
         for batch in loader.batches(epoch):

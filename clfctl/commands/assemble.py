@@ -12,7 +12,7 @@ from clfctl.data.balance import class_weights, with_chances
 from clfctl.data.keys import WEIGHTS, mix
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data, Part
-from clfctl.data.transform import Preprocess
+from clfctl.data.transform import Augmentation, Preprocess
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.saving import ModelInfo, RunSaver, load_model, model_info, restore, saved_settings
@@ -110,7 +110,7 @@ def make_loader(
 ) -> Loader:
     """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
     part = part if shuffle_seed is None else with_chances(part, settings.balance)
-    augment = shuffle_seed is not None and settings.augment != "none"
+    augment = None if shuffle_seed is None else Augmentation(settings.augment, settings.random_erasing)
     on_cuda = device.type == "cuda"
     return Loader(part, preprocess, settings.batch_size, settings.workers, bad, shuffle_seed, augment, on_cuda)
 

@@ -16,7 +16,7 @@ from PIL import Image
 from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, order_of
 from clfctl.data.sources import Part
-from clfctl.data.transform import Preprocess, to_augmented_pixels, to_pixels
+from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.errors import DataError
 
 # What Pillow raises for a file that is no image, is cut off, or is too large to be meant.
@@ -76,7 +76,7 @@ class Loader:
     workers: int
     bad_images: BadImages
     shuffle_seed: int | None = None
-    augment: bool = False
+    augment: Augmentation | None = None
     pin_memory: bool = False
 
     @property
@@ -132,6 +132,7 @@ class Loader:
         return Batch(images.pin_memory(), target.pin_memory()) if self.pin_memory else Batch(images, target)
 
     def _pixels(self, image: Image.Image, epoch: int, index: int) -> NDArray[np.uint8]:
-        if not self.augment:
+        if self.augment is None:
             return to_pixels(image, self.preprocess)
-        return to_augmented_pixels(image, self.preprocess, mix(AUGMENT, self.shuffle_seed or 0, epoch, index))
+        key = mix(AUGMENT, self.shuffle_seed or 0, epoch, index)
+        return to_augmented_pixels(image, self.preprocess, key, self.augment)

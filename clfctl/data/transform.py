@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from clfctl.data.augment import change, erase
 from clfctl.data.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.settings.groups import AugmentLevel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -51,13 +53,36 @@ def _middle(width: int, height: int) -> Box:
     return x, y, width - x, height - y
 
 
-def to_augmented_pixels(image: Image.Image, preprocess: Preprocess, key: int) -> Pixels:
-    """Return a random part of an image as (H, W, 3) uint8 RGB, mirrored every other time.
+@dataclass(frozen=True)
+class Augmentation:
+    """How training images are changed at random; `erasing` is the share of them in which a box is covered."""
+
+    level: AugmentLevel = "light"
+    erasing: float = 0.0
+
+
+LIGHT = Augmentation()
+
+
+def to_augmented_pixels(
+    image: Image.Image, preprocess: Preprocess, key: int, augmentation: Augmentation = LIGHT
+) -> Pixels:
+    """Return an image changed at random as (H, W, 3) uint8 RGB, H = W = image_size.
 
     Random resized crop of torchvision's defaults (area 0.08 to 1, ratio 3/4 to 4/3; Szegedy et al. 2014,
-    arXiv:1409.4842). `key` decides all that is random.
+    arXiv:1409.4842), mirrored every other time, then what the level adds; at level `none` the centre, as validation
+    sees it. `key` decides all that is random.
     """
     draw = random.Random(key)
+    pixels = to_pixels(image, preprocess) if augmentation.level == "none" else _random_part(image, preprocess, draw)
+    pixels = change(pixels, augmentation.level, draw)
+    # Drawn only where it is asked for: what is drawn without it stays as it was.
+    if augmentation.erasing and draw.random() < augmentation.erasing:
+        return erase(pixels, preprocess.mean, draw)
+    return pixels
+
+
+def _random_part(image: Image.Image, preprocess: Preprocess, draw: random.Random) -> Pixels:
     size = preprocess.image_size
     orientation = orientation_of(image)
     box = random_box(*upright_size(image, orientation), draw)

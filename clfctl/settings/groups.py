@@ -18,6 +18,7 @@ NEW_SPLIT = "training and validation images would be mixed"
 NEW_IMAGES = "the batches of an epoch would be others"
 NEW_STATE = "what the optimizer has gathered is of no use to another"
 OTHER_PLACE = "the run has its place; move the folder instead"
+AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
 Monitor = Literal["val_loss", "val_top1", "train_loss"]
 
 
@@ -46,8 +47,12 @@ class DataSettings(Settings):
     for the same seed."""
     image_size: Annotated[PositiveInt, Option(aliases=("img_size", "input_size"), fixed=NEW_WEIGHTS)] = 224
     """Height and width of the images that the model gets, in pixels."""
-    augment: Annotated[Literal["none", "light"], Option(aliases=("augmentation",))] = "light"
-    """Random changes of training images: `light` is a random resized crop and a horizontal flip."""
+    augment: Annotated[AugmentLevel, Option(aliases=("augmentation",))] = "light"
+    """Random changes of training images: `light` is a random resized crop and a horizontal flip; `medium` also changes
+    brightness, contrast and saturation, `strong` changes them more, and the angle; `trivial` and `rand` are `light`
+    with TrivialAugment or RandAugment."""
+    random_erasing: Annotated[Fraction, Option(aliases=("reprob",))] = 0.0
+    """Share of the training images in which a random box is covered with the mean colour."""
     batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
     """Images per optimizer step."""
     workers: Annotated[NonNegativeInt, Option(aliases=("num_workers",))] = 2
