@@ -39,6 +39,7 @@ BARS = {
     (2400, 1600): {"torchvision": 5.0, "DALI": 1.0, "bare stages": 0.85},
 }
 N_FILES = {(500, 375): 512, (2400, 1600): 96}
+N_NAMES = 8  # of each file: an epoch of a few batches would mostly measure how epochs begin and end
 Feed = Iterator[int]  # endless; each value is a number of images that are ready
 
 
@@ -71,7 +72,10 @@ def cut_files(images: list[Image.Image], root: Path, size: tuple[int, int]) -> N
         folder = root / str(n % 4)
         folder.mkdir(parents=True, exist_ok=True)
         part = image.resize(size, Image.Resampling.BICUBIC, (left, top, left + width, top + height))
-        part.save(folder / f"{n}.jpg", quality=90)
+        file = folder / f"{n}.jpg"
+        part.save(file, quality=90)
+        for again in range(1, N_NAMES):
+            (folder / f"{n}-{again}.jpg").hardlink_to(file)
 
 
 def ours(root: Path) -> Feed:
