@@ -16,7 +16,7 @@ from clfctl.data.loader import BAD_IMAGE_ERRORS
 from clfctl.data.sources import Part
 
 Feed = Iterator[int]  # endless; each value is a number of images that are ready
-MAX_IMAGES, MAX_BYTES = 1024, 1 << 30
+MAX_IMAGES, MAX_BYTES = 512, 1 << 30
 WAIT_S = 10.0
 
 

@@ -55,9 +55,7 @@ def stages_section(stages: Sequence[Stage]) -> Section:
         ("stage", "images/s", "spread", "µs/image", "share"),
         tuple(rows),
         (*(each.seconds / most for each in stages), 0.0),
-        (
-            f"What limits a worker: {worst.name}, {100 * share:.0f} % of its time. ({COPY.capitalize()} is not its work.)",
-        ),
+        (f"What limits a worker: {worst.name}, {100 * share:.0f} % of its time ({COPY} is not its work).",),
         tuple(
             {"section": "stage", "stage": each.name, "us_per_image": 1e6 * each.seconds, "share": each.share}
             | _rate_record(each.rates)
