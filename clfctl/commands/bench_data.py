@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from clfctl.commands.notes import note
-from clfctl.data.bench_rows import LoaderRow
+from clfctl.data.bench_rows import NONE, LoaderRow
 from clfctl.data.names import RIVALS
 from clfctl.data.open import open_data
 from clfctl.engine.signals import stopping_at_once
@@ -94,7 +94,10 @@ def _check_installed(name: str) -> None:
 def _keep(path: Path, row: LoaderRow, output: OutputSettings) -> None:
     """Put what is recommended into a file, and say what that changed."""
     text = path.read_bytes().decode() if path.exists() else ""
-    new, changed = put_into(text, {"workers": row.workers, "cache": row.cache})
+    values: dict[str, int | str] = {"workers": row.workers}
+    if row.cache != NONE or "cache" in (read_config(path).values if text else {}):
+        values["cache"] = row.cache  # else the file need not say what is the default
+    new, changed = put_into(text, values)
     if not changed:
         note(output, f"{path} says so already.")
         return

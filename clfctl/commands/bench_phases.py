@@ -8,7 +8,6 @@ import torch
 
 from clfctl.commands.assemble import Parts, build_parts, make_loader
 from clfctl.data.bench import Sample, measure_once, take_sample
-from clfctl.data.bench_advice import NONE
 from clfctl.data.bench_feeds import (
     Files,
     Runner,
@@ -19,7 +18,7 @@ from clfctl.data.bench_feeds import (
     take_turns,
     torchvision_feed,
 )
-from clfctl.data.bench_rows import LoaderRow, Rates, Stage
+from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
 from clfctl.data.bench_stages import Work, time_stages
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data

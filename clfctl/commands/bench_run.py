@@ -10,9 +10,19 @@ from clfctl.commands.bench_phases import N_MODEL_WINDOWS, N_WINDOWS, Bench, Conf
 from clfctl.commands.check_data import n_cores
 from clfctl.commands.notes import note
 from clfctl.data.bench import worker_counts
-from clfctl.data.bench_advice import NONE, Advice, Training, advise, bottleneck, candidates, smallest
+from clfctl.data.bench_advice import (
+    Advice,
+    CacheFacts,
+    Training,
+    advise,
+    bottleneck,
+    candidates,
+    is_plenty,
+    plenty,
+    smallest,
+)
 from clfctl.data.bench_feeds import Files, files_of, ratio
-from clfctl.data.bench_rows import LoaderRow, Rates, Stage
+from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
 from clfctl.data.manifest import is_manifest
 from clfctl.data.sources import Data
 from clfctl.display import bench_sections as sections
@@ -51,8 +61,10 @@ def run_bench(
     run = _Run(settings, data, output, options, with_model)
     run.stages()
     rows = run.loader()
-    trained = run.model(rows) if with_model else []
-    run.advise(trained or rows)
+    if with_model:
+        run.model(rows)
+    else:
+        run.advise(advise(rows, run.caches, run.training))
     if options.against:
         run.rivals(rows)
     run.say_what_is_bad()
@@ -71,14 +83,15 @@ class _Run:
         with_model: bool,
     ) -> None:
         self.output, self.options, self.settings = output, options, settings
-        self.caches = [NONE]
-        self.configs = [(workers, cache) for cache in self.caches for workers in worker_counts(n_cores())]
+        self.caches: dict[str, CacheFacts] = {}
+        self.configs = [(workers, cache) for cache in (NONE, *self.caches) for workers in worker_counts(n_cores())]
         n_windows = READ_WINDOWS + STAGES_WINDOWS + N_WINDOWS * len(self.configs)
         n_windows += 3 * N_MODEL_WINDOWS * with_model + 2 * N_WINDOWS * len(options.against)
         self.seconds = options.seconds or min(LONGEST_S, max(SHORTEST_S, BUDGET_S / n_windows))
         self.bench = Bench.of(as_training(settings), data, self.seconds)
         self.files = self._files_for_rivals()
         sample = self.bench.sample
+        self.training = Training(sample.n_all, settings.epochs)
         self.found = Found(f"clfctl bench-data: {settings.data}")
         device = describe(self.bench.parts.precision.device)
         self._print(
@@ -103,15 +116,16 @@ class _Run:
                 self._print(sections.loader_section(self.found.rows, n_cores()))
         return self.found.rows
 
-    def model(self, rows: Sequence[LoaderRow]) -> list[LoaderRow]:
-        """Measure the model alone, and training with the loader; return the rows of the training."""
+    def model(self, rows: Sequence[LoaderRow]) -> None:
+        """Measure the model alone, and training with the loader, and say what to set for it."""
         alone: list[float] = []
         windows = Windows()
         name = self.settings.model
         try:
             with self._bar(f"Model {name}", N_MODEL_WINDOWS) as advance:
                 self.bench.model_alone(self.seconds, alone, lambda: advance(1))
-            configs = [(row.workers, row.cache) for row in candidates(rows, Rates(tuple(alone)))]
+            found = candidates(rows, Rates(tuple(alone)))
+            configs = [(row.workers, row.cache) for row in found]
             with self._bar(f"Training {name}", N_MODEL_WINDOWS * len(configs)) as advance:
                 self.bench.train(configs, self.seconds, windows, lambda: advance(1))
         finally:
@@ -120,13 +134,15 @@ class _Run:
                 self.found.lines[name] = rate
                 best = bottleneck(smallest(rows), rate)
                 self._print(sections.model_section(name, rate, windows.rows(), best))
-        return windows.rows()
+        if is_plenty(found[0], rate):
+            self.advise(plenty(found[0], rate))
+        else:
+            self.advise(advise(windows.rows(), self.caches, self.training))
 
-    def advise(self, rows: Sequence[LoaderRow]) -> None:
+    def advise(self, advice: Advice) -> None:
         """Say what to set."""
-        training = Training(self.bench.sample.n_all, self.settings.epochs)
-        self.found.advice = advise(rows, {}, training)
-        self._print(sections.advice_section(self.found.advice))
+        self.found.advice = advice
+        self._print(sections.advice_section(advice))
 
     def rivals(self, rows: Sequence[LoaderRow]) -> None:
         """Measure ours and other loaders in turns, with as many workers as ours does best with."""

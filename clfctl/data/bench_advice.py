@@ -3,13 +3,12 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from clfctl.data.bench_rows import LoaderRow, Rates
+from clfctl.data.bench_rows import NONE, LoaderRow, Rates
 
 SAME = 0.02  # what nobody should add a worker for, however steady the machine is
 GAIN = 0.05  # what a cache must gain at least to be worth its place
 PLENTY = 4.0  # so many times what the model takes that more cannot matter
 MARGIN = 1.25  # how much faster than the model its data should be: windows are medians, batches are not
-NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -68,7 +67,7 @@ def candidates(rows: Sequence[LoaderRow], model: Rates) -> list[LoaderRow]:
     found: list[LoaderRow] = []
     for kind, of_kind in by_cache(rows).items():
         fed = [row for row in of_kind if row.workers and row.rates.low >= MARGIN * model.median]
-        if kind == NONE and fed and fed[0].rates.low >= PLENTY * model.median:
+        if kind == NONE and fed and is_plenty(fed[0], model):
             return fed[:1]
         found += [*fed[:1], smallest(of_kind)]
     return list(dict.fromkeys(found))
@@ -80,6 +79,18 @@ def by_cache(rows: Iterable[LoaderRow]) -> dict[str, list[LoaderRow]]:
     for row in sorted(rows, key=lambda row: row.workers):
         found.setdefault(row.cache, []).append(row)
     return found
+
+
+def is_plenty(row: LoaderRow, model: Rates) -> bool:
+    """Return whether a row feeds many times what the model takes."""
+    return row.workers > 0 and row.rates.low >= PLENTY * model.median
+
+
+def plenty(row: LoaderRow, model: Rates) -> Advice:
+    """Return the advice to take the only row worth training with: one that feeds many times what the model takes."""
+    times = f"{row.rates.median / model.median:,.0f} times what the model takes"
+    workers = f"{row.workers} worker{'s' * (row.workers != 1)}"
+    return Advice(row, (f"{workers} can feed {row.rates.median:,.0f} images/s, {times}: more would gain nothing.",))
 
 
 def advise(rows: Sequence[LoaderRow], caches: Mapping[str, CacheFacts], training: Training) -> Advice:

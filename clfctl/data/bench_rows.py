@@ -3,6 +3,7 @@
 import statistics
 from dataclasses import dataclass
 
+NONE = "none"  # no cache
 COPY = "copy to device"  # the one stage that is the training thread's; the others are the workers'
 
 

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from clfctl.data.bench_advice import NONE, by_cache
-from clfctl.data.bench_rows import LoaderRow, Rates, Stage
+from clfctl.data.bench_advice import by_cache
+from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
 from clfctl.files import explained, replace_file
 
 FORMATS = (".png", ".svg")

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from clfctl.data.bench_advice import NONE, Advice, in_bytes
-from clfctl.data.bench_rows import COPY, LoaderRow, Rates, Stage
+from clfctl.data.bench_advice import Advice, in_bytes
+from clfctl.data.bench_rows import COPY, NONE, LoaderRow, Rates, Stage
 
 Record = dict[str, Any]
 
@@ -72,7 +72,7 @@ def loader_section(rows: Sequence[LoaderRow], n_cores: int) -> Section:
 
 def model_section(name: str, model: Rates, rows: Sequence[LoaderRow], sentence: str) -> Section:
     """Show what the model takes, and what training reaches with the loader."""
-    alone = ("its own batch", "", *_rate_cells(model), "")
+    alone = ("model alone", "", *_rate_cells(model), "")
     section = _rows_section("training", f"Training {name}", rows, [alone], model.median)
     record = {"section": "model", "model": name} | _rate_record(model)
     notes = (sentence,) if sentence else ()
