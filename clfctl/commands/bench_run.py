@@ -15,7 +15,6 @@ from clfctl.data.bench_advice import (
     CacheFacts,
     Training,
     advise,
-    bottleneck,
     candidates,
     is_plenty,
     plenty,
@@ -132,8 +131,7 @@ class _Run:
             if alone:
                 rate = Rates(tuple(alone))
                 self.found.lines[name] = rate
-                best = bottleneck(smallest(rows), rate)
-                self._print(sections.model_section(name, rate, windows.rows(), best))
+                self._print(sections.model_section(name, rate, windows.rows(), smallest(rows)))
         if is_plenty(found[0], rate):
             self.advise(plenty(found[0], rate))
         else:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from clfctl.data.bench_rows import NONE, LoaderRow, Rates
 
@@ -116,16 +117,25 @@ def advise(rows: Sequence[LoaderRow], caches: Mapping[str, CacheFacts], training
     return Advice(chosen, tuple(reasons))
 
 
+def slower_of(feed: Rates, model: Rates) -> Literal["model", "data", "both"]:
+    """Return what limits training; both, where their spreads meet."""
+    if max(feed.low, model.low) <= min(feed.high, model.high):
+        return "both"
+    return "model" if feed.median > model.median else "data"
+
+
 def bottleneck(feed: LoaderRow, model: Rates) -> str:
     """Return in a sentence which of the two limits training: what a row feeds, or what the model takes."""
     with_cache = f" from --cache {feed.cache}" if feed.cache != NONE else ""
     fed = f"{feed.workers} worker{'s' * (feed.workers != 1)} can feed {feed.rates.median:,.0f}{with_cache}"
     taken = f"{model.median:,.0f} images/s"
-    if max(feed.rates.low, model.low) <= min(feed.rates.high, model.high):
-        return f"Both are as fast: the model takes {taken}, and {fed}."
-    if feed.rates.median > model.median:
-        return f"The model is the bottleneck: it takes {taken}, and {fed}."
-    return f"The data are the bottleneck: the model could take {taken}, and {fed}."
+    match slower_of(feed.rates, model):
+        case "both":
+            return f"Both are as fast: the model takes {taken}, and {fed}."
+        case "model":
+            return f"The model is the bottleneck: it takes {taken}, and {fed}."
+        case "data":
+            return f"The data are the bottleneck: the model could take {taken}, and {fed}."
 
 
 def why_not(facts: CacheFacts, cached: Rates, plain: Rates, training: Training) -> str:

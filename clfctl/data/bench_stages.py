@@ -4,6 +4,7 @@ import random
 import statistics
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ from clfctl.data.bench import read_bytes
 from clfctl.data.bench_rows import COPY, Rates, Stage
 from clfctl.data.decode import Pixels, decode, mirrored, orientation_of, resize, upright_size
 from clfctl.data.keys import AUGMENT, mix
-from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages
+from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages, compute_alone
 from clfctl.data.sources import Part
 from clfctl.data.transform import Augmentation, Preprocess, random_box, to_pixels
 from clfctl.errors import DataError
@@ -58,14 +59,16 @@ def time_stages(work: Work, seconds: float, on_batch: Callable[[], None] = lambd
     """
     batches: list[dict[str, float]] = []
     until, number = 0.0, 0
-    while len(batches) < 3 or time.perf_counter() < until:
-        if number > _n_batches(work) and not batches:
-            raise DataError("no image can be read", "look at them with: clfctl check-data")
-        if per_image := _batch(work, number):
-            batches.append(per_image)
-        until = until or time.perf_counter() + seconds
-        number += 1
-        on_batch()
+    # As in the loader: a thread of its own, whose computing stays in it.
+    with ThreadPoolExecutor(1, initializer=compute_alone) as pool:
+        while len(batches) < 3 or time.perf_counter() < until:
+            if number > _n_batches(work) and not batches:
+                raise DataError("no image can be read", "look at them with: clfctl check-data")
+            if per_image := _batch(work, number, pool):
+                batches.append(per_image)
+            until = until or time.perf_counter() + seconds
+            number += 1
+            on_batch()
     del batches[0]
     medians = {name: statistics.median(each[name] for each in batches) for name in batches[0]}
     whole = sum(medians.values())
@@ -79,8 +82,17 @@ def _n_batches(work: Work) -> int:
     return -(-len(work.part) // work.batch_size)
 
 
-def _batch(work: Work, number: int) -> dict[str, float]:
+def _batch(work: Work, number: int, pool: ThreadPoolExecutor) -> dict[str, float]:
     """Return the seconds of each stage for an image of the batch; nothing if none could be read."""
+    images, seconds = pool.submit(_make, work, number).result()
+    started = time.perf_counter()
+    work.copy(images)
+    seconds[COPY] = time.perf_counter() - started
+    return {name: each / len(images) for name, each in seconds.items()} if len(images) else {}
+
+
+def _make(work: Work, number: int) -> tuple[torch.Tensor, dict[str, float]]:
+    """Return a batch as the loader makes it, (B, 3, H, W) uint8, and the seconds of each stage."""
     epoch, place = divmod(number, _n_batches(work))
     size, n_images, clock = work.preprocess.image_size, 0, Clock()
     batch = np.empty((work.batch_size, size, size, 3), np.uint8)
@@ -93,16 +105,16 @@ def _batch(work: Work, number: int) -> dict[str, float]:
         batch[n_images] = pixels
         n_images += 1
         clock.lap(COLLATE)
-    work.copy(torch.from_numpy(batch[:n_images]).permute(0, 3, 1, 2))
-    clock.lap(COPY)
-    return {name: seconds / n_images for name, seconds in clock.seconds.items()} if n_images else {}
+    images = torch.from_numpy(batch[:n_images]).permute(0, 3, 1, 2)
+    clock.lap(COLLATE)
+    return images, clock.seconds
 
 
 def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> Pixels:
     """Return what `to_augmented_pixels` makes of the key, and call `lap` after each stage."""
     augmentation, preprocess, draw = work.augmentation, work.preprocess, random.Random(key)
     with work.part.source.open(index) as image:
-        # Decoding reads again what was just read: a copy from memory, 6 µs for 30 kB.
+        # A copy from memory for what was read when it was opened, 6 µs for 30 kB.
         read_bytes(image)
         lap(READ)
         if augmentation.level == "none":

@@ -1,10 +1,10 @@
 """What bench-data found, section by section: the cells of a table, sentences below it, and records for JSON."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from clfctl.data.bench_advice import Advice, in_bytes
+from clfctl.data.bench_advice import Advice, bottleneck, in_bytes, slower_of
 from clfctl.data.bench_rows import COPY, NONE, LoaderRow, Rates, Stage
 
 Record = dict[str, Any]
@@ -70,13 +70,12 @@ def loader_section(rows: Sequence[LoaderRow], n_cores: int) -> Section:
     return _rows_section("loader", title, rows, [])
 
 
-def model_section(name: str, model: Rates, rows: Sequence[LoaderRow], sentence: str) -> Section:
-    """Show what the model takes, and what training reaches with the loader."""
+def model_section(name: str, model: Rates, rows: Sequence[LoaderRow], feed: LoaderRow) -> Section:
+    """Show what the model takes, and what training reaches with the loader; `feed` is what it could be fed."""
     alone = ("model alone", "", *_rate_cells(model), "")
     section = _rows_section("training", f"Training {name}", rows, [alone], model.median)
-    record = {"section": "model", "model": name} | _rate_record(model)
-    notes = (sentence,) if sentence else ()
-    return Section(section.title, section.header, section.rows, section.bars, notes, (record, *section.records))
+    record = {"section": "model", "model": name, "bottleneck": slower_of(feed.rates, model)} | _rate_record(model)
+    return replace(section, notes=(bottleneck(feed, model),), records=(record, *section.records))
 
 
 def rivals_section(rates: Mapping[str, Rates], ratios: Mapping[str, float], workers: int) -> Section:
