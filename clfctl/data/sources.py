@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clfctl.data.decode import read_image
+from clfctl.data.image_file import read_image
 
 
 class ImageSource(Protocol):

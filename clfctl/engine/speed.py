@@ -1,5 +1,6 @@
 """How fast a model trains: on a batch that is there already, and on batches that a loader feeds."""
 
+import itertools
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
@@ -10,23 +11,25 @@ from torch.optim import Optimizer
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import Precision
+from clfctl.engine.mixing import Mixer
 from clfctl.engine.step import Normalize, train_step
-from clfctl.settings.groups import OptimizerSettings
+from clfctl.settings.groups import TrainSettings
 
 
 @dataclass(frozen=True)
 class Stepper:
-    """Training steps whose result nobody keeps: as those of a training, at the settings' base rate."""
+    """Training steps whose result nobody keeps: those of a training, at its base rate."""
 
     model: nn.Module
     optimizer: Optimizer
     precision: Precision
     normalize: Normalize
-    settings: OptimizerSettings
+    settings: TrainSettings
 
-    def step(self, batch: Batch) -> torch.Tensor:
+    def step(self, batch: Batch, number: int = 0) -> torch.Tensor:
         """Train on a batch, from uint8 in the computer's memory on; return the loss, still on the device."""
         self.model.train()
+        mixer = Mixer(self.settings.mixup, self.settings.cutmix, self.settings.seed)
         return train_step(
             self.model,
             self.optimizer,
@@ -34,6 +37,7 @@ class Stepper:
             self.normalize(batch.images),
             batch.labels.to(self.precision.device, non_blocking=True),
             label_smoothing=self.settings.label_smoothing,
+            mixture=mixer.mixture(number, *batch.images.shape[2:]),
             clip_grad=self.settings.clip_grad,
         )
 
@@ -42,13 +46,13 @@ class Stepper:
 
         A device that computes beside the processor is a few steps behind, always the same few.
         """
-        epoch = 0
-        while True:
+        number = 0
+        for epoch in itertools.count():
             for batch in loader.batches(epoch):
                 if len(batch.labels) > 1:  # of one image batch normalization has no variance
-                    self.step(batch)
+                    self.step(batch, number)
+                number += 1
                 yield len(batch.labels)
-            epoch += 1
 
 
 def model_rate(stepper: Stepper, batch: Batch, seconds: float, n_windows: int) -> Iterator[float]:

@@ -53,6 +53,12 @@ class DataSettings(Settings):
     with TrivialAugment or RandAugment."""
     random_erasing: Annotated[Fraction, Option(aliases=("reprob",))] = 0.0
     """Share of the training images in which a random box is covered with the mean colour."""
+    mixup: Annotated[NonNegativeFloat, Option(aliases=("mixup_alpha",))] = 0.0
+    """Mix training images, and their labels, in pairs: shares are drawn from Beta(alpha, alpha) of this alpha, such as
+    0.2; 0 does not."""
+    cutmix: Annotated[NonNegativeFloat, Option(aliases=("cutmix_alpha",))] = 0.0
+    """Paste a box of another image into each training image, and mix their labels by area: alpha as for mixup, such as
+    1; with both, half of the batches each."""
     batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
     """Images per optimizer step."""
     workers: Annotated[NonNegativeInt, Option(aliases=("num_workers",))] = 2
