@@ -12,6 +12,7 @@ from clfctl.display.bench_sections import Section
 from clfctl.settings.groups import OutputSettings
 
 MAX_BAR, MIN_BAR = 50, 6
+BETWEEN = 3  # columns between two columns of a table
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
@@ -59,7 +60,7 @@ def section_table(section: Section, width: int) -> Table:
     for i, title in enumerate(section.header):
         table.add_column(title, justify="right" if i else "left", no_wrap=True)
     columns = zip(section.header, *section.rows, strict=True)
-    room = min(MAX_BAR, width - sum(max(map(len, column)) + 2 for column in columns) - 2)
+    room = min(MAX_BAR, width - sum(max(map(len, column)) + BETWEEN for column in columns))
     has_bars = bool(section.bars) and room >= MIN_BAR
     if has_bars:
         table.add_column("", no_wrap=True)
