@@ -76,19 +76,24 @@ class DataSettings(Settings):
     """What to do with an image that cannot be read: name, skip and count it, or stop."""
 
 
-class ModelSettings(Settings):
+class NetworkSettings(Settings):
     """Model"""
 
     model: Annotated[str, Option(short="-m", values="models", fixed=NEW_WEIGHTS)] = "custom"
     """`custom`, `efficientnet_b0` or any other timm model name."""
-    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
-    """Start from the model's published weights; unset: yes for every timm model that has them."""
-    weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
-    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
     dropout: Annotated[Fraction, Option(aliases=("drop_rate",))] = 0.0
     """Share of the features before the classifier that each training step leaves out."""
     drop_path: Annotated[Fraction, Option(aliases=("drop_path_rate",))] = 0.0
     """Largest share of images for which a training step skips a block (stochastic depth); timm models that have it."""
+
+
+class ModelSettings(NetworkSettings):
+    """Model"""
+
+    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
+    """Start from the model's published weights; unset: yes for every timm model that has them."""
+    weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
+    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
 
 
 class BaseRateSettings(Settings):
@@ -124,7 +129,7 @@ class MonitorSettings(Settings):
     """When early stopping fires, anneal the learning rate to eta-min over this many more epochs, and then stop."""
 
 
-class LoopSettings(MonitorSettings):
+class MachineSettings(Settings):
     """Training"""
 
     seed: Annotated[NonNegativeInt, Option(fixed=NEW_SPLIT)] = 0
@@ -133,6 +138,10 @@ class LoopSettings(MonitorSettings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     amp: Annotated[Literal["auto", "off", "bf16", "fp16"], Option(aliases=("precision",))] = "auto"
     """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
+
+
+class LoopSettings(MachineSettings, MonitorSettings):
+    """Training"""
 
 
 class RunsDirSettings(Settings):
@@ -163,6 +172,10 @@ class TrainSettings(RunSettings, LoopSettings, PlanSettings, OptimizerSettings, 
 
 class ResumeSettings(TrainSettings):
     """What resuming may change: only what is typed counts, neither the environment nor a file of today"""
+
+
+class BenchSettings(MachineSettings, OptimizerSettings, NetworkSettings, DataSettings):
+    """What the speed of a training depends on: its data, its network, its step, its device"""
 
 
 class OutputSettings(Settings):
