@@ -130,7 +130,7 @@ class _Run:
         finally:
             if alone:
                 rate = Rates(tuple(alone))
-                self.found.lines[name] = rate
+                self.found.lines[f"what {name} takes"] = rate
                 self._print(sections.model_section(name, rate, windows.rows(), smallest(rows)))
         if is_plenty(found[0], rate):
             self.advise(plenty(found[0], rate))
