@@ -61,8 +61,12 @@ class DataSettings(Settings):
     1; with both, half of the batches each."""
     batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
     """Images per optimizer step."""
-    workers: Annotated[NonNegativeInt, Option(aliases=("num_workers",))] = 2
-    """Threads that decode images ahead of the model; 0 decodes in the training thread."""
+    workers: Annotated[
+        NonNegativeInt | Literal["auto"],
+        Option(aliases=("num_workers",), metavar="N|auto", accepts="a whole number of at least 0, or auto"),
+    ] = "auto"
+    """Threads that decode images ahead of the model; 0 decodes in the training thread, `auto` reads a few images and
+    takes one for each core, or more where the disk is slow. Results do not depend on it."""
     balance: Annotated[Literal["none", "sampler", "loss"], Option(aliases=("class_balance",))] = "none"
     """What to do about classes with fewer images: nothing, draw them as often as the others (`sampler`), or give them
     more weight in the loss (`loss`)."""
