@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from clfctl.commands.check_data import n_cores
 from clfctl.data.bench import worker_counts
+from clfctl.data.workers import n_cores
 from clfctl.settings.sources import read_config
 from tests.conftest import SMALL
 from tests.faults.processes import start
