@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from clfctl.data.decode import Picture
+
 
 class ImageSource(Protocol):
     """Images and their labels; `open` may be called from several threads at once."""
@@ -19,7 +21,7 @@ class ImageSource(Protocol):
         """Return the number of each image's class."""
         ...
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int) -> Picture:
         """Return an image, not necessarily decoded yet. Raises OSError or another error of Pillow's if it cannot."""
         ...
 

@@ -1,0 +1,145 @@
+"""--cache ram and disk: the sources that training reads from, with a cache before them that is made if need be."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clfctl.commands.check_data import n_cores
+from clfctl.commands.notes import note
+from clfctl.data.cache import CachedImages, Pictures, Stored, Wanted, in_memory, stored_pictures, wanted
+from clfctl.data.cache_file import Seal, open_pictures, pieces
+from clfctl.data.cache_folder import (
+    free_disk,
+    free_memory,
+    images_folder,
+    lock_for,
+    remove_others,
+    sweep,
+    temporary_for,
+)
+from clfctl.data.loader import BadImages
+from clfctl.data.sources import Data, ImageSource
+from clfctl.data.transform import Preprocess
+from clfctl.errors import DataError
+from clfctl.files import explained, replace_file
+from clfctl.lock import Holder, locked_in_turn
+from clfctl.settings.groups import DataSettings, OutputSettings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What training and validation read their images from."""
+
+    train: ImageSource
+    val: ImageSource
+
+
+@dataclass(frozen=True)
+class _File:
+    """A cache on the disk: what is to be in it, what it says of itself, and where it lies."""
+
+    what: Wanted
+    seal: Seal
+    path: Path
+
+    def open(self) -> Pictures | None:
+        return open_pictures(self.path, self.seal)
+
+
+def cached_sources(settings: DataSettings, data: Data, preprocess: Preprocess, output: OutputSettings) -> Sources:
+    """Return the sources of the data, behind the cache that the settings ask for; it is made here if it is not there.
+
+    Raises DataError if it does not fit or too many images are bad, WriteError if it cannot be written.
+    """
+    if settings.cache == "none":
+        return Sources(data.train.source, data.val.source)
+    train, val = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
+    kinds = [train] if val is train else [train, val]
+    made = _in_memory(kinds, settings, output) if settings.cache == "ram" else _on_disk(kinds, settings, output)
+    return Sources(
+        *(CachedImages(each.source, pictures, each.shorter) for each, pictures in ((train, made[0]), (val, made[-1])))
+    )
+
+
+def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
+    needed, free = sum(each.n_bytes() for each in kinds), free_memory()
+    if free is not None and needed > free:
+        hint = "use --cache disk or none, or a smaller --image-size"
+        raise DataError(f"--cache: ram needs about {_size(needed)}, and {_size(free)} of memory are free", hint)
+    n_images = sum(len(each.indices) for each in kinds)
+    note(output, f"Cache  decoding {n_images} images into memory, about {_size(needed)}")
+    made: list[Pictures] = []
+    for each in kinds:
+        with _decoding(each, settings, output) as pictures:
+            made.append(in_memory(pictures))
+    return made
+
+
+def _on_disk(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
+    folder = images_folder(settings.cache_dir)
+    files = []
+    for each in kinds:
+        seal = each.seal
+        files.append(_File(each, seal, folder / each.file_name(seal)))
+    is_missing = [each.open() is None for each in files]
+    made: list[Pictures] = []
+    for place, file in enumerate(files):
+        if is_missing[place]:
+            # Room for all that is still to be made: not one of two, and then an error.
+            rest = zip(files[place:], is_missing[place:], strict=True)
+            made.append(_make(file, sum(each.what.n_bytes() for each, is_out in rest if is_out), settings, output))
+        else:
+            made.append(_opened(file, output))
+    return made
+
+
+def _opened(file: _File, output: OutputSettings) -> Pictures:
+    pictures = file.open()
+    if pictures is None:
+        raise DataError(f"{file.path}, which was just there, cannot be read", "start again: it will be made again")
+    note(output, f"Cache  {file.path}, {_size(file.path.stat().st_size)}")
+    return pictures
+
+
+def _make(file: _File, needed: int, settings: DataSettings, output: OutputSettings) -> Pictures:
+    """Write a cache, or take the one that another process has written meanwhile."""
+    folder, stem = file.path.parent, file.what.stem()
+    lock = lock_for(folder, stem)
+
+    def on_wait(holder: Holder) -> None:
+        note(output, f"Cache  waiting for {holder}, which makes it")
+
+    with locked_in_turn(lock, on_wait):
+        if file.open():
+            return _opened(file, output)
+        sweep(folder, lock)
+        if removed := remove_others(folder, stem, file.path.name):
+            note(output, f"Cache  removed {_size(removed)} of the images as they were before they changed")
+        if needed > (free := free_disk(folder)):
+            hint = "free some, choose another --cache-dir, or use --cache none or a smaller --image-size"
+            raise DataError(f"--cache: disk needs about {_size(needed)} in {folder}, and {_size(free)} are free", hint)
+        note(output, f"Cache  making {file.path}: {len(file.what.indices)} images, about {_size(file.what.n_bytes())}")
+        with _decoding(file.what, settings, output) as pictures, explained(file.path):
+            replace_file(file.path, pieces(file.seal, pictures), temporary=temporary_for(file.path))
+        if (found := file.open()) is None:
+            raise DataError(f"{file.path}, which was just written, cannot be read", "look after the disk")
+        return found
+
+
+@contextmanager
+def _decoding(what: Wanted, settings: DataSettings, output: OutputSettings) -> Iterator[Iterator[Stored]]:
+    """Yield the pictures, and show how many are done."""
+    from clfctl.display.check_table import progress_bar
+
+    bad = BadImages(settings.on_bad_image, len(what.indices))
+    with progress_bar("Caching images", len(what.indices), hidden=output.quiet) as advance:
+        yield stored_pictures(what, bad, n_cores(), advance)
+
+
+def _size(n_bytes: int) -> str:
+    """Return a number of bytes in words: 5.3 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:.1f} {unit}"
+    return f"{n_bytes / 1e3:.1f} kB"
