@@ -35,7 +35,7 @@ class Sources:
     val: ImageSource
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _File:
     """A cache on the disk: what is to be in it, what it says of itself, and where it lies."""
 
@@ -54,19 +54,35 @@ def cached_sources(settings: DataSettings, data: Data, preprocess: Preprocess, o
     """
     if settings.cache == "none":
         return Sources(data.train.source, data.val.source)
-    train, val = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
-    kinds = [train] if val is train else [train, val]
+    kinds = _kinds(settings, data, preprocess)
     made = _in_memory(kinds, settings, output) if settings.cache == "ram" else _on_disk(kinds, settings, output)
-    return Sources(
-        *(CachedImages(each.source, pictures, each.shorter) for each, pictures in ((train, made[0]), (val, made[-1])))
-    )
+    cached = [CachedImages(each.source, pictures, each.shorter) for each, pictures in zip(kinds, made, strict=True)]
+    return Sources(cached[0], cached[-1])
+
+
+def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -> list[str]:
+    """Return what `cached_sources` would do, a line each, without doing it. Raises DataError if there is no room."""
+    if settings.cache == "none":
+        return []
+    kinds = _kinds(settings, data, preprocess)
+    if settings.cache == "ram":
+        return [f"Cache  in memory, about {_size(_room_in_memory(kinds))}"]
+    files = _files(kinds, settings)
+    missing = [each for each in files if each.open() is None]
+    if missing:
+        _check_disk(missing[0].path.parent, sum(each.what.n_bytes() for each in missing))
+    words = [f"to be made, about {_size(each.what.n_bytes())}" if each in missing else _size_of(each) for each in files]
+    return [f"Cache  {file.path}, {word}" for file, word in zip(files, words, strict=True)]
+
+
+def _kinds(settings: DataSettings, data: Data, preprocess: Preprocess) -> list[Wanted]:
+    """Return what to cache, once: for training, and for validation where that is something else."""
+    train, val = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
+    return [train] if val is train else [train, val]
 
 
 def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
-    needed, free = sum(each.n_bytes() for each in kinds), free_memory()
-    if free is not None and needed > free:
-        hint = "use --cache disk or none, or a smaller --image-size"
-        raise DataError(f"--cache: ram needs about {_size(needed)}, and {_size(free)} of memory are free", hint)
+    needed = _room_in_memory(kinds)
     n_images = sum(len(each.indices) for each in kinds)
     note(output, f"Cache  decoding {n_images} images into memory, about {_size(needed)}")
     made: list[Pictures] = []
@@ -76,21 +92,36 @@ def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSe
     return made
 
 
-def _on_disk(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
+def _room_in_memory(kinds: Sequence[Wanted]) -> int:
+    """Return how many bytes a cache in memory needs. Raises DataError if there are not so many."""
+    needed, free = sum(each.n_bytes() for each in kinds), free_memory()
+    if free is not None and needed > free:
+        hint = "use --cache disk or none, or a smaller --image-size"
+        raise DataError(f"--cache: ram needs about {_size(needed)}, and {_size(free)} of memory are free", hint)
+    return needed
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    """Raise DataError if there is no room for so many bytes."""
+    if needed > (free := free_disk(folder)):
+        hint = "free some, choose another --cache-dir, or use --cache none or a smaller --image-size"
+        raise DataError(f"--cache: disk needs about {_size(needed)} in {folder}, and {_size(free)} are free", hint)
+
+
+def _files(kinds: Sequence[Wanted], settings: DataSettings) -> list[_File]:
     folder = images_folder(settings.cache_dir)
-    files = []
-    for each in kinds:
-        seal = each.seal
-        files.append(_File(each, seal, folder / each.file_name(seal)))
-    is_missing = [each.open() is None for each in files]
-    made: list[Pictures] = []
-    for place, file in enumerate(files):
-        if is_missing[place]:
-            # Room for all that is still to be made: not one of two, and then an error.
-            rest = zip(files[place:], is_missing[place:], strict=True)
-            made.append(_make(file, sum(each.what.n_bytes() for each, is_out in rest if is_out), settings, output))
-        else:
-            made.append(_opened(file, output))
+    seals = [each.seal for each in kinds]
+    return [_File(what, seal, folder / what.file_name(seal)) for what, seal in zip(kinds, seals, strict=True)]
+
+
+def _on_disk(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
+    files = _files(kinds, settings)
+    # Room for all that is still to be made is asked for: not one of two made, and then an error.
+    needed = {file: file.what.n_bytes() for file in files if not file.open()}
+    made = []
+    for file in files:
+        made.append(_make(file, sum(needed.values()), settings, output) if file in needed else _opened(file, output))
+        needed.pop(file, None)
     return made
 
 
@@ -98,7 +129,7 @@ def _opened(file: _File, output: OutputSettings) -> Pictures:
     pictures = file.open()
     if pictures is None:
         raise DataError(f"{file.path}, which was just there, cannot be read", "start again: it will be made again")
-    note(output, f"Cache  {file.path}, {_size(file.path.stat().st_size)}")
+    note(output, f"Cache  {file.path}, {_size_of(file)}")
     return pictures
 
 
@@ -116,9 +147,7 @@ def _make(file: _File, needed: int, settings: DataSettings, output: OutputSettin
         sweep(folder, lock)
         if removed := remove_others(folder, stem, file.path.name):
             note(output, f"Cache  removed {_size(removed)} of the images as they were before they changed")
-        if needed > (free := free_disk(folder)):
-            hint = "free some, choose another --cache-dir, or use --cache none or a smaller --image-size"
-            raise DataError(f"--cache: disk needs about {_size(needed)} in {folder}, and {_size(free)} are free", hint)
+        _check_disk(folder, needed)
         note(output, f"Cache  making {file.path}: {len(file.what.indices)} images, about {_size(file.what.n_bytes())}")
         with _decoding(file.what, settings, output) as pictures, explained(file.path):
             replace_file(file.path, pieces(file.seal, pictures), temporary=temporary_for(file.path))
@@ -135,6 +164,10 @@ def _decoding(what: Wanted, settings: DataSettings, output: OutputSettings) -> I
     bad = BadImages(settings.on_bad_image, len(what.indices))
     with progress_bar("Caching images", len(what.indices), hidden=output.quiet) as advance:
         yield stored_pictures(what, bad, n_cores(), advance)
+
+
+def _size_of(file: _File) -> str:
+    return _size(file.path.stat().st_size)
 
 
 def _size(n_bytes: int) -> str:

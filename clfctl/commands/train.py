@@ -68,8 +68,10 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     settings = resolved.settings
     data, plan = _checked(settings)
     from clfctl.commands.assemble import build_parts
+    from clfctl.commands.caching import describe_cache
 
     parts = build_parts(settings, data)
+    cache = describe_cache(settings, data, parts.built.preprocess)
     if output.json_lines:
         values = settings.model_dump(mode="json")
         print(dump_json({name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}))
@@ -79,7 +81,7 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     from clfctl.display.settings_table import print_dry_run
 
     curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
-    print_dry_run(resolved, curve, [*warnings_of(plan), *describe_parts(parts)])
+    print_dry_run(resolved, curve, [*warnings_of(plan), *describe_parts(parts), *cache])
 
 
 def warnings_of(plan: Plan) -> list[str]:

@@ -71,7 +71,7 @@ class NoPictures:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Wanted:
     """What to cache: the images of `source` with numbers `indices` (n,), ascending, to a shorter side of `shorter`.
 
