@@ -1,13 +1,15 @@
 """The pixels of a part of an opened image, upright and in RGB; JPEG by libjpeg-turbo, everything else by Pillow."""
 
+import os
 from collections.abc import Callable
+from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 from torch.nn import functional
 
 T = TypeVar("T")
@@ -22,6 +24,31 @@ TURNS = {
     1: (False, False, False), 2: (False, True, False), 3: (False, True, True), 4: (False, False, True),
     5: (True, False, False), 6: (True, True, False), 7: (True, True, True), 8: (True, False, True),
 }  # fmt: skip
+
+
+def read_image(path: str | os.PathLike[str]) -> Image.Image:
+    """Open an image file; only its header is decoded yet. Raises OSError, or another error of Pillow's.
+
+    The bytes are read at once: in each of the dozen small reads that Pillow would make, the thread gives up the GIL
+    and waits for it again. With two threads that cost a tenth of the speed.
+    """
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(file).st_size
+        content = os.read(file, size)
+        while len(content) < size and (more := os.read(file, size - len(content))):  # as network file systems may give
+            content += more
+    finally:
+        os.close(file)
+    return open_image(content)
+
+
+def open_image(content: bytes) -> Image.Image:
+    """Open an image from the bytes of its file; as `read_image`."""
+    try:
+        return Image.open(BytesIO(content))
+    except UnidentifiedImageError:
+        raise UnidentifiedImageError("cannot identify image file") from None
 
 
 def looked_at(image: Picture, see: Callable[[Picture], T]) -> T:
@@ -154,22 +181,24 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
-    images = torch.from_numpy(pixels.reshape(1, *pixels.shape)).permute(0, 3, 1, 2)
-    resized = functional.interpolate(images, (height, width), mode="bilinear", antialias=True)
-    result: Pixels = resized[0].permute(1, 2, 0).numpy()
-    return result
+    resized = functional.interpolate(_planes(pixels), (height, width), mode="bilinear", antialias=True)
+    return _pixels(resized)
 
 
 def mirrored(pixels: Pixels) -> Pixels:
     """Return (H, W, 3) uint8 with left and right exchanged.
 
-    By torch, which has a kernel for it: NumPy's strided copy of 224 x 224 takes 212 µs. A few rows at a time, because
-    torch would wake its own threads for more values than 32,768, beside the threads that decode.
+    By torch, which has a kernel for it: 16 µs for 224 x 224, where NumPy's strided copy takes 212.
     """
-    source = torch.from_numpy(pixels.reshape(1, *pixels.shape)).permute(0, 3, 1, 2)
-    target = torch.empty_like(source)
-    n_rows = max(1, 32767 // (3 * pixels.shape[1]))
-    for rows, place in zip(source.split(n_rows, 2), target.split(n_rows, 2), strict=True):
-        place.copy_(rows.flip(3))
-    result: Pixels = target[0].permute(1, 2, 0).numpy()
+    return _pixels(_planes(pixels).flip(3))
+
+
+def _planes(pixels: Pixels) -> torch.Tensor:
+    # The axes are exchanged by NumPy: for every call of torch's the thread gives up the GIL and waits for it again.
+    # By reshape, because torch sees channels-last memory only if the stride of a single image is an image.
+    return torch.from_numpy(pixels.reshape(1, *pixels.shape).transpose(0, 3, 1, 2))
+
+
+def _pixels(images: torch.Tensor) -> Pixels:
+    result: Pixels = images.numpy()[0].transpose(1, 2, 0)
     return result

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import ThreadpoolController
 
 from clfctl.data.decode import Picture, Pixels, looked_at
 from clfctl.data.index import count_batches
@@ -30,6 +31,15 @@ AHEAD = 2
 def reason_of(name: str, error: Exception) -> str:
     """Return why an image cannot be read, on one line and without the image's name."""
     return " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
+
+
+def _compute_alone() -> None:
+    """Let what torch computes in this thread stay in it, whatever it may use elsewhere.
+
+    Else each of these threads would wake helpers of its own for a picture of 224 pixels, beside the threads that decode.
+    """
+    torch.get_num_threads()  # the first time in a thread it sets the number; after that, what is set stays
+    ThreadpoolController().limit(limits=1, user_api="openmp")
 
 
 @dataclass
@@ -113,7 +123,7 @@ class Loader:
         if self.workers == 0:
             yield from (self._load(indices, epoch) for indices in jobs)
             return
-        pool = ThreadPoolExecutor(self.workers, "clfctl-loader")
+        pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=_compute_alone)
         try:
             waiting = deque(pool.submit(self._load, indices, epoch) for indices in islice(jobs, self.workers + AHEAD))
             while waiting:
