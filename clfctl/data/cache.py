@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from clfctl.data.cache_file import SUFFIX, Seal
 from clfctl.data.cache_key import content_digest
 from clfctl.data.decode import Pixels, looked_at, orientation_of, upright_size
-from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages, look_at
+from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages, compute_alone, look_at
 from clfctl.data.names import DATA_NAMES
 from clfctl.data.sources import Data, ImageSource
 from clfctl.data.transform import stored_size, to_stored
@@ -147,7 +147,7 @@ def _decoded(
     def decode(indices: NDArray[np.int64]) -> list[tuple[int, Stored]]:
         return [(index, look_at(what.source, index, bad_images, see)) for index in indices.tolist()]
 
-    pool = ThreadPoolExecutor(workers, "clfctl-cache")
+    pool = ThreadPoolExecutor(workers, "clfctl-cache", initializer=compute_alone)
     jobs = (what.indices[at : at + AT_ONCE] for at in range(0, len(what.indices), AT_ONCE))
     try:
         waiting = deque(pool.submit(decode, indices) for indices in islice(jobs, workers * AHEAD))

@@ -33,10 +33,10 @@ def reason_of(name: str, error: Exception) -> str:
     return " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
 
 
-def _compute_alone() -> None:
+def compute_alone() -> None:
     """Let what torch computes in this thread stay in it, whatever it may use elsewhere.
 
-    Else each of these threads would wake helpers of its own for a picture of 224 pixels, beside the threads that decode.
+    Else each of these threads would wake helpers of its own for a picture of 224 pixels, beside those that decode.
     """
     torch.get_num_threads()  # the first time in a thread it sets the number; after that, what is set stays
     ThreadpoolController().limit(limits=1, user_api="openmp")
@@ -123,7 +123,7 @@ class Loader:
         if self.workers == 0:
             yield from (self._load(indices, epoch) for indices in jobs)
             return
-        pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=_compute_alone)
+        pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=compute_alone)
         try:
             waiting = deque(pool.submit(self._load, indices, epoch) for indices in islice(jobs, self.workers + AHEAD))
             while waiting:
