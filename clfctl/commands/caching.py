@@ -5,7 +5,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from clfctl.commands.check_data import n_cores
 from clfctl.commands.notes import note
 from clfctl.data.cache import CachedImages, Pictures, Stored, Wanted, in_memory, stored_pictures, wanted
 from clfctl.data.cache_file import Seal, open_pictures, pieces
@@ -21,6 +20,7 @@ from clfctl.data.cache_folder import (
 from clfctl.data.loader import BadImages
 from clfctl.data.sources import Data, ImageSource
 from clfctl.data.transform import Preprocess
+from clfctl.data.workers import n_cores
 from clfctl.errors import DataError
 from clfctl.files import explained, replace_file
 from clfctl.lock import Holder, locked_in_turn

@@ -1,15 +1,13 @@
 """The pixels of a part of an opened image, upright and in RGB; JPEG by libjpeg-turbo, everything else by Pillow."""
 
-import os
 from collections.abc import Callable
-from io import BytesIO
 from typing import TypeVar
 
 import numpy as np
 import simplejpeg
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, UnidentifiedImageError
+from PIL import Image, ImageFile
 from torch.nn import functional
 
 T = TypeVar("T")
@@ -24,31 +22,6 @@ TURNS = {
     1: (False, False, False), 2: (False, True, False), 3: (False, True, True), 4: (False, False, True),
     5: (True, False, False), 6: (True, True, False), 7: (True, True, True), 8: (True, False, True),
 }  # fmt: skip
-
-
-def read_image(path: str | os.PathLike[str]) -> Image.Image:
-    """Open an image file; only its header is decoded yet. Raises OSError, or another error of Pillow's.
-
-    The bytes are read at once: in each of the dozen small reads that Pillow would make, the thread gives up the GIL
-    and waits for it again. With two threads that cost a tenth of the speed.
-    """
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-    try:
-        size = os.fstat(file).st_size
-        content = os.read(file, size)
-        while len(content) < size and (more := os.read(file, size - len(content))):  # as network file systems may give
-            content += more
-    finally:
-        os.close(file)
-    return open_image(content)
-
-
-def open_image(content: bytes) -> Image.Image:
-    """Open an image from the bytes of its file; as `read_image`."""
-    try:
-        return Image.open(BytesIO(content))
-    except UnidentifiedImageError:
-        raise UnidentifiedImageError("cannot identify image file") from None
 
 
 def looked_at(image: Picture, see: Callable[[Picture], T]) -> T:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from clfctl.data.decode import open_image, read_image
+from clfctl.data.image_file import open_image, read_image
 from clfctl.errors import DataError
 
 HINT = "save_to_disk of the package datasets makes such a folder, with a column of Image and one of ClassLabel"

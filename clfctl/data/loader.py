@@ -36,7 +36,7 @@ def reason_of(name: str, error: Exception) -> str:
 def compute_alone() -> None:
     """Let what torch computes in this thread stay in it, whatever it may use elsewhere.
 
-    Else each of these threads would wake helpers of its own for a picture of 224 pixels, beside those that decode.
+    Else each would wake helpers of its own for a picture of 224 pixels, beside the threads that decode.
     """
     torch.get_num_threads()  # the first time in a thread it sets the number; after that, what is set stays
     ThreadpoolController().limit(limits=1, user_api="openmp")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from clfctl.data.decode import open_image
+from clfctl.data.image_file import open_image
 from clfctl.data.index import sorted_classes
 from clfctl.data.names import SHARD
 from clfctl.data.walk import SUFFIXES, is_visible
