@@ -7,7 +7,6 @@ from pathlib import Path
 
 from clfctl.commands.bench_data import BenchOptions, as_training
 from clfctl.commands.bench_phases import N_MODEL_WINDOWS, N_WINDOWS, Bench, Config, Windows
-from clfctl.commands.check_data import n_cores
 from clfctl.commands.notes import note
 from clfctl.data.bench import worker_counts
 from clfctl.data.bench_advice import (
@@ -24,6 +23,7 @@ from clfctl.data.bench_feeds import Files, files_of, ratio
 from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
 from clfctl.data.manifest import is_manifest
 from clfctl.data.sources import Data
+from clfctl.data.workers import n_cores
 from clfctl.display import bench_sections as sections
 from clfctl.display.bench_print import print_section
 from clfctl.display.check_table import progress_bar
