@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from clfctl.data.decode import Picture, looked_at
 from clfctl.data.keys import SAMPLE, permutation
 from clfctl.data.loader import BAD_IMAGE_ERRORS
 from clfctl.data.sources import Part
@@ -43,15 +43,15 @@ def take_sample(part: Part, seed: int, seconds: float, n_least: int) -> Sample:
         if len(taken) >= n_least and (time.perf_counter() > started + seconds or n_bytes > MAX_BYTES):
             break
         taken.append(part.indices[place])
-        with suppress(*BAD_IMAGE_ERRORS), part.source.open(taken[-1]) as image:
-            n_bytes += read_bytes(image)
+        with suppress(*BAD_IMAGE_ERRORS):
+            n_bytes += looked_at(part.source.open(taken[-1]), read_bytes)
     # Each image comes again and again, so that an epoch does not end sooner than it does in training.
     repeated = np.resize(np.asarray(taken, np.int64), len(part))
     whole = Part(part.source, repeated)  # type: ignore[arg-type]  # an array is as good as a sequence of numbers
     return Sample(whole, len(taken), len(part), n_bytes, time.perf_counter() - started)
 
 
-def read_bytes(image: Image.Image) -> int:
+def read_bytes(image: Picture) -> int:
     """Read the bytes that an opened image will be decoded from; return their number, 0 if there are none."""
     file = getattr(image, "fp", None)
     if file is None:

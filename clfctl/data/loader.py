@@ -2,9 +2,10 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import ThreadpoolController
 
+from clfctl.data.decode import Picture, Pixels, looked_at
 from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, order_of
-from clfctl.data.sources import Part
+from clfctl.data.sources import ImageSource, Part
 from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.errors import DataError
 
@@ -64,6 +66,22 @@ class BadImages:
             )
 
 
+def look_at(source: ImageSource, index: int, bad_images: BadImages, see: Callable[[Picture], Pixels]) -> Pixels | None:
+    """Return what `see` makes of an image; None if it cannot be read, which `bad_images` then notes.
+
+    Raises DataError for a crash, with the image's name, and where `bad_images` does.
+    """
+    try:
+        return looked_at(source.open(index), see)
+    except BAD_IMAGE_ERRORS as error:
+        bad_images.add(source.name(index), error)
+        return None
+    except Exception as error:
+        what = f"{type(error).__name__} {error}".strip()
+        hint = "try again, as with clfctl resume from the last save; if it fails there again, remove the image"
+        raise DataError(f"reading {source.name(index)} failed: {what}", hint) from error
+
+
 @dataclass(frozen=True)
 class Batch:
     """`images` (B, 3, H, W) uint8 in channels-last memory, `labels` (B,) int64; B may be 0 if every image was bad."""
@@ -93,6 +111,10 @@ class Loader:
     def n_batches(self) -> int:
         """Batches of an epoch."""
         return count_batches(len(self.part), self.batch_size, is_shuffled=self.shuffle_seed is not None)
+
+    def reading(self, source: ImageSource) -> "Loader":
+        """Return a loader of the same images from another source of them, such as one with a cache before it."""
+        return replace(self, part=replace(self.part, source=source))
 
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch `start` on; the earlier ones are not read."""
@@ -126,22 +148,16 @@ class Loader:
         pixels = np.empty((len(indices), size, size, 3), np.uint8)
         labels: list[int] = []
         for index in indices.tolist():
-            try:
-                with self.part.source.open(index) as image:
-                    pixels[len(labels)] = self._pixels(image, epoch, index)
-            except BAD_IMAGE_ERRORS as error:
-                self.bad_images.add(self.part.source.name(index), error)
-            except Exception as error:
-                what = f"{type(error).__name__} {error}".strip()
-                hint = "clfctl resume goes on from the last save; if it fails there again, remove the image"
-                raise DataError(f"reading {self.part.source.name(index)} failed: {what}", hint) from error
-            else:
+            see = partial(self._pixels, epoch=epoch, index=index)
+            seen = look_at(self.part.source, index, self.bad_images, see)
+            if seen is not None:
+                pixels[len(labels)] = seen
                 labels.append(self.part.source.labels[index])
         images = torch.from_numpy(pixels[: len(labels)]).permute(0, 3, 1, 2)
         target = torch.tensor(labels, dtype=torch.int64)
         return Batch(images.pin_memory(), target.pin_memory()) if self.pin_memory else Batch(images, target)
 
-    def _pixels(self, image: Image.Image, epoch: int, index: int) -> NDArray[np.uint8]:
+    def _pixels(self, image: Picture, epoch: int, index: int) -> NDArray[np.uint8]:
         if self.augment is None:
             return to_pixels(image, self.preprocess)
         key = mix(AUGMENT, self.shuffle_seed or 0, epoch, index)
