@@ -1,4 +1,4 @@
-"""Memory of a process that reads thirty epochs of photographs: the heap finds its size in ten, then it must not grow."""
+"""Memory of a process that reads thirty epochs of photographs: the heap finds its size, and then it is flat."""
 
 import os
 import sys
