@@ -110,7 +110,8 @@ def advise(rows: Sequence[LoaderRow], caches: Mapping[str, CacheFacts], training
         gain = cached.rates.median / plain.rates.median
         chosen = smallest(kinds[kind])
         reasons = [
-            f"--cache {kind} is {gain:.1f} times as fast as without; its {in_bytes(facts.n_bytes)} (estimated) fit.",
+            f"--cache {kind} is {gain:.1f} times as fast as without. For all images it takes about "
+            f"{in_bytes(facts.n_bytes)}, and {facts.build_s:,.0f} s to build it once (both estimated from the sample).",
             _why_workers(chosen, kinds[kind]),
         ]
         break
@@ -144,7 +145,8 @@ def why_not(facts: CacheFacts, cached: Rates, plain: Rates, training: Training) 
         return f"it does not gain ({cached.median:,.0f} images/s with it, {plain.median:,.0f} without)"
     size = f"it would take about {in_bytes(facts.n_bytes)}"
     if facts.n_bytes > facts.free:
-        return f"{size}, and {in_bytes(facts.free)} are free there"
+        would_fit = "; --cache ram would fit" if facts.n_bytes <= facts.memory else ""
+        return f"{size}, and {in_bytes(facts.free)} are free there{would_fit}"
     if facts.n_bytes > facts.memory:
         return f"{size}, and {in_bytes(facts.memory)} of memory are free: it would be read from the disk, unmeasured"
     saved = training.epochs * training.n_images * (1 / plain.median - 1 / cached.median)

@@ -97,8 +97,9 @@ ROWS = [row(1, 500), row(2, 900, 910), row(1, 3000, cache="disk"), row(2, 3100, 
 
 
 @pytest.mark.parametrize(("facts", "training", "cache", "reason"), [
-    (FITS, LONG, "disk", "--cache disk is 3.4 times as fast as without; its 1.0 GB (estimated) fit."),
-    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "about 200 GB, and 100 GB are free there"),
+    (FITS, LONG, "disk", "is 3.4 times as fast as without. For all images it takes about 1.0 GB, and 10 s"),
+    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "100 GB are free there; --cache ram would fit."),
+    (CacheFacts(200 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "about 200 GB, and 100 GB are free there."),
     (CacheFacts(60 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "50 GB of memory are free: it would be read from the"),
     (FITS, Training(10_000, 1), "none", "building it takes about 10 s, and 1 epoch would save 8 s"),
 ])  # fmt: skip
