@@ -16,6 +16,7 @@ from clfctl.data.bench_advice import (
     Training,
     advise,
     candidates,
+    feed_for,
     is_plenty,
     plenty,
     smallest,
@@ -147,7 +148,7 @@ class _Run:
             if alone:
                 rate = Rates(tuple(alone))
                 self.found.lines[f"what {name} takes"] = rate
-                self._print(sections.model_section(name, rate, windows.rows(), smallest(rows)))
+                self._print(sections.model_section(name, rate, windows.rows(), feed_for(rows, rate)))
         if is_plenty(found[0], rate):
             self.advise(plenty(found[0], rate))
         else:

@@ -118,6 +118,12 @@ def advise(rows: Sequence[LoaderRow], caches: Mapping[str, CacheFacts], training
     return Advice(chosen, tuple(reasons))
 
 
+def feed_for(rows: Sequence[LoaderRow], model: Rates) -> LoaderRow:
+    """Return the row that a model is to be compared with: one without cache if that feeds it, else the best of all."""
+    plain = smallest(by_cache(rows)[NONE])
+    return plain if slower_of(plain.rates, model) == "model" else smallest(rows)
+
+
 def slower_of(feed: Rates, model: Rates) -> Literal["model", "data", "both"]:
     """Return what limits training; both, where their spreads meet."""
     if max(feed.low, model.low) <= min(feed.high, model.high):

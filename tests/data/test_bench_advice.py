@@ -15,6 +15,7 @@ from clfctl.data.bench_advice import (
     bottleneck,
     candidates,
     fastest,
+    feed_for,
     in_bytes,
     is_plenty,
     plenty,
@@ -135,6 +136,11 @@ def test_what_is_trained_with_can_feed_the_model_or_is_the_best(rows: Sequence[L
 ])  # fmt: skip
 def test_the_bottleneck_is_the_slower(feed: LoaderRow, model: Rates, words: str) -> None:
     assert words in bottleneck(feed, model)
+
+
+@pytest.mark.parametrize(("model", "cache"), [(60.0, "none"), (905.0, "disk"), (1000.0, "disk"), (9000.0, "disk")])
+def test_a_model_is_compared_with_a_cache_only_where_files_do_not_feed_it(model: float, cache: str) -> None:
+    assert feed_for(ROWS, Rates((model,))).cache == cache
 
 
 @pytest.mark.parametrize(("n", "words"), [(0, "0.0 kB"), (850, "0.8 kB"), (30_400, "30 kB"), (1_234_567_890, "1.2 GB")])
