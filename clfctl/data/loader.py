@@ -17,7 +17,7 @@ from threadpoolctl import ThreadpoolController
 
 from clfctl.data.decode import Picture, Pixels, looked_at
 from clfctl.data.index import count_batches
-from clfctl.data.keys import AUGMENT, ORDER, mix, order_of
+from clfctl.data.keys import AUGMENT, ORDER, mix, order_of, times_before
 from clfctl.data.sources import ImageSource, Part
 from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.errors import DataError
@@ -79,6 +79,8 @@ def look_at(source: ImageSource, index: int, bad_images: BadImages, see: Callabl
     except Exception as error:
         what = f"{type(error).__name__} {error}".strip()
         hint = "try again, as with clfctl resume from the last save; if it fails there again, remove the image"
+        if isinstance(error, MemoryError):
+            hint = "fewer --workers or a smaller --batch-size need less; clfctl resume goes on from the last save"
         raise DataError(f"reading {source.name(index)} failed: {what}", hint) from error
 
 
@@ -119,17 +121,20 @@ class Loader:
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch `start` on; the earlier ones are not read."""
         order = self._order(epoch)
-        jobs = (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
+        # Of an image that an epoch shows twice, two different crops are to be seen.
+        times = times_before(order) if self.part.chances is not None else np.zeros_like(order)
+        draws = np.stack([order, times], axis=1)
+        jobs = (draws[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
         if self.workers == 0:
-            yield from (self._load(indices, epoch) for indices in jobs)
+            yield from (self._load(each, epoch) for each in jobs)
             return
         pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=compute_alone)
         try:
-            waiting = deque(pool.submit(self._load, indices, epoch) for indices in islice(jobs, self.workers + AHEAD))
+            waiting = deque(pool.submit(self._load, each, epoch) for each in islice(jobs, self.workers + AHEAD))
             while waiting:
                 batch = waiting.popleft().result()
-                if (indices := next(jobs, None)) is not None:
-                    waiting.append(pool.submit(self._load, indices, epoch))
+                if (following := next(jobs, None)) is not None:
+                    waiting.append(pool.submit(self._load, following, epoch))
                 yield batch
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
@@ -143,12 +148,13 @@ class Loader:
         ]
         return shuffled
 
-    def _load(self, indices: NDArray[np.int64], epoch: int) -> Batch:
+    def _load(self, draws: NDArray[np.int64], epoch: int) -> Batch:
+        """Return a batch of (index, times it was drawn before in this epoch), (B, 2)."""
         size = self.preprocess.image_size
-        pixels = np.empty((len(indices), size, size, 3), np.uint8)
+        pixels = np.empty((len(draws), size, size, 3), np.uint8)
         labels: list[int] = []
-        for index in indices.tolist():
-            see = partial(self._pixels, epoch=epoch, index=index)
+        for index, times in draws.tolist():
+            see = partial(self._pixels, key=(epoch, index, times) if times else (epoch, index))
             seen = look_at(self.part.source, index, self.bad_images, see)
             if seen is not None:
                 pixels[len(labels)] = seen
@@ -157,8 +163,7 @@ class Loader:
         target = torch.tensor(labels, dtype=torch.int64)
         return Batch(images.pin_memory(), target.pin_memory()) if self.pin_memory else Batch(images, target)
 
-    def _pixels(self, image: Picture, epoch: int, index: int) -> NDArray[np.uint8]:
+    def _pixels(self, image: Picture, key: tuple[int, ...]) -> NDArray[np.uint8]:
         if self.augment is None:
             return to_pixels(image, self.preprocess)
-        key = mix(AUGMENT, self.shuffle_seed or 0, epoch, index)
-        return to_augmented_pixels(image, self.preprocess, key, self.augment)
+        return to_augmented_pixels(image, self.preprocess, mix(AUGMENT, self.shuffle_seed or 0, *key), self.augment)

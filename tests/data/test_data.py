@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clfctl.data.index import images_in, index_folder
-from clfctl.data.keys import mix, permutation
+from clfctl.data.keys import mix, permutation, times_before
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.open import open_data
 from clfctl.data.sources import ArrayImages, Part
@@ -103,6 +103,23 @@ def test_augmentation_is_that_of_the_sample_whatever_the_workers(photos: Path) -
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other_epoch)
+
+
+def test_an_image_that_is_drawn_twice_is_augmented_in_two_ways(photos: Path) -> None:
+    data = open_data(DataSettings(data=str(photos), batch_size=4), 0)
+    one = Part(data.train.source, [data.train.indices[0]] * 6, np.full(6, 1 / 6))
+    once, again = (
+        torch.cat([batch.images for batch in loader(one, shuffle_seed=1, augment=LIGHT, workers=w).batches()])
+        for w in (0, 3)
+    )
+    assert len(torch.unique(once, dim=0)) == 6
+    assert torch.equal(once, again)
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_times_before_counts(order: list[int]) -> None:
+    expected = [order[:i].count(number) for i, number in enumerate(order)]
+    assert times_before(np.array(order, np.int64)).tolist() == expected
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 1000))
