@@ -30,11 +30,10 @@ from clfctl.data.bench_feeds import (
     loader_feed,
     n_ahead_of,
     n_ahead_of_rival,
-    ratio,
     take_turns,
     torchvision_feed,
 )
-from clfctl.data.bench_rows import Rates
+from clfctl.data.bench_rows import Rates, ratio
 from clfctl.data.decode import decode, resize
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.open import open_data

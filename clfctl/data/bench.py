@@ -1,5 +1,6 @@
 """Measuring how fast images come: windows of time, the images to measure with, and the memory in use."""
 
+import os
 import sys
 import threading
 import time
@@ -108,6 +109,14 @@ def measure_once(feed: Generator[int, None, None], n_ahead: int, seconds: float,
         # What still decodes would slow down whatever is measured next.
         for thread in set(threading.enumerate()) - before:
             thread.join(WAIT_S)
+
+
+def load_before() -> float:
+    """Return how many cores' worth of work there was in the last minute, rounded; 0 where the system does not say."""
+    try:
+        return round(os.getloadavg()[0], 1)
+    except (AttributeError, OSError):  # Windows has none
+        return 0.0
 
 
 def resident_bytes() -> int:
