@@ -42,11 +42,9 @@ def test_json_says_everything_that_was_measured(photos: Path, cli: Cli) -> None:
     records = bench(cli, photos)
     files, *rest = records
     assert files["section"] == "files"
-    assert (files["n_images"], files["n_all"], files["page_cache"]) == (
-        18,
-        18,
-        "warm",
-    )  # two of each eight are for validation
+    # Two of each eight are for validation; how many of the others are measured with is a question of the time they take.
+    assert (files["n_all"], files["page_cache"]) == (18, "warm")
+    assert 2 * 6 <= files["n_images"] <= 18
     stages = of_kind(rest, "stage")
     assert [each["stage"] for each in stages][:3] == ["read", "decode and crop", "resize"]
     assert sum(each["share"] for each in stages) == pytest.approx(1)
