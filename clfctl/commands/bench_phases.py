@@ -98,7 +98,7 @@ class Bench:
         settings = self.settings.model_copy(update={"workers": "auto"})
         return decide_workers(settings, self.parts.data.train, self.parts.built.preprocess)
 
-    def stages(self, seconds: float) -> list[Stage]:
+    def stages(self, seconds: float, on_batch: Tick) -> list[Stage]:
         """Time the stages one by one."""
         settings, device = self.settings, self.parts.precision.device
 
@@ -115,7 +115,7 @@ class Bench:
             self.bad_images,
             copy,
         )
-        return time_stages(work, seconds)
+        return time_stages(work, seconds, on_batch)
 
     def feed_alone(self, configs: Sequence[Config], seconds: float, into: Windows, tick: Tick) -> None:
         """Measure the loader with nobody but a counter at its end, each configuration in its turn."""
