@@ -3,6 +3,7 @@
 import io
 import os
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from PIL import Image
 from clfctl.commands.caching import cached_sources
 from clfctl.data.cache import CachedImages, NoPictures, Stored, Wanted, in_memory, stored_pictures, wanted
 from clfctl.data.cache_file import Seal, open_pictures, pieces
+from clfctl.data.cache_folder import free_memory, lock_for, sweep, temporary_for
 from clfctl.data.cache_key import content_digest
 from clfctl.data.decode import Pixels, resize
 from clfctl.data.idx import SYSTEM_FOLDERS
@@ -23,6 +25,7 @@ from clfctl.data.loader import BadImages, Loader
 from clfctl.data.open import open_data
 from clfctl.data.sources import ArrayImages, Data, ImageSource, TorchvisionImages
 from clfctl.data.transform import LIGHT, Preprocess, random_box, stored_size, to_augmented_pixels, to_pixels, to_stored
+from clfctl.lock import locked
 from clfctl.settings.groups import DataSettings, OutputSettings
 
 SEEN = Preprocess(32)
@@ -311,3 +314,33 @@ def test_a_stored_picture_that_cannot_be_written_to_is_scaled_as_any_other() -> 
     pixels = np.arange(8 * 8 * 3, dtype=np.uint8).reshape(8, 8, 3)
     pixels.flags.writeable = False
     assert np.array_equal(to_pixels(pixels, Preprocess(4, 1.0)), resize(pixels.copy(), 4, 4))
+
+
+def test_what_is_still_being_written_is_not_swept_up(tmp_path: Path) -> None:
+    """`live` is being made by another process, `dead` and `mine` were when theirs were killed."""
+    left = {stem: temporary_for(tmp_path / f"{stem}-36-12345678-abc.pixels") for stem in ("live", "dead", "mine")}
+    for path in left.values():
+        path.write_bytes(bytes(100))
+    (tmp_path / "mine-36-12345678-abc.pixels").touch()
+    own = lock_for(tmp_path, "mine-36-12345678")
+    with locked(lock_for(tmp_path, "live-36-12345678")), locked(own):
+        assert sweep(tmp_path, own) == 200
+    assert [stem for stem, path in left.items() if path.exists()] == ["live"]
+    assert (tmp_path / "mine-36-12345678-abc.pixels").exists()
+
+
+def test_without_locks_only_what_nobody_wrote_to_for_a_day_is_swept_up(tmp_path: Path) -> None:
+    """A lock that is not held, as on a file system without any, says nothing of others."""
+    young, old = (temporary_for(tmp_path / f"{name}-36-12345678-abc.pixels") for name in ("young", "old"))
+    for path in (young, old):
+        path.write_bytes(bytes(100))
+    os.utime(old, (0, time.time() - 25 * 3600))
+    assert sweep(tmp_path, lock_for(tmp_path, "mine-36-12345678")) == 100
+    assert young.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/meminfo").exists(), reason="only Linux says so")
+def test_free_memory_is_part_of_the_memory() -> None:
+    free = free_memory()
+    assert free is not None
+    assert 0 <= free <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

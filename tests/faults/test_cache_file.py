@@ -18,14 +18,14 @@ from tests.faults.test_disk import FailingDisk
 Cli = Callable[..., Result]
 needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
 
-# 24 images take two seconds, and each is announced: there is time to do something in between.
+# 24 images take a second, and each is announced: there is time to do something in between.
 SLOWLY = """
 import sys, time
 from clfctl.data import cache
 real = cache.to_stored
 def to_stored(image, shorter):
     print("decoding", file=sys.stderr)
-    time.sleep(0.2)
+    time.sleep(0.1)
     return real(image, shorter)
 cache.to_stored = to_stored
 """
@@ -117,14 +117,14 @@ def test_whichever_call_fails_there_is_a_whole_cache_or_none(
     assert 4 < k < 39
 
 
-@pytest.mark.parametrize("damage", ["cut", "empty", "bit", "zeros"])
+@pytest.mark.parametrize("damage", ["cut", "bit"])
 def test_a_damaged_cache_is_made_again(damage: str, words: tuple[str, ...], cli: Cli) -> None:
     assert cli(*words, "--run-name", "one").exit_code == 0
     (path,) = Path("here").glob("*.pixels")
     content = path.read_bytes()
     flipped = bytearray(content)
     flipped[-100] ^= 1
-    path.write_bytes({"cut": content[:-1], "empty": b"", "bit": flipped, "zeros": bytes(len(content))}[damage])
+    path.write_bytes(content[:-1] if damage == "cut" else flipped)
     result = cli(*words, "--run-name", "other")
     assert result.exit_code == 0
     assert "Cache  making" in result.stderr
