@@ -36,7 +36,7 @@ from clfctl.settings.groups import BenchSettings, OutputSettings
 
 BUDGET_S = 50.0
 SHORTEST_S, LONGEST_S = 0.3, 1.0
-READ_WINDOWS, STAGES_WINDOWS = 1, 3
+READ_S, STAGES_WINDOWS = 1.0, 3
 
 
 @dataclass
@@ -91,10 +91,10 @@ class _Run:
         self.kind: Kind = "disk" if settings.cache == "none" else settings.cache
         stated = [] if settings.workers == "auto" else [settings.workers]
         self.counts = sorted({*worker_counts(n_cores()), *stated})
-        n_windows = READ_WINDOWS + STAGES_WINDOWS + 2 * N_WINDOWS * len(self.counts)
+        n_windows = STAGES_WINDOWS + 2 * N_WINDOWS * len(self.counts)
         n_windows += 3 * N_MODEL_WINDOWS * with_model + 2 * N_WINDOWS * len(options.against)
         self.seconds = options.seconds or min(LONGEST_S, max(SHORTEST_S, BUDGET_S / n_windows))
-        self.bench = Bench.of(as_training(settings), data, self.seconds)
+        self.bench = Bench.of(as_training(settings), data, READ_S)
         self.files = self._files_for_rivals()
         sample = self.bench.sample
         self.training = Training(sample.n_all, settings.epochs)

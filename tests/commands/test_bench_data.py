@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -42,11 +43,8 @@ def test_json_says_everything_that_was_measured(photos: Path, cli: Cli) -> None:
     records = bench(cli, photos)
     files, *rest = records
     assert files["section"] == "files"
-    assert (files["n_images"], files["n_all"], files["page_cache"]) == (
-        18,
-        18,
-        "warm",
-    )  # two of each eight are for validation
+    assert (files["n_all"], files["page_cache"]) == (18, "warm")  # two of each eight are for validation
+    assert 12 <= files["n_images"] <= 18  # two batches at least, the others if there is time
     stages = of_kind(rest, "stage")
     assert [each["stage"] for each in stages][:3] == ["read", "decode and crop", "resize"]
     assert sum(each["share"] for each in stages) == pytest.approx(1)
@@ -103,7 +101,7 @@ def test_a_model_of_a_file_or_a_recipe_counts_as_named(photos: Path, cli: Cli) -
 def test_text_for_a_pipe_has_the_same_numbers_of_rows(photos: Path, cli: Cli) -> None:
     result = cli("bench-data", "--data", str(photos), *SHORT)
     assert result.exit_code == 0, result.output
-    assert "Measured with all 18 training images" in result.stdout
+    assert re.match(r"Measured with (all|1\d of) 18 training images of", result.stdout)
     assert "now they come from memory, not disk." in result.stdout
     sections = result.stdout.split("\n\n")
     assert [part.splitlines()[0].split()[0] for part in sections[:4]] == ["Measured", "One", "The", "Set"]
