@@ -43,8 +43,9 @@ def test_json_says_everything_that_was_measured(photos: Path, cli: Cli) -> None:
     records = bench(cli, photos)
     files, *rest = records
     assert files["section"] == "files"
-    assert (files["n_all"], files["page_cache"]) == (18, "warm")  # two of each eight are for validation
-    assert 12 <= files["n_images"] <= 18  # two batches at least, the others if there is time
+    # Two of each eight are for validation; how many of the others are measured with is a question of time.
+    assert (files["n_all"], files["page_cache"]) == (18, "warm")
+    assert 2 * 6 <= files["n_images"] <= 18
     stages = of_kind(rest, "stage")
     assert [each["stage"] for each in stages][:3] == ["read", "decode and crop", "resize"]
     assert sum(each["share"] for each in stages) == pytest.approx(1)
@@ -125,11 +126,11 @@ def test_what_is_recommended_is_kept_and_the_file_keeps_its_lines(photos: Path, 
     (advice,) = of_kind(records, "recommendation")
     # What is set is measured as well.
     assert {row["workers"] for row in of_kind(records, "loader")} == {*worker_counts(n_cores()), 7}
-    if advice["workers"] == 7:
-        return  # then there is nothing to change
     lines = file.read_text().splitlines()
     assert lines[:3] == ["# mine", "epochs = 5  # few", f"num-workers = {advice['workers']}  # too many"]
-    assert f"Wrote clfctl.toml: workers 7 → {advice['workers']}" in result.stderr
+    is_changed = advice["workers"] != 7 or advice["cache"] != "none"
+    assert ("Wrote clfctl.toml: " if is_changed else "clfctl.toml says so already.") in result.stderr
+    assert (f"workers 7 → {advice['workers']}" in result.stderr) == (advice["workers"] != 7)
     kept = read_config(file).values
     assert kept["workers"] == advice["workers"]
     assert kept.get("cache", "none") == advice["cache"]
