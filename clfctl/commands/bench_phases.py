@@ -128,7 +128,7 @@ class Bench:
 
     def model_alone(self, seconds: float, into: list[float], tick: Tick) -> None:
         """Measure training steps on one real batch."""
-        batch = next(each for each in self.loader(0).batches() if len(each.labels) > 1)
+        batch = next(each for each in self.loader(0).batches() if self.stepper.can_train_on(each))
         for rate in model_rate(self.stepper, batch, seconds, N_MODEL_WINDOWS):
             into.append(rate)
             tick()

@@ -190,7 +190,8 @@ class _Run:
     def say_what_is_bad(self) -> None:
         """Tell how many images of the sample cannot be read."""
         if bad := self.bench.bad_images.found:
-            note(self.output, f"{len(bad)} images cannot be read and were skipped: clfctl check-data names them.")
+            were = "image cannot be read and was" if len(bad) == 1 else "images cannot be read and were"
+            note(self.output, f"{len(bad)} {were} skipped: clfctl check-data names them.")
 
     def _files_for_rivals(self) -> Files | None:
         if not self.options.against:

@@ -94,6 +94,10 @@ def test_a_model_is_measured_alone_and_fed(photos: Path, cli: Cli) -> None:
     assert (advice["workers"], advice["cache"]) in [(each["workers"], each["cache"]) for each in trained]
 
 
+def test_a_batch_of_one_image_is_a_batch(photos: Path, cli: Cli) -> None:
+    assert of_kind(bench(cli, photos, "--model", "custom", "--image-size", "64", "--batch-size", "1"), "training")
+
+
 def test_a_model_of_a_file_or_a_recipe_counts_as_named(photos: Path, cli: Cli) -> None:
     Path("clfctl.toml").write_text('model = "custom"\nlr = 1e-3\nscheduler = "cosine"\n')
     assert of_kind(bench(cli, photos), "model")
@@ -108,7 +112,7 @@ def test_text_for_a_pipe_has_the_same_numbers_of_rows(photos: Path, cli: Cli) ->
     assert [part.splitlines()[0].split()[0] for part in sections[:4]] == ["Measured", "One", "The", "Set"]
     assert len(sections[1].splitlines()) == 2 + 7 + 1
     assert "\x1b" not in result.output
-    assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet").output == ""
+    assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet", "--json").output == ""
 
 
 def test_digits_need_no_file(cli: Cli) -> None:
@@ -183,6 +187,8 @@ def test_against_dali_gives_a_ratio(photos: Path) -> None:
     (("--against", "torchvison"), "--against: 'torchvison' is not known", "did you mean torchvision?"),
     (("--against", "torchvision", "--augment", "rand"), "--against: compares a random crop and a flip only", "--augm"),
     (("--plot", "a.pdf"), "--plot: a.pdf does not say what to write", "must end in .png, .svg"),
+    (("--plot", "gone/a.png"), "--plot: gone is no folder", "make it first"),
+    (("--write", "gone/a.toml"), "--write: gone is no folder", "make it first"),
     (("--write", "a.yaml"), "--write: a.yaml is no TOML file", ".toml"),
     (("--write", "broken.toml"), "broken.toml is not valid TOML", ""),
     (("--write", "foreign.toml"), "foreign.toml sets 'colour', which is no setting", ""),
@@ -229,7 +235,7 @@ def test_bad_images_are_skipped_and_counted_and_too_many_end_it(photos: Path, cl
     (photos / "red/0.jpg").write_bytes(b"no image")
     result = cli("bench-data", "--data", str(photos), *SHORT, "--val-split", "0")
     assert result.exit_code == 0, result.output
-    assert "1 images cannot be read and were skipped" in result.stderr
+    assert "1 image cannot be read and was skipped" in result.stderr
     for path in photos.rglob("*.jpg"):
         path.write_bytes(b"no image")
     result = cli("bench-data", "--data", str(photos), *SHORT)
