@@ -137,12 +137,39 @@ def evaluate(
     output: "Resolved[OutputSettings]",
     *,
     run: RunArgument,
-    split: Annotated[str, typer.Option(help="Part of the data: val or test.")] = "val",
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            "-d",
+            help="Other data than that of the run: its val or test images, or all where it has no such parts.",
+            metavar="NAME|DIR|FILE",
+            autocompletion=completion.data_sets,
+        ),
+    ] = None,
+    split: Annotated[
+        str, typer.Option(help="Part of the data: val or test.", metavar="val|test", autocompletion=completion.splits)
+    ] = "val",
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            help="best, last, or a checkpoint file.", metavar="best|last|FILE", autocompletion=completion.checkpoints
+        ),
+    ] = "best",
+    tta: Annotated[
+        int,
+        typer.Option(
+            help="Test-time augmentation: the mean of this many views of each image, 1 to 12; 2 adds the mirrored one.",
+            metavar="N",
+        ),
+    ] = 1,
+    top: Annotated[int, typer.Option(help="Classes and confusions to show; the files have all.", min=1)] = 10,
 ) -> None:
-    """Measure a trained model on its validation or test images."""
+    """Measure a trained model on its validation or test images, or on other data, and write a report."""
+    from clfctl.commands.evaluate import EvalOptions
     from clfctl.commands.evaluate import evaluate as command
 
-    command(run, split, output.settings)
+    command(run, EvalOptions(data, split, checkpoint, tta, top), output.settings)
 
 
 def predict(

@@ -66,6 +66,16 @@ def runs(incomplete: str) -> list[str]:
     return _starting(found, incomplete) or folders(incomplete)
 
 
+def splits(incomplete: str) -> list[str]:
+    """Offer the parts of data that a model can be measured on."""
+    return _starting(("val", "test"), incomplete)
+
+
+def checkpoints(incomplete: str) -> list[str]:
+    """Offer which checkpoint of a run to take, and files."""
+    return _starting(("best", "last"), incomplete) + folders(incomplete) + _entries(incomplete, (".safetensors",))
+
+
 def folders(incomplete: str) -> list[str]:
     """Offer folders."""
     return _entries(incomplete)

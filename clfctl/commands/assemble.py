@@ -13,6 +13,7 @@ from clfctl.data.keys import WEIGHTS, mix
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data, Part
 from clfctl.data.transform import Augmentation, Preprocess
+from clfctl.data.views import Crop
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.saving import ModelInfo, RunSaver, load_model, model_info, restore, saved_settings
@@ -107,28 +108,30 @@ def make_loader(
     bad: BadImages,
     device: torch.device,
     shuffle_seed: int | None = None,
+    crop: Crop | None = None,
 ) -> Loader:
     """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
     part = part if shuffle_seed is None else with_chances(part, settings.balance)
     augment = None if shuffle_seed is None else Augmentation(settings.augment, settings.random_erasing)
     on_cuda = device.type == "cuda"
-    return Loader(part, preprocess, settings.batch_size, settings.workers, bad, shuffle_seed, augment, on_cuda)
+    return Loader(part, preprocess, settings.batch_size, settings.workers, bad, shuffle_seed, augment, on_cuda, crop)
 
 
 @dataclass(frozen=True)
 class Trained:
-    """The best model of a run, ready to be asked, and the file that it came from."""
+    """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs."""
 
     file: Path
     settings: TrainSettings
     info: ModelInfo
     model: nn.Module
     precision: Precision
+    n_epochs: int
 
 
-def load_trained(run: RunFolder) -> Trained:
-    """Load the best checkpoint of a run, or the last where there is none. Raises CheckpointError."""
-    file = run.best if run.best.is_file() else run.last
+def load_trained(run: RunFolder, file: Path | None = None) -> Trained:
+    """Load a checkpoint, by default the best of a run, or the last where there is none. Raises CheckpointError."""
+    file = file or (run.best if run.best.is_file() else run.last)
     try:
         checkpoint = load_checkpoint(file)
     except DamagedError as error:
@@ -139,4 +142,4 @@ def load_trained(run: RunFolder) -> Trained:
     model = rebuild_model(info.name, len(info.classes), settings)
     load_model(model, checkpoint)
     model.to(precision.device).to(memory_format=torch.channels_last)
-    return Trained(file, settings, info, model.eval(), precision)
+    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.meta["history"]))
