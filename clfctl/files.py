@@ -90,17 +90,13 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         with explained(path):
             if path.exists():
                 os.replace(path, old)
-            try:
-                os.replace(new, path)
-            except BaseException:
-                if old.exists():
-                    os.replace(old, path)
-                raise
+            os.replace(new, path)
             _flush_folder(path.parent)
-    except BaseException:  # a second Ctrl-C included
-        shutil.rmtree(new, ignore_errors=True)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
+    finally:  # also after a signal between the two renames
+        if old.is_dir() and not path.exists():
+            os.replace(old, path)
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def remove_leftovers(folder: Path) -> None:

@@ -94,9 +94,8 @@ def reliability_figure(calibration: Calibration, ink: str = "black") -> Figure:
     width = 0.92 * (calibration.bins[0].high - calibration.bins[0].low)
     upper.plot([0, 1], [0, 1], "--", color=ink, alpha=0.6, linewidth=1.2, label="perfect")
     # What is right down to the confidence, and what is missing to it or beyond it.
-    accuracies, confidences = (
-        [getattr(each, name) for each in calibration.bins] for name in ("accuracy", "confidence")
-    )
+    accuracies = [each.accuracy for each in calibration.bins]
+    confidences = [each.confidence for each in calibration.bins]
     common = list(map(min, accuracies, confidences))
     upper.bar(middles, common, width, color=_RIGHT, label="right")
     for values, color, label in ((confidences, _WRONG, "too sure"), (accuracies, _BEYOND, "not sure enough")):

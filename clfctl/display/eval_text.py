@@ -131,16 +131,11 @@ def _classes(classes: Sequence[ClassMetrics], confusions: dict[str, Confusion], 
     for each in classes:
         f1 = each.f1 or 0.0
         style = "red" if f1 < _BAD else "yellow" if f1 < _POOR else ""
-        numbers = [share(value) for value in (each.precision, each.recall)]
-        cells: list[Text | str] = [
-            _cut(each.name, free // 2 if is_wide else free),
-            f"{each.support}",
-            *numbers,
-            Text(share(f1), style),
-        ]
+        name = _cut(each.name, free // 2 if is_wide else free)
+        numbers = (share(each.precision), share(each.recall), Text(share(f1), style), share(each.auc))
         other = confusions.get(each.name)
         taken_for = _cut(f"{other.n} × {other.predicted}" if other else "", free // 2 - _GAP)
-        table.add_row(*cells, share(each.auc), *([taken_for] if is_wide else []))
+        table.add_row(name, f"{each.support}", *numbers, *([taken_for] if is_wide else []))
     return table
 
 

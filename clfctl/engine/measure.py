@@ -42,6 +42,7 @@ def measure(
                 with precision.autocast():
                     logits = model(normalize(images))
                 answer = logits.float().log_softmax(1).cpu().numpy()
+                _check_finite(answer, loader, batch)
                 if log_p is None:
                     log_p = np.full((n_all, answer.shape[1]), -np.inf, np.float32)
                 # The sum of probabilities, in the logarithm, where the smallest ones keep their digits.
@@ -67,6 +68,13 @@ def _placed(loader: Loader) -> Iterator[tuple[Numbers, Batch]]:
             yield start + np.flatnonzero(np.isin(chunk, batch.indices)), batch
 
 
+def _check_finite(answer: Floats, loader: Loader, batch: Batch) -> None:
+    bad = np.flatnonzero(~np.isfinite(answer).all(axis=1))
+    if len(bad):
+        name = loader.part.source.name(batch.indices[bad[0]])
+        raise ModelError(f"the model's outputs for {name} are not finite", "try --checkpoint best, or another run")
+
+
 def _outputs(indices: Numbers, labels: Numbers, log_p: Floats, whole: Numbers, n_views: int) -> Outputs:
     if len(whole) < len(indices):
         indices, labels, log_p = indices[whole], labels[whole], log_p[whole]
@@ -74,6 +82,4 @@ def _outputs(indices: Numbers, labels: Numbers, log_p: Floats, whole: Numbers, n
         log_p -= np.float32(np.log(n_views))
     losses = -log_p[np.arange(len(labels)), labels]
     np.exp(log_p, out=log_p)  # in place: this is the one large array
-    if n_bad := int((~np.isfinite(log_p).all(axis=1)).sum()):
-        raise ModelError(f"the model's outputs for {n_bad} of {len(labels)} images are not finite", "try --amp off")
     return Outputs(indices, labels, log_p, losses)

@@ -70,7 +70,8 @@ def _names(outputs: Outputs, rows: slice, classes: Sequence[str], name_of: Calla
 
 def _csv(outputs: Outputs, classes: Sequence[str], name_of: Callable[[int], str]) -> Iterator[Piece]:
     text = io.StringIO()
-    writer = csv.writer(text, lineterminator="")
+    # All names in quotes: without an end of line of its own, the writer would not see that one stands in a name.
+    writer = csv.writer(text, lineterminator="", quoting=csv.QUOTE_ALL)
     writer.writerow([*COLUMNS, *(PREFIX + name for name in classes)])
     text.write("\n")
     # Nine digits give a float32 back to the bit. One format a row takes half the time of one a number.
