@@ -15,7 +15,10 @@ GUIDE = ROOT / "docs/lr-scheduling.md"
 QUICKREF = ROOT / "docs/lr-quickref.md"
 PICTURES = Path("docs/images/lr")
 # Those that are there: docs/reliability.md is written elsewhere.
-DOCUMENTS = [each for each in (GUIDE, QUICKREF, ROOT / "README.md", ROOT / "docs/reliability.md") if each.is_file()]
+EVALUATION = ROOT / "docs/evaluation.md"
+DOCUMENTS = [
+    each for each in (GUIDE, QUICKREF, EVALUATION, ROOT / "README.md", ROOT / "docs/reliability.md") if each.is_file()
+]
 
 ELLIPSIS = "…"
 TABLE_HEAD = "| parameter | option | default | value | what it is |\n|---|---|---|---|---|\n"
