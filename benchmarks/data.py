@@ -11,12 +11,9 @@ installed: `pip install nvidia-dali-cuda120` (no GPU is needed).
 import importlib
 import multiprocessing
 import random
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +21,19 @@ import numpy as np
 import torch
 from PIL import Image
 
+from clfctl.data.bench_feeds import (
+    DALI,
+    Runner,
+    dali_feed,
+    files_of,
+    loader_feed,
+    n_ahead_of,
+    n_ahead_of_rival,
+    ratio,
+    take_turns,
+    torchvision_feed,
+)
+from clfctl.data.bench_rows import Rates
 from clfctl.data.decode import decode, resize
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.open import open_data
@@ -32,7 +42,6 @@ from clfctl.settings.groups import DataSettings
 
 PHOTOGRAPHS = Path("/usr/share/backgrounds")
 N_THREADS, BATCH, CROP = 2, 16, 224
-N_AHEAD = 4  # batches that each of the three makes ahead, at most
 # What ours must be, at least, times the other, by size.
 BARS = {
     (500, 375): {"torchvision": 2.3, "DALI": 1.2, "bare stages": 0.85},
@@ -40,7 +49,6 @@ BARS = {
 }
 N_FILES = {(500, 375): 512, (2400, 1600): 96}
 N_NAMES = 8  # of each file: an epoch of a few batches would mostly measure how epochs begin and end
-Feed = Iterator[int]  # endless; each value is a number of images that are ready
 
 
 def photographs() -> list[Image.Image]:
@@ -78,45 +86,22 @@ def cut_files(images: list[Image.Image], root: Path, size: tuple[int, int]) -> N
             (folder / f"{n}-{again}.jpg").hardlink_to(file)
 
 
-def ours(root: Path) -> Feed:
+def runners_of(root: Path) -> dict[str, Runner]:
+    """Return the feeds to compare, ours first."""
     data = open_data(DataSettings(data=str(root), val_split=0, batch_size=BATCH), 0)
     bad = BadImages("error", len(data.train))
     loader = Loader(data.train, Preprocess(CROP), BATCH, N_THREADS, bad, shuffle_seed=0, augment=LIGHT)
-    epoch = 0
-    while True:
-        for batch in loader.batches(epoch):
-            yield len(batch.labels)
-        epoch += 1
-
-
-def torchvision(root: Path) -> Feed:
-    from torchvision import datasets, transforms
-
-    seen = [transforms.RandomResizedCrop(CROP), transforms.RandomHorizontalFlip(), transforms.PILToTensor()]
-    data = datasets.ImageFolder(str(root), transforms.Compose(seen))
-    loader: Any = torch.utils.data.DataLoader(data, BATCH, shuffle=True, num_workers=N_THREADS, persistent_workers=True)
-    while True:
-        for images, _ in loader:
-            yield len(images)
-
-
-def nvidia_dali(root: Path) -> Feed:
-    # Not typed the same way from version to version.
-    dali: Any = importlib.import_module("nvidia.dali")
-    fn, types = dali.fn, dali.types
-
-    pipeline = dali.Pipeline(BATCH, N_THREADS, device_id=None)
-    with pipeline:
-        files, labels = fn.readers.file(file_root=str(root), random_shuffle=True)
-        crops = fn.decoders.image_random_crop(
-            files, device="cpu", output_type=types.RGB, random_area=[0.08, 1], random_aspect_ratio=[3 / 4, 4 / 3]
-        )
-        small = fn.resize(crops, size=[CROP, CROP], interp_type=types.INTERP_LINEAR, antialias=True)
-        pipeline.set_outputs(fn.flip(small, horizontal=fn.random.coin_flip()), labels)
-    pipeline.build()
-    while True:
-        pipeline.run()
-        yield BATCH
+    files = files_of(data.train)
+    assert files is not None
+    others = {"torchvision": torchvision_feed, "DALI": dali_feed}
+    try:
+        importlib.import_module(DALI)
+    except ImportError as error:
+        print(f"DALI is left out: {error}")
+        del others["DALI"]
+    ahead = n_ahead_of_rival(N_THREADS)
+    runners = {"clfctl": Runner(loader_feed(loader), n_ahead_of(loader), BATCH)}
+    return runners | {name: Runner(feed(files, CROP, BATCH, N_THREADS), ahead, BATCH) for name, feed in others.items()}
 
 
 def bare_process(paths: list[Path], seconds: float, seed: int, done: Any) -> None:
@@ -145,42 +130,22 @@ def bare(root: Path, seconds: float) -> float:
     return sum(speeds)
 
 
-def measured(feed: Feed, seconds: float) -> float:
-    """Return images/s; the batches that were made ahead do not count, and are made before this returns."""
-    for _ in range(N_AHEAD):
-        next(feed)
-    n_images, started = 0, time.perf_counter()
-    while time.perf_counter() < started + seconds:
-        n_images += next(feed)
-    speed = n_images / (time.perf_counter() - started)
-    time.sleep(1.2 * N_AHEAD * BATCH / speed)
-    return speed
-
-
 def compare(root: Path, size: tuple[int, int], seconds: float, n_turns: int) -> bool:
     """Print the medians and ratios; return whether every bar is reached."""
-    runners: dict[str, Callable[[], float]] = {
-        name: partial(measured, feed(root), seconds) for name, feed in (("clfctl", ours), ("torchvision", torchvision))
-    }
-    try:
-        importlib.import_module("nvidia.dali")
-    except ImportError as error:
-        print(f"DALI is left out: {error}")
-    else:
-        runners["DALI"] = partial(measured, nvidia_dali(root), seconds)
-    runners["bare stages"] = partial(bare, root, seconds)
-    turns: dict[str, list[float]] = {name: [] for name in runners}
+    runners = runners_of(root)
+    turns: dict[str, list[float]] = {}
     for _ in range(n_turns):
-        for name, run in runners.items():
-            turns[name].append(run())
+        take_turns(runners, seconds, 1, turns)
+        turns.setdefault("bare stages", []).append(bare(root, seconds))
+    rates = {name: Rates(tuple(each)) for name, each in turns.items()}
     reached = True
     print(f"{size[0]} x {size[1]} JPEG, images/s, medians of {n_turns} turns")
-    print(f"  {'clfctl':<12} {statistics.median(turns['clfctl']):6.0f}")
+    print(f"  {'clfctl':<12} {rates['clfctl'].median:6.0f}")
     for name, bar in BARS[size].items():
-        if name in turns:
-            ratio = statistics.median(a / b for a, b in zip(turns["clfctl"], turns[name], strict=True))
-            print(f"  {name:<12} {statistics.median(turns[name]):6.0f}   clfctl is {ratio:.2f} times (at least {bar})")
-            reached &= ratio >= bar
+        if name in rates:
+            times = ratio(rates["clfctl"], rates[name])
+            print(f"  {name:<12} {rates[name].median:6.0f}   clfctl is {times:.2f} times (at least {bar})")
+            reached &= times >= bar
     return reached
 
 

@@ -13,10 +13,23 @@ from clfctl.options import option_rules, with_settings, without_settings
 from clfctl.reporting import leave_hanging_threads, reporting
 
 if TYPE_CHECKING:
-    from clfctl.settings.groups import OutputSettings, PlanSettings, ResumeSettings, RunsDirSettings, TrainSettings
+    from clfctl.settings.groups import (
+        BenchSettings,
+        OutputSettings,
+        PlanSettings,
+        ResumeSettings,
+        RunsDirSettings,
+        TrainSettings,
+    )
     from clfctl.settings.sources import Resolved
 
 RunArgument = Annotated[Path, typer.Argument(help="Run folder.", metavar="RUN", autocompletion=completion.runs)]
+ShowBatch = Annotated[
+    Path | None,
+    typer.Option(
+        "--show-batch", help="Save a picture of the first batch as the model sees it, and stop.", metavar="FILE"
+    ),
+]
 GOMP_SPINCOUNT = "1000"
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
@@ -28,12 +41,7 @@ def train(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, show settings, curve and model size, and stop.")
     ] = False,
-    show_batch: Annotated[
-        Path | None,
-        typer.Option(
-            "--show-batch", help="Save a picture of the first batch as the model sees it, and stop.", metavar="FILE"
-        ),
-    ] = None,
+    show_batch: ShowBatch = None,
 ) -> None:
     """Train an image classifier."""
     from clfctl.commands import train as command
@@ -213,6 +221,34 @@ def check_data(
         raise typer.Exit(1)
 
 
+def bench_data(
+    settings: "Resolved[BenchSettings]",
+    output: "Resolved[OutputSettings]",
+    *,
+    against: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Another loader to compare with, in turns: torchvision or dali.", autocompletion=completion.rivals
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None,
+        typer.Option(help="Seconds of each measuring window; unset: so many that all takes about a minute.", min=0.01),
+    ] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Keep what is recommended in a TOML file, as clfctl.toml.", metavar="FILE"),
+    ] = None,
+    plot: Annotated[Path | None, typer.Option(help="Write a bar chart, FILE.png or .svg.", metavar="FILE")] = None,
+    show_batch: ShowBatch = None,
+) -> None:
+    """Measure how fast images can be fed, what limits that, and what to set."""
+    from clfctl.commands.bench_data import BenchOptions
+    from clfctl.commands.bench_data import bench_data as command
+
+    command(settings, output.settings, BenchOptions(against or (), seconds, write, plot, show_batch))
+
+
 # Name, function, and the settings groups whose fields are its options.
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
@@ -222,6 +258,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("eval", evaluate, ("OutputSettings",)),
     ("predict", predict, ("OutputSettings",)),
     ("check-data", check_data, ("OutputSettings",)),
+    ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
 )
 
 

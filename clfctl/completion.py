@@ -53,6 +53,13 @@ def formats(incomplete: str) -> list[str]:
     return _starting(FORMATS, incomplete)
 
 
+def rivals(incomplete: str) -> list[str]:
+    """Offer the loaders that ours can be compared with."""
+    from clfctl.data.names import RIVALS
+
+    return _starting(RIVALS, incomplete)
+
+
 def optimizers(incomplete: str) -> list[str]:
     """Offer the most used optimizers; any name of timm's is accepted."""
     return _starting(OPTIMIZERS, incomplete)

@@ -1,5 +1,6 @@
 """From settings to a trainer: the parts in the order in which a mistake is cheapest to find."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from clfctl.data.balance import class_weights, with_chances
 from clfctl.data.keys import WEIGHTS, mix
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data, Part
-from clfctl.data.transform import Augmentation, Preprocess
-from clfctl.data.views import Crop
+from clfctl.data.transform import Augmentation, Preprocess, to_pixels
+from clfctl.data.workers import pick_workers
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.saving import ModelInfo, RunSaver, load_model, model_info, restore, saved_settings
@@ -73,7 +74,8 @@ def make_trainer(
     settings, data, precision = parts.settings, parts.data, parts.precision
     device = precision.device
     bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
-    train_loader = make_loader(settings, data.train, parts.built.preprocess, bad, device, settings.seed)
+    decided = settings.model_copy(update={"workers": decide_workers(settings, data.train, parts.built.preprocess)})
+    train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed)
     state = TrainState(
         parts.built.model,
         parts.optimizer,
@@ -87,7 +89,7 @@ def make_trainer(
         state,
         make_plan(settings, train_loader.n_batches),
         train_loader,
-        make_loader(settings, data.val, parts.built.preprocess, bad, device),
+        make_loader(decided, data.val, parts.built.preprocess, bad, device),
         Normalize(parts.built.preprocess, device),
         RunSaver(run, parts.info),
         class_weights=_class_weights(parts),
@@ -108,13 +110,26 @@ def make_loader(
     bad: BadImages,
     device: torch.device,
     shuffle_seed: int | None = None,
-    crop: Crop | None = None,
 ) -> Loader:
     """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
     part = part if shuffle_seed is None else with_chances(part, settings.balance)
     augment = None if shuffle_seed is None else Augmentation(settings.augment, settings.random_erasing)
     on_cuda = device.type == "cuda"
-    return Loader(part, preprocess, settings.batch_size, settings.workers, bad, shuffle_seed, augment, on_cuda, crop)
+    workers = decide_workers(settings, part, preprocess)
+    return Loader(part, preprocess, settings.batch_size, workers, bad, shuffle_seed, augment, on_cuda)
+
+
+def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -> int:
+    """Return the number of threads that decode; `auto` reads a few images of the part."""
+    if settings.workers != "auto":
+        return settings.workers
+
+    def read(index: int) -> None:
+        # What is bad is counted, and told, when it is met in training.
+        with suppress(Exception), part.source.open(index) as image:
+            to_pixels(image, preprocess)
+
+    return pick_workers(read, part.indices)
 
 
 @dataclass(frozen=True)

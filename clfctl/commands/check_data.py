@@ -1,6 +1,5 @@
 """clfctl check-data: what is wrong with the images of a folder or a table, before training meets it. No torch."""
 
-import os
 import sys
 import time
 from bisect import bisect_right
@@ -14,6 +13,7 @@ from clfctl.data.check import Finding, Place, check_files, place_in_folder
 from clfctl.data.manifest import is_manifest, read_manifest
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
 from clfctl.data.walk import image_names
+from clfctl.data.workers import n_cores
 from clfctl.errors import DataError, UsageError
 from clfctl.runs import dump_json
 from clfctl.settings.groups import OutputSettings
@@ -141,8 +141,3 @@ def _undo(folder: Path, output: OutputSettings) -> bool:
             note(output, f"{place} was not moved back: {reason}")
     note(output, f"{n_back} files moved back" + (f", {n_left} left; see {folder / LIST_NAME}" if n_left else ""))
     return n_left > 0
-
-
-def n_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

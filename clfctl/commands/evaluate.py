@@ -4,7 +4,7 @@ import hashlib
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -122,10 +122,8 @@ def _measure(
     from clfctl.engine.step import Normalize
 
     preprocess, device = trained.info.preprocess, trained.precision.device
-    loaders = [
-        (make_loader(trained.settings, chosen.part, preprocess, bad, device, crop=crop), mirrored)
-        for crop, mirrored in views(options.tta)
-    ]
+    loader = make_loader(trained.settings, chosen.part, preprocess, bad, device)
+    loaders = [(replace(loader, crop=crop), mirrored) for crop, mirrored in views(options.tta)]
     normalize = Normalize(preprocess, device)
     with ExitStack() as stack:
         bar = progress_bar("Measuring", options.tta * len(chosen.part), hidden=output.quiet)

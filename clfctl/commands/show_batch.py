@@ -19,6 +19,7 @@ def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> N
     data = open_data(settings, settings.seed)
     from clfctl.commands.assemble import build_parts, make_loader
     from clfctl.data.loader import BadImages
+    from clfctl.engine.mixing import Mixer
 
     parts = build_parts(settings, data)
     bad = BadImages(settings.on_bad_image, len(data.train))
@@ -26,6 +27,8 @@ def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> N
     batch = next(iter(loader.batches()))
     if not len(batch.labels):
         raise DataError("--show-batch: no image of the first batch can be read", "look at them with: clfctl check-data")
-    images = batch.images.permute(0, 2, 3, 1).contiguous().numpy()
+    mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(0, *batch.images.shape[2:])
+    seen = mixture.images(batch.images.float()).round().byte() if mixture else batch.images
+    images = seen.permute(0, 2, 3, 1).contiguous().numpy()
     save_grid(path, images, [data.classes[label] for label in batch.labels.tolist()])
     note(output, f"Wrote {path}: {len(images)} images of {images.shape[2]} × {images.shape[1]} pixels")

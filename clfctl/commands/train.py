@@ -21,6 +21,7 @@ from clfctl.settings.sources import Resolved
 
 if TYPE_CHECKING:
     from clfctl.commands.assemble import Parts
+    from clfctl.engine.trainer import Trainer
 
 
 def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
@@ -54,8 +55,16 @@ def _begin(run: RunFolder, parts: "Parts", warnings: list[str], output: OutputSe
         discard_run(run)
         raise
     with stopping_at_once(f"go on with: clfctl resume {run.path}"):
-        note(output, *describe_parts(parts), f"Run    {run.path}", *warnings)
+        note(output, *describe_parts(parts), *describe_loader(trainer), f"Run    {run.path}", *warnings)
         follow(trainer, run, output)
+
+
+def describe_loader(trainer: "Trainer") -> list[str]:
+    """Return how many threads decode, where that was not asked for by number."""
+    n = trainer.train_loader.workers
+    if trainer.state.settings.workers != "auto":
+        return []
+    return [f"Loader {n} {'thread decodes' if n == 1 else 'threads decode'} images (--workers auto)"]
 
 
 def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:

@@ -4,12 +4,12 @@ import json
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from clfctl.data.image_file import open_image, read_image
 from clfctl.errors import DataError
 
 HINT = "save_to_disk of the package datasets makes such a folder, with a column of Image and one of ClassLabel"
@@ -30,7 +30,7 @@ class ArrowImages:
         """Open an image from its bytes, or from its path where there are none."""
         value = self.column[index]
         content = value["bytes"].as_py()
-        return Image.open(value["path"].as_py() or "" if content is None else BytesIO(content))
+        return read_image(value["path"].as_py() or "") if content is None else open_image(content)
 
     def name(self, index: int) -> str:
         """Return split, number, and the file's name that came along."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 # One number for each use, so that two uses with the same (seed, epoch) do not draw the same.
-ORDER, AUGMENT, STEP, SPLIT, WEIGHTS, LIMIT = range(6)
+ORDER, AUGMENT, STEP, SPLIT, WEIGHTS, LIMIT, MIXING, SAMPLE = range(8)
 
 
 def mix(*key: int) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from threadpoolctl import ThreadpoolController
 
 from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, order_of
@@ -29,6 +30,15 @@ AHEAD = 2
 def reason_of(name: str, error: Exception) -> str:
     """Return why an image cannot be read, on one line and without the image's name."""
     return " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
+
+
+def compute_alone() -> None:
+    """Let what torch computes in this thread stay in it, whatever it may use elsewhere.
+
+    Else each would wake helpers of its own for a picture of 224 pixels, beside the threads that decode.
+    """
+    torch.get_num_threads()  # the first time in a thread it sets the number; after that, what is set stays
+    ThreadpoolController().limit(limits=1, user_api="openmp")
 
 
 @dataclass
@@ -97,7 +107,7 @@ class Loader:
         if self.workers == 0:
             yield from (self._load(indices, epoch) for indices in jobs)
             return
-        pool = ThreadPoolExecutor(self.workers, "clfctl-loader")
+        pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=compute_alone)
         try:
             waiting = deque(pool.submit(self._load, indices, epoch) for indices in islice(jobs, self.workers + AHEAD))
             while waiting:

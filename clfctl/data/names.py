@@ -7,6 +7,9 @@ DIGITS = "digits"
 # How files end that are data by themselves: tables of images, and WebDataset shards.
 TABLES, SHARD = (".csv", ".tsv", ".parquet"), ".tar"
 
+# Other loaders that bench-data compares with: the module, and what to install for it.
+RIVALS = {"torchvision": ("torchvision", "torchvision"), "dali": ("nvidia.dali", "nvidia-dali-cuda120")}
+
 
 @dataclass(frozen=True)
 class NamedData:

@@ -6,11 +6,11 @@ import tarfile
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
 
+from clfctl.data.image_file import open_image
 from clfctl.data.index import sorted_classes
 from clfctl.data.names import SHARD
 from clfctl.data.walk import SUFFIXES, is_visible
@@ -38,7 +38,7 @@ class TarImages:
         """Open an image; its bytes are read at once."""
         with self.shards[self.places[index]].open("rb") as file:
             file.seek(self.offsets[index])
-            return Image.open(BytesIO(file.read(self.sizes[index])))
+            return open_image(file.read(self.sizes[index]))
 
     def name(self, index: int) -> str:
         """Return shard and member."""

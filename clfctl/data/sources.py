@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from clfctl.data.image_file import read_image
+
 
 class ImageSource(Protocol):
     """Images and their labels; `open` may be called from several threads at once."""
@@ -38,7 +40,7 @@ class FileImages:
 
     def open(self, index: int) -> Image.Image:
         """Open a file; Pillow reads the pixels when they are asked for."""
-        return Image.open(self.paths[index])
+        return read_image(self.paths[index])
 
     def name(self, index: int) -> str:
         """Return the path."""

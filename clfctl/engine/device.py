@@ -1,6 +1,5 @@
 """Where and how exactly to compute: device, mixed precision, threads, random numbers of a step."""
 
-import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Literal
@@ -8,6 +7,7 @@ from typing import Literal
 import torch
 
 from clfctl.data.keys import STEP, mix
+from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
 
 
@@ -71,10 +71,9 @@ def set_threads(n_threads: int) -> str:
 
     Returns a warning if the machine has fewer cores, else nothing.
     """
-    n_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if n_threads > n_cores:
+    if n_threads > n_cores():
         numbers = "numbers may differ in the last bits"
-        return f"the run began with {n_threads} threads and this machine has {n_cores}: {numbers}"
+        return f"the run began with {n_threads} threads and this machine has {n_cores()}: {numbers}"
     if n_threads != torch.get_num_threads():
         torch.set_num_threads(n_threads)
     return ""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import nn
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.transform import Preprocess
 from clfctl.engine.device import Precision
+from clfctl.engine.mixing import Mixture
 
 
 class Normalize:
@@ -37,18 +39,21 @@ def train_step(
     label_smoothing: float,
     clip_grad: float,
     class_weights: torch.Tensor | None = None,
+    mixture: Mixture | None = None,
 ) -> torch.Tensor:
     """Make one optimizer step and return the mean loss of the batch, still on the device.
 
     `images` (B, 3, H, W) float32 normalized, `labels` (B,) int64; with `class_weights` (n_classes,) float32 the mean is
-    weighted by those of the labels. The only place where autocast, backward, unscale,
-    clip, step and zero_grad occur.
+    weighted by those of the labels. The images are mixed as `mixture` says. The only place where autocast, backward,
+    unscale, clip, step and zero_grad occur.
     """
+    images = mixture.images(images) if mixture else images
     with precision.autocast():
         logits = model(images)
         # Weights and logits must be of one type; without weights autocast may choose.
         logits = logits if class_weights is None else logits.float()
-        loss = functional.cross_entropy(logits, labels, class_weights, label_smoothing=label_smoothing)
+        loss_of = partial(functional.cross_entropy, logits, weight=class_weights, label_smoothing=label_smoothing)
+        loss = mixture.loss(loss_of, labels) if mixture else loss_of(labels)
     precision.scaler.scale(loss).backward()
     if clip_grad:
         precision.scaler.unscale_(optimizer)

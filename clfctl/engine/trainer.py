@@ -10,6 +10,7 @@ import torch
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import seed_step
+from clfctl.engine.mixing import Mixer
 from clfctl.engine.results import EpochResult, Progress
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import EXIT_CODES, StopSignals
@@ -39,6 +40,10 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
     class_weights: torch.Tensor | None = None
+
+    def __post_init__(self) -> None:
+        settings = self.state.settings
+        self._mixer = Mixer(settings.mixup, settings.cutmix, settings.seed)
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -80,13 +85,14 @@ class Trainer:
             cursor.lr = progress.lr = self._set_lr(metrics)
             if cursor.batch == 0:
                 cursor.lr_start = cursor.lr
-            seed_step(self.state.precision.device, self.state.settings.seed, cursor.epoch * n_batches + cursor.batch)
+            step = cursor.epoch * n_batches + cursor.batch
+            seed_step(self.state.precision.device, self.state.settings.seed, step)
             n_images = len(batch.labels)
             # One image left of a batch (its others were bad) has no variance for batch normalization.
             if n_images < min(2, self.state.settings.batch_size):
                 n_images = 0
             if n_images:
-                cursor.losses[cursor.batch] = self._step(batch)
+                cursor.losses[cursor.batch] = self._step(batch, step)
             cursor.n_images.append(n_images)
             cursor.batch += 1
             progress.batch, progress.images = cursor.batch, progress.images + n_images
@@ -101,7 +107,7 @@ class Trainer:
         self._check_losses()
         cursor.train_s = trained_s + time.perf_counter() - started
 
-    def _step(self, batch: Batch) -> torch.Tensor:
+    def _step(self, batch: Batch, step: int) -> torch.Tensor:
         labels = batch.labels.to(self.state.precision.device, non_blocking=True)
         return train_step(
             self.state.model,
@@ -111,6 +117,7 @@ class Trainer:
             labels,
             label_smoothing=self.state.settings.label_smoothing,
             class_weights=self.class_weights,
+            mixture=self._mixer.mixture(step, *batch.images.shape[2:]),
             clip_grad=self.state.settings.clip_grad,
         )
 

@@ -53,10 +53,20 @@ class DataSettings(Settings):
     with TrivialAugment or RandAugment."""
     random_erasing: Annotated[Fraction, Option(aliases=("reprob",))] = 0.0
     """Share of the training images in which a random box is covered with the mean colour."""
+    mixup: Annotated[NonNegativeFloat, Option(aliases=("mixup_alpha",))] = 0.0
+    """Mix training images, and their labels, in pairs: shares are drawn from Beta(alpha, alpha) of this alpha, such as
+    0.2; 0 does not."""
+    cutmix: Annotated[NonNegativeFloat, Option(aliases=("cutmix_alpha",))] = 0.0
+    """Paste a box of another image into each training image, and mix their labels by area: alpha as for mixup, such as
+    1; with both, half of the batches each."""
     batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
     """Images per optimizer step."""
-    workers: Annotated[NonNegativeInt, Option(aliases=("num_workers",))] = 2
-    """Threads that decode images ahead of the model; 0 decodes in the training thread."""
+    workers: Annotated[
+        NonNegativeInt | Literal["auto"],
+        Option(aliases=("num_workers",), metavar="N|auto", accepts="a whole number of at least 0, or auto"),
+    ] = "auto"
+    """Threads that decode images ahead of the model; 0 decodes in the training thread, `auto` reads a few images and
+    takes one for each core, or more where the disk is slow. Results do not depend on it."""
     balance: Annotated[Literal["none", "sampler", "loss"], Option(aliases=("class_balance",))] = "none"
     """What to do about classes with fewer images: nothing, draw them as often as the others (`sampler`), or give them
     more weight in the loss (`loss`)."""
@@ -66,19 +76,24 @@ class DataSettings(Settings):
     """What to do with an image that cannot be read: name, skip and count it, or stop."""
 
 
-class ModelSettings(Settings):
+class NetworkSettings(Settings):
     """Model"""
 
     model: Annotated[str, Option(short="-m", values="models", fixed=NEW_WEIGHTS)] = "custom"
     """`custom`, `efficientnet_b0` or any other timm model name."""
-    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
-    """Start from the model's published weights; unset: yes for every timm model that has them."""
-    weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
-    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
     dropout: Annotated[Fraction, Option(aliases=("drop_rate",))] = 0.0
     """Share of the features before the classifier that each training step leaves out."""
     drop_path: Annotated[Fraction, Option(aliases=("drop_path_rate",))] = 0.0
     """Largest share of images for which a training step skips a block (stochastic depth); timm models that have it."""
+
+
+class ModelSettings(NetworkSettings):
+    """Model"""
+
+    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
+    """Start from the model's published weights; unset: yes for every timm model that has them."""
+    weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
+    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
 
 
 class BaseRateSettings(Settings):
@@ -114,7 +129,7 @@ class MonitorSettings(Settings):
     """When early stopping fires, anneal the learning rate to eta-min over this many more epochs, and then stop."""
 
 
-class LoopSettings(MonitorSettings):
+class MachineSettings(Settings):
     """Training"""
 
     seed: Annotated[NonNegativeInt, Option(fixed=NEW_SPLIT)] = 0
@@ -123,6 +138,10 @@ class LoopSettings(MonitorSettings):
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     amp: Annotated[Literal["auto", "off", "bf16", "fp16"], Option(aliases=("precision",))] = "auto"
     """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
+
+
+class LoopSettings(MachineSettings, MonitorSettings):
+    """Training"""
 
 
 class RunsDirSettings(Settings):
@@ -153,6 +172,10 @@ class TrainSettings(RunSettings, LoopSettings, PlanSettings, OptimizerSettings, 
 
 class ResumeSettings(TrainSettings):
     """What resuming may change: only what is typed counts, neither the environment nor a file of today"""
+
+
+class BenchSettings(MachineSettings, OptimizerSettings, NetworkSettings, DataSettings):
+    """What the speed of a training depends on: its data, its network, its step, its device"""
 
 
 class OutputSettings(Settings):

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections import ChainMap
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -102,18 +102,23 @@ def known_names() -> set[str]:
     return {name for group in KNOWN for name in group.model_fields}
 
 
-def _aliases() -> dict[str, str]:
+def field_of(written: str, known: Collection[str], aliases: Mapping[str, str]) -> str:
+    """Return the field that a name stands for, empty if it stands for none."""
+    plain = written.replace("-", "_")
+    return plain if plain in known else aliases.get(plain, "")
+
+
+def every_alias() -> dict[str, str]:
+    """Return every older name of a setting of any command, as {alias: field}."""
     return {alias: name for group in KNOWN for alias, name in aliases_of(group).items()}
 
 
 def _canonical(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     """Return `values` under the fields' own names; dashes count as underscores, older names are known."""
-    known, aliases, result = known_names(), _aliases(), dict[str, Any]()
+    known, aliases, result = known_names(), every_alias(), dict[str, Any]()
     for written, value in values.items():
-        plain = written.replace("-", "_")
-        name = plain if plain in known else aliases.get(plain, "")
-        if not name:
-            hint = nearest(plain, [*known, *aliases]) or "`clfctl train --help` lists every setting"
+        if not (name := field_of(written, known, aliases)):
+            hint = nearest(written.replace("-", "_"), [*known, *aliases]) or "`clfctl train --help` lists every setting"
             raise UsageError(f"{where} sets {written!r}, which is no setting", hint)
         if name in result:
             raise UsageError(f"{where} sets {name!r} twice, once as {written!r}", "keep one of the two")
@@ -143,7 +148,7 @@ def _read_variables(names: Iterable[str], where: str, *, in_file: bool) -> dict[
     from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
     fields = {name: field for group in KNOWN for name, field in group.model_fields.items()}
-    other_names = {name: [alias for alias, field in _aliases().items() if field == name] for name in fields}
+    other_names = {name: [alias for alias, field in every_alias().items() if field == name] for name in fields}
     # Read as text, so that a bad value is judged once, together with those of the other sources.
     reader = create_model(
         "Environment",
@@ -159,7 +164,7 @@ def _read_variables(names: Iterable[str], where: str, *, in_file: bool) -> dict[
     reader.model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_ignore_empty=True, dotenv_filtering="only_existing", extra="ignore"
     )
-    known = {ENV_PREFIX + name.upper() for name in [*fields, *_aliases()]} | OTHER_VARIABLES
+    known = {ENV_PREFIX + name.upper() for name in [*fields, *every_alias()]} | OTHER_VARIABLES
     for variable in names:
         if variable.upper() not in known:
             hint = nearest(variable, known) or "`.env.example` lists every variable"

@@ -45,11 +45,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "done"]).exit_code == 0
     step, seen = Trainer._step, []
 
-    def stopping(trainer: Trainer, batch: object) -> object:
+    def stopping(trainer: Trainer, batch: object, number: int) -> object:
         seen.append(batch)
         if len(seen) == 2 * N_BATCHES + 1:
             trainer.signals.received = signal.SIGINT
-        return step(trainer, batch)  # type: ignore[arg-type]
+        return step(trainer, batch, number)  # type: ignore[arg-type]
 
     Trainer._step = stopping  # type: ignore[assignment]
     try:

@@ -1,0 +1,106 @@
+"""clfctl bench-data: how many images/s training can be fed with, what limits it, and what to set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from clfctl.commands.notes import note
+from clfctl.data.bench_rows import NONE, LoaderRow
+from clfctl.data.names import RIVALS
+from clfctl.data.open import open_data
+from clfctl.engine.signals import stopping_at_once
+from clfctl.errors import UsageError, nearest
+from clfctl.files import write_text
+from clfctl.models.names import check_model_name
+from clfctl.settings.groups import BenchSettings, OutputSettings, TrainSettings
+from clfctl.settings.keep import put_into
+from clfctl.settings.sources import Resolved, read_config
+
+PICTURES = (".png", ".svg")
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """What only this command has: `seconds` of a window, None: so that all takes about a minute.
+
+    With `show_batch` nothing is measured: the first batch becomes a picture, as train --show-batch makes it.
+    """
+
+    against: Sequence[str] = ()
+    seconds: float | None = None
+    write: Path | None = None
+    plot: Path | None = None
+    show_batch: Path | None = None
+
+
+def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, options: BenchOptions) -> None:
+    """Measure stages, loader, and model and other loaders if asked for; say what to set, and keep that if asked to."""
+    settings = resolved.settings
+    if options.show_batch:
+        from clfctl.commands.show_batch import show_batch
+
+        show_batch(as_training(settings), options.show_batch, output)
+        return
+    _check(settings, options)
+    with stopping_at_once("What was measured until then is shown above."):
+        data = open_data(settings, settings.seed)
+        # torch costs seconds: a misspelt folder or model is reported before.
+        from clfctl.commands.bench_run import run_bench
+
+        found = run_bench(settings, data, output, options, with_model=resolved.origins["model"] != "default")
+        if options.plot:
+            found.plot(options.plot)
+            note(output, f"Wrote {options.plot}")
+        if options.write and found.advice:
+            _keep(options.write, found.advice.row, output)
+
+
+def as_training(settings: BenchSettings) -> TrainSettings:
+    """Return the settings of the training that is asked about; weights cost no time, so none are downloaded."""
+    return TrainSettings.model_validate(settings.model_dump() | {"pretrained": False})
+
+
+def _check(settings: BenchSettings, options: BenchOptions) -> None:
+    check_model_name(settings.model)
+    for name in options.against:
+        if name not in RIVALS:
+            hint = nearest(name, RIVALS) or f"there are: {', '.join(RIVALS)}"
+            raise UsageError(f"--against: {name!r} is not known", hint)
+        _check_installed(name)
+    if options.against and (settings.augment != "light" or settings.random_erasing):
+        hint = "leave out --augment and --random-erasing"
+        raise UsageError("--against: compares a random crop and a flip only, which is --augment light", hint)
+    if options.plot and options.plot.suffix.lower() not in PICTURES:
+        hint = f"its name must end in {', '.join(PICTURES)}"
+        raise UsageError(f"--plot: {options.plot} does not say what to write", hint)
+    if options.write:
+        if options.write.suffix.lower() != ".toml":
+            raise UsageError(f"--write: {options.write} is no TOML file", "give a name that ends in .toml")
+        if options.write.exists():
+            read_config(options.write)
+
+
+def _check_installed(name: str) -> None:
+    module, packages = RIVALS[name]
+    try:
+        found = find_spec(module)
+    except ModuleNotFoundError:  # of the package that it would lie in
+        found = None
+    if found is None:
+        raise UsageError(f"--against: {name} is not installed", f"pip install {packages}")
+
+
+def _keep(path: Path, row: LoaderRow, output: OutputSettings) -> None:
+    """Put what is recommended into a file, and say what that changed."""
+    text = path.read_bytes().decode() if path.exists() else ""
+    values: dict[str, int | str] = {"workers": row.workers}
+    if row.cache != NONE or "cache" in (read_config(path).values if text else {}):
+        values["cache"] = row.cache  # else the file need not say what is the default
+    new, changed = put_into(text, values)
+    if not changed:
+        note(output, f"{path} says so already.")
+        return
+    write_text(path, new)
+    changes = (f"{name} {'' if before is None else f'{before} → '}{after}" for name, (before, after) in changed.items())
+    note(output, f"Wrote {path}: {', '.join(changes)}")

@@ -1,0 +1,182 @@
+"""The phases of bench-data in their order, each shown as soon as it is measured, or as far as it came."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from clfctl.commands.bench_data import BenchOptions, as_training
+from clfctl.commands.bench_phases import N_MODEL_WINDOWS, N_WINDOWS, Bench, Config, Windows
+from clfctl.commands.check_data import n_cores
+from clfctl.commands.notes import note
+from clfctl.data.bench import worker_counts
+from clfctl.data.bench_advice import (
+    Advice,
+    CacheFacts,
+    Training,
+    advise,
+    candidates,
+    is_plenty,
+    plenty,
+    smallest,
+)
+from clfctl.data.bench_feeds import Files, files_of, ratio
+from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
+from clfctl.data.manifest import is_manifest
+from clfctl.data.sources import Data
+from clfctl.display import bench_sections as sections
+from clfctl.display.bench_print import print_section
+from clfctl.display.check_table import progress_bar
+from clfctl.engine.device import describe
+from clfctl.errors import UsageError
+from clfctl.settings.groups import BenchSettings, OutputSettings
+
+BUDGET_S = 50.0
+SHORTEST_S, LONGEST_S = 0.3, 1.0
+READ_WINDOWS, STAGES_WINDOWS = 1, 3
+
+
+@dataclass
+class Found:
+    """What was measured; the parts that were not asked for are empty."""
+
+    title: str
+    stages: list[Stage] = field(default_factory=list)
+    rows: list[LoaderRow] = field(default_factory=list)
+    lines: dict[str, Rates] = field(default_factory=dict)
+    advice: Advice | None = None
+
+    def plot(self, path: Path) -> None:
+        """Write the picture."""
+        from clfctl.display.bench_plot import save_bench_plot  # matplotlib costs a second
+
+        save_bench_plot(path, self.title, self.stages, self.rows, self.lines)
+
+
+def run_bench(
+    settings: BenchSettings, data: Data, output: OutputSettings, options: BenchOptions, *, with_model: bool
+) -> Found:
+    """Measure everything that is asked for, and show it; what a signal interrupts is shown as far as it came."""
+    run = _Run(settings, data, output, options, with_model)
+    run.stages()
+    rows = run.loader()
+    if with_model:
+        run.model(rows)
+    else:
+        run.advise(advise(rows, run.caches, run.training))
+    if options.against:
+        run.rivals(rows)
+    run.say_what_is_bad()
+    return run.found
+
+
+class _Run:
+    """One call of the command: what it measures with, and what it found."""
+
+    def __init__(
+        self,
+        settings: BenchSettings,
+        data: Data,
+        output: OutputSettings,
+        options: BenchOptions,
+        with_model: bool,
+    ) -> None:
+        self.output, self.options, self.settings = output, options, settings
+        self.caches: dict[str, CacheFacts] = {}
+        self.configs = [(workers, cache) for cache in (NONE, *self.caches) for workers in worker_counts(n_cores())]
+        n_windows = READ_WINDOWS + STAGES_WINDOWS + N_WINDOWS * len(self.configs)
+        n_windows += 3 * N_MODEL_WINDOWS * with_model + 2 * N_WINDOWS * len(options.against)
+        self.seconds = options.seconds or min(LONGEST_S, max(SHORTEST_S, BUDGET_S / n_windows))
+        self.bench = Bench.of(as_training(settings), data, self.seconds)
+        self.files = self._files_for_rivals()
+        sample = self.bench.sample
+        self.training = Training(sample.n_all, settings.epochs)
+        self.found = Found(f"clfctl bench-data: {settings.data}")
+        device = describe(self.bench.parts.precision.device)
+        self._print(
+            sections.files_section(settings.data, sample.n_images, sample.n_all, sample.n_bytes, sample.read_s, device)
+        )
+
+    def stages(self) -> None:
+        """Time the stages."""
+        with self._bar("Stages", STAGES_WINDOWS):
+            self.found.stages = self.bench.stages(STAGES_WINDOWS * self.seconds)
+        self._print(sections.stages_section(self.found.stages))
+
+    def loader(self) -> list[LoaderRow]:
+        """Measure the loader alone."""
+        windows = Windows()
+        try:
+            with self._bar("Loader", N_WINDOWS * len(self.configs)) as advance:
+                self.bench.feed_alone(self.configs, self.seconds, windows, lambda: advance(1))
+        finally:
+            self.found.rows = windows.rows()
+            if self.found.rows:
+                self._print(sections.loader_section(self.found.rows, n_cores()))
+        return self.found.rows
+
+    def model(self, rows: Sequence[LoaderRow]) -> None:
+        """Measure the model alone, and training with the loader, and say what to set for it."""
+        alone: list[float] = []
+        windows = Windows()
+        name = self.settings.model
+        try:
+            with self._bar(f"Model {name}", N_MODEL_WINDOWS) as advance:
+                self.bench.model_alone(self.seconds, alone, lambda: advance(1))
+            found = candidates(rows, Rates(tuple(alone)))
+            configs = [(row.workers, row.cache) for row in found]
+            with self._bar(f"Training {name}", N_MODEL_WINDOWS * len(configs)) as advance:
+                self.bench.train(configs, self.seconds, windows, lambda: advance(1))
+        finally:
+            if alone:
+                rate = Rates(tuple(alone))
+                self.found.lines[name] = rate
+                self._print(sections.model_section(name, rate, windows.rows(), smallest(rows)))
+        if is_plenty(found[0], rate):
+            self.advise(plenty(found[0], rate))
+        else:
+            self.advise(advise(windows.rows(), self.caches, self.training))
+
+    def advise(self, advice: Advice) -> None:
+        """Say what to set."""
+        self.found.advice = advice
+        self._print(sections.advice_section(advice))
+
+    def rivals(self, rows: Sequence[LoaderRow]) -> None:
+        """Measure ours and other loaders in turns, with as many workers as ours does best with."""
+        assert self.files is not None
+        best = smallest([row for row in rows if row.workers and row.cache == NONE])
+        ours: list[Config] = [(best.workers, NONE)]
+        turns: dict[str, list[float]] = {}
+        n_turns = N_WINDOWS * (len(ours) + len(self.options.against))
+        try:
+            with self._bar("Against " + ", ".join(self.options.against), n_turns) as advance:
+                self.bench.rivals(self.options.against, self.files, ours, self.seconds, turns, lambda: advance(1))
+        finally:
+            rates = {name: Rates(tuple(each)) for name, each in turns.items() if each}
+            if rates:
+                first = next(iter(rates.values()))
+                others = {name: rates[name] for name in self.options.against if name in rates}
+                self.found.lines |= others
+                ratios = {name: ratio(first, each) for name, each in others.items()}
+                self._print(sections.rivals_section(rates, ratios, best.workers))
+
+    def say_what_is_bad(self) -> None:
+        """Tell how many images of the sample cannot be read."""
+        if bad := self.bench.bad_images.found:
+            note(self.output, f"{len(bad)} images cannot be read and were skipped: clfctl check-data names them.")
+
+    def _files_for_rivals(self) -> Files | None:
+        if not self.options.against:
+            return None
+        files = None if is_manifest(self.settings.data) else files_of(self.bench.sample.part)
+        if files is None:
+            what = f"--against: {self.settings.data} is no folder of class folders, which is all that others read"
+            raise UsageError(what, "leave out --against")
+        return files
+
+    def _bar(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return progress_bar(what, total, hidden=self.output.quiet)
+
+    def _print(self, section: sections.Section) -> None:
+        print_section(section, self.output)
