@@ -15,6 +15,7 @@ from clfctl.reporting import leave_hanging_threads, reporting
 if TYPE_CHECKING:
     from clfctl.settings.groups import (
         BenchSettings,
+        EvalSettings,
         OutputSettings,
         PlanSettings,
         ResumeSettings,
@@ -142,42 +143,15 @@ def runs(
 
 
 def evaluate(
+    settings: "Resolved[EvalSettings]",
     output: "Resolved[OutputSettings]",
     *,
     run: RunArgument,
-    data: Annotated[
-        str | None,
-        typer.Option(
-            "--data",
-            "-d",
-            help="Other data than that of the run: its val or test images, or all where it has no such parts.",
-            metavar="NAME|DIR|FILE",
-            autocompletion=completion.data_sets,
-        ),
-    ] = None,
-    split: Annotated[
-        str, typer.Option(help="Part of the data: val or test.", metavar="val|test", autocompletion=completion.splits)
-    ] = "val",
-    checkpoint: Annotated[
-        str,
-        typer.Option(
-            help="best, last, or a checkpoint file.", metavar="best|last|FILE", autocompletion=completion.checkpoints
-        ),
-    ] = "best",
-    tta: Annotated[
-        int,
-        typer.Option(
-            help="Test-time augmentation: the mean of this many views of each image, 1 to 12; 2 adds the mirrored one.",
-            metavar="N",
-        ),
-    ] = 1,
-    top: Annotated[int, typer.Option(help="Classes and confusions to show; the files have all.", min=1)] = 10,
 ) -> None:
     """Measure a trained model on its validation or test images, or on other data, and write a report."""
-    from clfctl.commands.evaluate import EvalOptions
     from clfctl.commands.evaluate import evaluate as command
 
-    command(run, EvalOptions(data, split, checkpoint, tta, top), output.settings)
+    command(run, settings.settings, output.settings)
 
 
 def predict(
@@ -255,7 +229,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
-    ("eval", evaluate, ("OutputSettings",)),
+    ("eval", evaluate, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
@@ -277,7 +251,9 @@ def make_app(only: str | None = None) -> typer.Typer:
         is_wanted = only in (None, name)
         command = with_settings(function, groups) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
-        app.command(name, epilog=EPILOG, context_settings=rules)(reporting(command))
+        # What a run was made with counts there, not the environment or the files of today.
+        epilog = None if name in ("resume", "eval") else EPILOG
+        app.command(name, epilog=epilog, context_settings=rules)(reporting(command))
     return app
 
 

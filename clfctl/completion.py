@@ -73,11 +73,6 @@ def runs(incomplete: str) -> list[str]:
     return _starting(found, incomplete) or folders(incomplete)
 
 
-def splits(incomplete: str) -> list[str]:
-    """Offer the parts of data that a model can be measured on."""
-    return _starting(("val", "test"), incomplete)
-
-
 def checkpoints(incomplete: str) -> list[str]:
     """Offer which checkpoint of a run to take, and files."""
     return _starting(("best", "last"), incomplete) + folders(incomplete) + _entries(incomplete, (".safetensors",))
@@ -120,4 +115,5 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "optimizers": optimizers,
     "runs": runs,
     "folders": folders,
+    "checkpoints": checkpoints,
 }

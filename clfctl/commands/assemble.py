@@ -144,8 +144,11 @@ class Trained:
     n_epochs: int
 
 
-def load_trained(run: RunFolder, file: Path | None = None) -> Trained:
-    """Load a checkpoint, by default the best of a run, or the last where there is none. Raises CheckpointError."""
+def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> Trained:
+    """Load a checkpoint, by default the best of a run, or the last where there is none, on the device of its training.
+
+    Raises CheckpointError if it cannot be used, UsageError if there is no such device.
+    """
     file = file or (run.best if run.best.is_file() else run.last)
     try:
         checkpoint = load_checkpoint(file)
@@ -153,7 +156,9 @@ def load_trained(run: RunFolder, file: Path | None = None) -> Trained:
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     settings, info = saved_settings(checkpoint), model_info(checkpoint)
-    precision = pick_precision(settings.amp, pick_device(settings.device))
+    place = pick_device(device or settings.device)
+    # What was trained in fp16 on a GPU is computed in full elsewhere.
+    precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
     model = rebuild_model(info.name, len(info.classes), settings)
     load_model(model, checkpoint)
     model.to(precision.device).to(memory_format=torch.channels_last)

@@ -44,7 +44,7 @@ def save_evaluation(
 
     `pictures` (M, H, W, 3) are those of the evaluation's mistakes. Raises WriteError; the old folder is untouched then.
     """
-    history = [EpochResult.from_record(record) for record in read_json_lines(run.history)]
+    history = _history(run)
     metrics = evaluation.metrics
     with replacing_folder(folder) as new:
         with drawing():
@@ -64,6 +64,14 @@ def save_evaluation(
         write_text(new / "metrics.json", record + "\n")
         names = sorted((each.name for each in new.iterdir()), key=lambda name: (name != "report.html", name))
     return names
+
+
+def _history(run: RunFolder) -> list[EpochResult]:
+    """Return the finished epochs, none if another program wrote the file."""
+    try:
+        return [EpochResult.from_record(record) for record in read_json_lines(run.history)]
+    except (KeyError, TypeError, ValueError):
+        return []
 
 
 def _caption(mistake: Mistake) -> str:

@@ -4,14 +4,14 @@ import hashlib
 import os
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clfctl.commands.notes import note
 from clfctl.errors import DataError, UsageError
 from clfctl.runs import RunFolder, dump_json, open_run
-from clfctl.settings.groups import OutputSettings
+from clfctl.settings.groups import EvalSettings, OutputSettings
 
 if TYPE_CHECKING:
     from clfctl.commands.assemble import Trained
@@ -20,42 +20,26 @@ if TYPE_CHECKING:
     from clfctl.evaluation.outputs import Outputs
     from clfctl.evaluation.record import Evaluation, Mistake
 
-SPLITS = ("val", "test")
-MAX_VIEWS = 12
 N_MISTAKES = 24
 
 
-@dataclass(frozen=True)
-class EvalOptions:
-    """What is to be measured: `data` None is the run's own, `checkpoint` is best, last or a file, `tta` counts views.
-
-    `top` is how many classes and confusions are printed.
-    """
-
-    data: str | None
-    split: str
-    checkpoint: str
-    tta: int
-    top: int
-
-
-def evaluate(path: Path, options: EvalOptions, output: OutputSettings) -> None:
+def evaluate(path: Path, options: EvalSettings, output: OutputSettings) -> None:
     """Measure a checkpoint, print the numbers, and write the files of the evaluation into the run's folder."""
     run = open_run(path)
-    file = _checked(run, options)
+    file = _checkpoint_file(run, options.checkpoint)
     from clfctl.engine.signals import stopping_at_once
 
     with stopping_at_once("nothing was written; the results before it are as they were"):
         _evaluate(run, file, options, output)
 
 
-def _evaluate(run: RunFolder, file: Path, options: EvalOptions, output: OutputSettings) -> None:
+def _evaluate(run: RunFolder, file: Path, options: EvalSettings, output: OutputSettings) -> None:
     from clfctl.commands.assemble import load_trained
     from clfctl.commands.eval_data import choose_data
     from clfctl.commands.eval_files import pictures_of, save_evaluation
     from clfctl.data.loader import BadImages
 
-    trained = load_trained(run, file)
+    trained = load_trained(run, file, options.device)
     chosen = choose_data(run, trained, options.data, options.split)
     note(output, *chosen.notes)
     bad = BadImages(trained.settings.on_bad_image, len(chosen.part))
@@ -69,32 +53,27 @@ def _evaluate(run: RunFolder, file: Path, options: EvalOptions, output: OutputSe
         return
     pictures = pictures_of(trained, chosen.part.source, outputs.indices[outputs.worst(N_MISTAKES)])
     written = save_evaluation(folder, run, evaluation, outputs, chosen.part.source, pictures)
-    note(output, f"Wrote {folder}/: {', '.join(written)}")
+    note(output, f"Wrote {folder / written[0]}", f"  and beside it {', '.join(written[1:])}")
     if "predictions.csv" in written:
         note(output, "  predictions as Parquet need pyarrow: pip install 'clfctl[parquet]'")
 
 
-def _checked(run: RunFolder, options: EvalOptions) -> Path:
-    """Return the checkpoint's file; raise UsageError for what can be refused before torch is imported."""
-    if options.split not in SPLITS:
-        raise UsageError(f"--split: {options.split!r} is not allowed; it must be one of {', '.join(SPLITS)}")
-    if not 1 <= options.tta <= MAX_VIEWS:
-        hint = "1 is the image as it is, 2 adds the mirrored one, more add crops"
-        raise UsageError(f"--tta: {options.tta} is not allowed; it must be from 1 to {MAX_VIEWS}", hint)
-    match options.checkpoint:
+def _checkpoint_file(run: RunFolder, which: str) -> Path:
+    """Return the file of `best`, `last` or a path. Raises UsageError if there is no such file."""
+    match which:
         case "best":
             # A run without validation has no best one: its last answers.
             return run.best if run.best.is_file() else run.last
         case "last":
             return run.last
-    file = Path(options.checkpoint).expanduser()
+    file = Path(which).expanduser()
     if not file.is_file():
         what = "is no file" if file.exists() else "does not exist"
         raise UsageError(f"--checkpoint: {file} {what}", "give best, last, or a checkpoint file (.safetensors)")
     return next((each for each in (run.best, run.last) if each.is_file() and each.samefile(file)), file)
 
 
-def folder_name(run: RunFolder, file: Path, chosen: "Chosen", options: EvalOptions) -> str:
+def folder_name(run: RunFolder, file: Path, chosen: "Chosen", options: EvalSettings) -> str:
     """Return the name of an evaluation's folder: what is measured with what; another data set has another name."""
     words = [chosen.split]
     if not chosen.is_own:
@@ -113,7 +92,7 @@ def _named(path: Path) -> str:
 
 
 def _measure(
-    trained: "Trained", chosen: "Chosen", bad: "BadImages", options: EvalOptions, output: OutputSettings
+    trained: "Trained", chosen: "Chosen", bad: "BadImages", options: EvalSettings, output: OutputSettings
 ) -> "Outputs":
     from clfctl.commands.assemble import make_loader
     from clfctl.data.views import views
@@ -122,7 +101,8 @@ def _measure(
     from clfctl.engine.step import Normalize
 
     preprocess, device = trained.info.preprocess, trained.precision.device
-    loader = make_loader(trained.settings, chosen.part, preprocess, bad, device)
+    settings = trained.settings.model_copy(update={"batch_size": options.batch_size or trained.settings.batch_size})
+    loader = make_loader(settings, chosen.part, preprocess, bad, device)
     loaders = [(replace(loader, crop=crop), mirrored) for crop, mirrored in views(options.tta)]
     normalize = Normalize(preprocess, device)
     with ExitStack() as stack:
@@ -140,7 +120,7 @@ def _evaluation(
     chosen: "Chosen",
     outputs: "Outputs",
     bad: "BadImages",
-    options: EvalOptions,
+    options: EvalSettings,
 ) -> "Evaluation":
     from clfctl.evaluation.metrics import compute_metrics
     from clfctl.evaluation.predictions import readable

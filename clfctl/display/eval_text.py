@@ -134,7 +134,7 @@ def _classes(classes: Sequence[ClassMetrics], confusions: dict[str, Confusion], 
         name = _cut(each.name, free // 2 if is_wide else free)
         numbers = (share(each.precision), share(each.recall), Text(share(f1), style), share(each.auc))
         other = confusions.get(each.name)
-        taken_for = _cut(f"{other.n} × {other.predicted}" if other else "", free // 2 - _GAP)
+        taken_for = _cut(other.predicted, free // 2 - _GAP - 8) + f" ({other.n}×)" if other else Text()
         table.add_row(name, f"{each.support}", *numbers, *([taken_for] if is_wide else []))
     return table
 

@@ -13,6 +13,7 @@ from pyarrow import parquet
 from sklearn.metrics import accuracy_score, f1_score
 from typer.testing import CliRunner, Result
 
+from clfctl.checkpoint import load_checkpoint, save_checkpoint
 from clfctl.cli import make_app
 from clfctl.runs import RunFolder, read_json_lines
 from tests.conftest import QUICK, SMALL, make_photos
@@ -72,7 +73,7 @@ def test_files_agree_with_each_other_and_with_scikit_learn(digits_run: Path, cli
     assert result.exit_code == 0, result.output
     folder = digits_run / "eval/val-best"
     assert {each.name for each in folder.iterdir()} == {*FILES, "mistakes.png"}
-    assert f"Wrote {folder}/: report.html, " in result.stderr
+    assert f"Wrote {folder}/report.html\n  and beside it confused.csv, " in result.stderr
     metrics = json.loads((folder / "metrics.json").read_text())
     best = next(each for each in reversed(read_json_lines(RunFolder(digits_run).history)) if each["is_best"])
     assert metrics["top1"] == best["val_top1"] < 1
@@ -211,10 +212,10 @@ def mirror(source: Path, target: Path) -> Path:
 
 
 @pytest.mark.parametrize(("words", "code", "message"), [
-    (("--split", "all"), 2, "--split: 'all' is not allowed; it must be one of val, test"),
+    (("--split", "all"), 2, "--split: 'all' (from the command line) is not allowed; it must be one of val, test"),
     (("--split", "test"), 2, "has no test images"),
-    (("--tta", "0"), 2, "--tta: 0 is not allowed; it must be from 1 to 12"),
-    (("--tta", "13"), 2, "--tta: 13 is not allowed; it must be from 1 to 12"),
+    (("--tta", "0"), 2, "--tta: '0' (from the command line) is not allowed"),
+    (("--tta", "13"), 2, "--tta: '13' (from the command line) is not allowed"),
     (("--top", "0"), 2, "--top"),
     (("--checkpoint", "nope"), 2, "--checkpoint: nope does not exist"),
     (("--checkpoint", "."), 2, "--checkpoint: . is no file"),
@@ -227,6 +228,25 @@ def test_wrong_usage_is_one_sentence(words: tuple[str, ...], code: int, message:
     assert message in result.stderr
     assert "Traceback" not in result.output
     assert not (run / "eval").exists()
+
+
+def test_a_run_of_a_gpu_can_be_measured_without(run: Path, tmp_path: Path, cli: Cli) -> None:
+    checkpoint = load_checkpoint(run / "checkpoints/best.safetensors")
+    checkpoint.meta["settings"] |= {"device": "cuda:7", "amp": "fp16"}
+    file = tmp_path / "gpu.safetensors"
+    save_checkpoint(file, checkpoint)
+    result = cli("eval", str(run), "--checkpoint", str(file))
+    assert result.exit_code == 2
+    assert "--device: 'cuda:7' is not there" in result.stderr
+    record = measured(cli, str(run), "--checkpoint", str(file), "--device", "cpu", "--batch-size", "5")
+    assert record["loss"] == pytest.approx(measured(cli, str(run))["loss"], rel=1e-5)
+
+
+def test_a_history_of_another_program_is_no_traceback(run: Path, tmp_path: Path, cli: Cli) -> None:
+    copy = shutil.copytree(run, tmp_path / "copy")
+    (copy / "history.jsonl").write_text('{"epoch": 1, "loss": "low"}\n')
+    folder = Path(str(measured(cli, str(copy))["folder"]))
+    assert "no finished epoch" in (folder / "report.html").read_text()
 
 
 def test_a_run_whose_checkpoint_is_gone_says_so(run: Path, tmp_path: Path, cli: Cli) -> None:
