@@ -5,10 +5,10 @@ from pathlib import Path
 
 from clfctl.commands.assemble import Trained
 from clfctl.data.fingerprint import compare, list_images, read_listing
-from clfctl.data.labelled import is_held_out_by_us, match, open_other, open_own
+from clfctl.data.labelled import held_out, is_held_out_by_us, match, open_other
 from clfctl.data.names import DATA_NAMES
 from clfctl.data.open import open_data
-from clfctl.data.sources import Part
+from clfctl.data.sources import Data, Part
 from clfctl.errors import ClfctlError, DataError
 from clfctl.runs import RunFolder
 from clfctl.settings.groups import TrainSettings
@@ -39,23 +39,28 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
     or DataError if there is nothing to measure.
     """
     settings = trained.settings
+    own: Data | None
     if data is None or _is_same_place(data, settings.data):
-        is_own, notes = True, _changes(run, settings, split)
+        own = open_data(settings, settings.seed)
+        notes = _changes(run, settings, own, split)
     else:
         settings = settings.model_copy(update={"data": data})
-        is_own = _is_moved(run, settings)
+        own = _moved(run, settings)
         what = f"{data} has the very images that the run was trained on; measured are those held out."
-        notes = [what] if is_own else []
-    labelled = open_own(settings, settings.seed, split) if is_own else open_other(settings, split)
+        notes = [what] if own else []
+    labelled = held_out(settings.data, own, split) if own else open_other(settings, split)
     matched = match(labelled, trained.info.classes)
     if matched.unknown:
         n = sum(matched.unknown.values())
-        what = f"{n} images are left out: the model does not know their classes"
-        notes.append(f"{what} ({_listed([*matched.unknown])}).")
+        what = "1 image is" if n == 1 else f"{n} images are"
+        notes.append(f"{what} left out; the model does not know the class: {_listed([*matched.unknown])}.")
     if matched.absent:
-        what = f"{len(matched.absent)} of the model's {len(trained.info.classes)} classes have no images"
-        notes.append(f"{what} and count in no mean ({_listed(matched.absent)}).")
-    return Chosen(settings.data, labelled.split, is_own, matched.part, matched.unknown, matched.absent, tuple(notes))
+        what = f"{len(matched.absent)} of the model's {len(trained.info.classes)} classes"
+        have = "has no images and counts" if len(matched.absent) == 1 else "have no images and count"
+        notes.append(f"{what} {have} in no mean: {_listed(matched.absent)}.")
+    return Chosen(
+        settings.data, labelled.split, own is not None, matched.part, matched.unknown, matched.absent, tuple(notes)
+    )
 
 
 def _is_same_place(data: str, own: str) -> bool:
@@ -64,17 +69,18 @@ def _is_same_place(data: str, own: str) -> bool:
     return Path(data).expanduser().resolve() == Path(own).expanduser().resolve()
 
 
-def _is_moved(run: RunFolder, settings: TrainSettings) -> bool:
-    """Return whether data elsewhere has the very images, by name and size, that the run began with."""
+def _moved(run: RunFolder, settings: TrainSettings) -> Data | None:
+    """Return the data if it has the very images, by name and size, that the run began with; else None."""
     if not run.data.is_file():
-        return False
+        return None
     try:
-        return not compare(read_listing(run.data), list_images(open_data(settings, settings.seed), settings.data))
+        data = open_data(settings, settings.seed)
+        return None if compare(read_listing(run.data), list_images(data, settings.data)) else data
     except ClfctlError:  # what cannot be trained on is not what was trained on
-        return False
+        return None
 
 
-def _changes(run: RunFolder, settings: TrainSettings, split: str) -> list[str]:
+def _changes(run: RunFolder, settings: TrainSettings, data: Data, split: str) -> list[str]:
     """Return a warning if the data changed since the run began and its validation images were chosen by us."""
     if split != "val" or not is_held_out_by_us(settings) or not run.data.is_file():
         return []
@@ -82,7 +88,7 @@ def _changes(run: RunFolder, settings: TrainSettings, split: str) -> list[str]:
         before = read_listing(run.data)
     except DataError as error:
         return [f"Warning: {error}; whether the data has changed cannot be told."]
-    change = compare(before, list_images(open_data(settings, settings.seed), settings.data))
+    change = compare(before, list_images(data, settings.data))
     if not change:
         return []
     what = f"Warning: {settings.data} has changed since the run began: {change}"

@@ -76,10 +76,10 @@ def match(images: Labelled, classes: Sequence[str]) -> Matched:
     return Matched(Part(source, known), unknown, absent)
 
 
-def open_own(settings: DataSettings, seed: int, split: str) -> Labelled:
-    """Open the images that a run held out from training. Raises UsageError if there are none of that split."""
-    data = open_data(settings, seed)
-    return _choose(settings.data, data, split)
+def held_out(name: str, data: Data, split: str) -> Labelled:
+    """Return the val or test images of the data called `name`. Raises UsageError if it has none of that split."""
+    parts = {word: part for word, part in (("val", data.val), ("test", data.test)) if part}
+    return Labelled(data.classes, _part_of(name, parts, split), split)
 
 
 def open_other(settings: DataSettings, split: str) -> Labelled:
@@ -102,7 +102,7 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
     data = open_data(whole, 0)
     if not data.val and not data.test:
         return Labelled(data.classes, data.train, ALL)
-    return _choose(settings.data, data, split)
+    return held_out(settings.data, data, split)
 
 
 def is_held_out_by_us(settings: DataSettings) -> bool:
@@ -125,11 +125,6 @@ def _open_folder(root: Path, split: str) -> Labelled:
 
 def _has_folders(folder: Path) -> bool:
     return any(entry.is_dir() for entry in folder.iterdir())
-
-
-def _choose(name: str, data: Data, split: str) -> Labelled:
-    parts = {word: part for word, part in (("val", data.val), ("test", data.test)) if part}
-    return Labelled(data.classes, _part_of(name, parts, split), split)
 
 
 def _part_of(data: str, parts: Mapping[str, T], split: str) -> T:

@@ -153,8 +153,8 @@ def test_classes_are_matched_by_name(run: Path, made: Path, tmp_path: Path, cli:
     result = cli("eval", str(run), "--data", str(data), "--json")
     record = json.loads(result.stdout)
     assert (record["n_images"], record["unknown_classes"], record["absent_classes"]) == (16, {"aardvark": 8}, ["blue"])
-    assert "8 images are left out: the model does not know their classes (aardvark)." in result.stderr
-    assert "1 of the model's 3 classes have no images and count in no mean (blue)." in result.stderr
+    assert "8 images are left out; the model does not know the class: aardvark." in result.stderr
+    assert "1 of the model's 3 classes has no images and counts in no mean: blue." in result.stderr
     whole = measured(cli, str(run), "--data", str(shutil.copytree(made / "photos", tmp_path / "w", ignore=only_first)))
     by_name = {each["name"]: each for each in record["classes"]}
     for each in whole["classes"]:  # type: ignore[attr-defined]

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clfctl.data.labelled import ALL, Labelled, match, open_other, open_own
+from clfctl.data.labelled import ALL, Labelled, held_out, match, open_other
+from clfctl.data.open import open_data
 from clfctl.data.sources import FileImages, Part
 from clfctl.errors import ClfctlError, DataError, UsageError
 from clfctl.settings.groups import DataSettings
@@ -74,7 +75,7 @@ def test_a_table_may_have_one_class_or_only_test_rows(photos: Path) -> None:
 def test_data_known_by_name_is_measured_whole_where_it_has_no_parts() -> None:
     found = open_other(settings_for("digits"), "val")
     assert (found.split, len(found.part)) == (ALL, 1797)
-    assert len(open_own(settings_for("digits"), 0, "val").part) == 359
+    assert len(held_out("digits", open_data(settings_for("digits"), 0), "val").part) == 359
 
 
 @pytest.mark.parametrize("make", ["empty", "loose", "gone", "file"])
