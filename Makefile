@@ -29,6 +29,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/checkpoint.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python -m tests.data.test_fuzz 20000
+	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python benchmarks/folder.py
 
 # The pictures and parameter tables of docs/lr-scheduling.md.

@@ -19,13 +19,16 @@ _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL)
 
 
-def replace_file(path: Path, pieces: Iterable[Piece], previous: Path | None = None) -> None:
+def replace_file(
+    path: Path, pieces: Iterable[Piece], previous: Path | None = None, *, temporary: Path | None = None
+) -> None:
     """Write a file so that at every moment, a loss of power included, `path` is whole: the old one or the new one.
 
-    A piece is used up before the next is asked for. The old file stays as `previous` if that is given. Raises OSError
-    if it cannot be written; the old file is untouched then.
+    A piece is used up before the next is asked for. The old file stays as `previous` if that is given. Until it is
+    whole the new one is `temporary`, in the same folder. Raises OSError if it cannot be written; the old file is
+    untouched then.
     """
-    temporary = path.with_name(path.name + TEMPORARY)
+    temporary = temporary or path.with_name(path.name + TEMPORARY)
     try:
         _write_new(temporary, pieces)
         if previous and path.exists():

@@ -7,7 +7,7 @@ import os
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from clfctl.files import hint_of, reason_of
 
 # `clfctl runs` holds a lock for some microseconds to see whether it is free: whoever trains tries again.
 _TRIES, _PAUSE_S = 20, 0.02
+_LONG_PAUSE_S = 0.2
 # Lustre and some network file systems are mounted without locks; then two processes cannot be told apart.
 _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
@@ -73,11 +74,7 @@ def locked(path: Path) -> Iterator[None]:
 
     Raises RunLockedError if another process holds it, ClfctlError if the file cannot be opened for writing.
     """
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # not inherited by what this process starts
-    except OSError as error:
-        raise ClfctlError(f"cannot lock {path.parent}: {reason_of(error)}", hint_of(error)) from None
-    try:
+    with _opened(path) as descriptor:
         if not _lock(descriptor):
             holder = _read(path)
             stop = f"let it save and stop (kill {holder.pid}), " if holder.pid and holder.is_here else ""
@@ -86,6 +83,31 @@ def locked(path: Path) -> Iterator[None]:
             )
         _write(descriptor)
         yield
+
+
+@contextlib.contextmanager
+def locked_in_turn(path: Path, on_wait: Callable[[Holder], None]) -> Iterator[None]:
+    """Hold the lock file `path`, which stays behind, when nobody else holds it any more.
+
+    `on_wait` is told once who does, if it takes long. Raises ClfctlError if the file cannot be opened for writing.
+    """
+    with _opened(path) as descriptor:
+        if not _lock(descriptor):
+            on_wait(_read(path))
+            while not _try_lock(descriptor):
+                time.sleep(_LONG_PAUSE_S)
+        _write(descriptor)
+        yield
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[int]:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # not inherited by what this process starts
+    except OSError as error:
+        raise ClfctlError(f"cannot lock {path.parent}: {reason_of(error)}", hint_of(error)) from None
+    try:
+        yield descriptor
     finally:
         os.close(descriptor)
 

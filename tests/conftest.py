@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image
@@ -53,11 +54,14 @@ def photos(tmp_path: Path) -> Path:
 def make_photos(folder: Path) -> Path:
     """Make the images of `photos` in a folder."""
     root = folder / "photos"
+    draw = np.random.default_rng(0)
     for n, color in enumerate(("red", "green", "blue")):
         for i in range(8):
             path = root / color / f"{i}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             pixel = [40 + 3 * i] * 3
             pixel[n] = 250 - 5 * i
-            Image.new("RGB", (48, 40), tuple(pixel)).save(path)
+            # With a texture, so that no two crops are the same.
+            texture = draw.integers(-30, 31, (40, 48, 1))
+            Image.fromarray((np.array(pixel) + texture).clip(0, 255).astype(np.uint8)).save(path)
     return root

@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "clfctl"
 LAYERS = [
     "__main__", "cli", "reporting", "options", "completion", "commands", "display", "inference", "engine", "evaluation",
     "models", "checkpoint", "data", "preview", "changes", "plan", "run_state", "runs", "saved", "tensor_file", "lock",
-    "files", "settings", "schedules", "errors", "__init__",
+    "files", "places", "settings", "schedules", "errors", "__init__",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

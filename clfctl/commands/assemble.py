@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 
 from clfctl.checkpoint import Checkpoint, load_checkpoint
 from clfctl.data.balance import class_weights, with_chances
+from clfctl.data.decode import looked_at
 from clfctl.data.keys import WEIGHTS, mix
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data, Part
@@ -126,8 +127,8 @@ def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -
 
     def read(index: int) -> None:
         # What is bad is counted, and told, when it is met in training.
-        with suppress(Exception), part.source.open(index) as image:
-            to_pixels(image, preprocess)
+        with suppress(Exception):
+            looked_at(part.source.open(index), lambda image: to_pixels(image, preprocess))
 
     return pick_workers(read, part.indices)
 

@@ -6,7 +6,8 @@ from functools import cached_property
 
 import torch
 
-from clfctl.commands.assemble import Parts, build_parts, make_loader
+from clfctl.commands.assemble import Parts, build_parts, decide_workers, make_loader
+from clfctl.commands.bench_cache import Kind, SampleCache, make_sample_cache
 from clfctl.data.bench import Sample, measure_once, take_sample
 from clfctl.data.bench_feeds import (
     Files,
@@ -58,6 +59,7 @@ class Bench:
     parts: Parts
     sample: Sample
     bad_images: BadImages
+    caches: dict[str, SampleCache] = field(default_factory=dict)
 
     @classmethod
     def of(cls, settings: TrainSettings, data: Data, read_s: float) -> "Bench":
@@ -78,10 +80,23 @@ class Bench:
 
     def loader(self, workers: int, cache: str = NONE) -> Loader:
         """Return the loader that train would make, of the sample."""
-        values = self.settings.model_dump() | {"workers": workers} | ({"cache": cache} if cache != NONE else {})
-        settings = TrainSettings.model_validate(values)
+        settings = TrainSettings.model_validate(self.settings.model_dump() | {"workers": workers, "cache": cache})
         preprocess, device = self.parts.built.preprocess, self.parts.precision.device
-        return make_loader(settings, self.sample.part, preprocess, self.bad_images, device, settings.seed)
+        loader = make_loader(settings, self.sample.part, preprocess, self.bad_images, device, settings.seed)
+        return loader if cache == NONE else loader.reading(self.caches[cache].source)
+
+    def make_cache(self, kind: Kind, data: Data, on_images: Callable[[int], None]) -> None:
+        """Make a cache of the sample. Raises WriteError or DataError if that cannot be done."""
+        preprocess = self.parts.built.preprocess
+        self.caches[kind] = make_sample_cache(
+            kind, self.settings, data, self.sample, preprocess, self.bad_images, on_images
+        )
+
+    @property
+    def workers_of_auto(self) -> int:
+        """The number of workers that `--workers auto` stands for."""
+        settings = self.settings.model_copy(update={"workers": "auto"})
+        return decide_workers(settings, self.parts.data.train, self.parts.built.preprocess)
 
     def stages(self, seconds: float) -> list[Stage]:
         """Time the stages one by one."""

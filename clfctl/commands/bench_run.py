@@ -5,30 +5,32 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from clfctl.commands.bench_cache import Kind
 from clfctl.commands.bench_data import BenchOptions, as_training
 from clfctl.commands.bench_phases import N_MODEL_WINDOWS, N_WINDOWS, Bench, Config, Windows
-from clfctl.commands.check_data import n_cores
 from clfctl.commands.notes import note
-from clfctl.data.bench import worker_counts
+from clfctl.data.bench import load_before, worker_counts
 from clfctl.data.bench_advice import (
     Advice,
     CacheFacts,
     Training,
     advise,
     candidates,
+    feed_for,
     is_plenty,
     plenty,
     smallest,
 )
-from clfctl.data.bench_feeds import Files, files_of, ratio
+from clfctl.data.bench_feeds import Files, files_of
 from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
 from clfctl.data.manifest import is_manifest
 from clfctl.data.sources import Data
+from clfctl.data.workers import n_cores
 from clfctl.display import bench_sections as sections
 from clfctl.display.bench_print import print_section
 from clfctl.display.check_table import progress_bar
 from clfctl.engine.device import describe
-from clfctl.errors import UsageError
+from clfctl.errors import UsageError, WriteError
 from clfctl.settings.groups import BenchSettings, OutputSettings
 
 BUDGET_S = 50.0
@@ -59,11 +61,12 @@ def run_bench(
     """Measure everything that is asked for, and show it; what a signal interrupts is shown as far as it came."""
     run = _Run(settings, data, output, options, with_model)
     run.stages()
+    run.cache()
     rows = run.loader()
     if with_model:
         run.model(rows)
     else:
-        run.advise(advise(rows, run.caches, run.training))
+        run.advise(advise(rows, run.facts, run.training))
     if options.against:
         run.rivals(rows)
     run.say_what_is_bad()
@@ -82,9 +85,10 @@ class _Run:
         with_model: bool,
     ) -> None:
         self.output, self.options, self.settings = output, options, settings
-        self.caches: dict[str, CacheFacts] = {}
-        self.configs = [(workers, cache) for cache in (NONE, *self.caches) for workers in worker_counts(n_cores())]
-        n_windows = READ_WINDOWS + STAGES_WINDOWS + N_WINDOWS * len(self.configs)
+        load = load_before()
+        # Both kinds read the same bytes: one of them tells what a cache gains.
+        self.kind: Kind = "disk" if settings.cache == "none" else settings.cache
+        n_windows = READ_WINDOWS + STAGES_WINDOWS + 2 * N_WINDOWS * len(worker_counts(n_cores()))
         n_windows += 3 * N_MODEL_WINDOWS * with_model + 2 * N_WINDOWS * len(options.against)
         self.seconds = options.seconds or min(LONGEST_S, max(SHORTEST_S, BUDGET_S / n_windows))
         self.bench = Bench.of(as_training(settings), data, self.seconds)
@@ -93,9 +97,7 @@ class _Run:
         self.training = Training(sample.n_all, settings.epochs)
         self.found = Found(f"clfctl bench-data: {settings.data}")
         device = describe(self.bench.parts.precision.device)
-        self._print(
-            sections.files_section(settings.data, sample.n_images, sample.n_all, sample.n_bytes, sample.read_s, device)
-        )
+        self._print(sections.files_section(settings.data, sample, device, load))
 
     def stages(self) -> None:
         """Time the stages."""
@@ -103,16 +105,31 @@ class _Run:
             self.found.stages = self.bench.stages(STAGES_WINDOWS * self.seconds)
         self._print(sections.stages_section(self.found.stages))
 
+    def cache(self) -> None:
+        """Make a cache of the sample; where that cannot be done, go on without."""
+        try:
+            with self._bar(f"Cache {self.kind}", self.bench.sample.n_images) as advance:
+                self.bench.make_cache(self.kind, self.bench.parts.data, advance)
+        except WriteError as error:
+            note(self.output, f"--cache {self.kind} is not measured: {error}")
+
+    @property
+    def facts(self) -> dict[str, CacheFacts]:
+        """What a cache of all images would cost."""
+        return {kind: each.facts for kind, each in self.bench.caches.items()}
+
     def loader(self) -> list[LoaderRow]:
         """Measure the loader alone."""
         windows = Windows()
+        configs = [(workers, cache) for cache in (NONE, *self.bench.caches) for workers in worker_counts(n_cores())]
+        auto = self.bench.workers_of_auto
         try:
-            with self._bar("Loader", N_WINDOWS * len(self.configs)) as advance:
-                self.bench.feed_alone(self.configs, self.seconds, windows, lambda: advance(1))
+            with self._bar("Loader", N_WINDOWS * len(configs)) as advance:
+                self.bench.feed_alone(configs, self.seconds, windows, lambda: advance(1))
         finally:
             self.found.rows = windows.rows()
             if self.found.rows:
-                self._print(sections.loader_section(self.found.rows, n_cores()))
+                self._print(sections.loader_section(self.found.rows, n_cores(), auto))
         return self.found.rows
 
     def model(self, rows: Sequence[LoaderRow]) -> None:
@@ -130,12 +147,12 @@ class _Run:
         finally:
             if alone:
                 rate = Rates(tuple(alone))
-                self.found.lines[name] = rate
-                self._print(sections.model_section(name, rate, windows.rows(), smallest(rows)))
+                self.found.lines[f"what {name} takes"] = rate
+                self._print(sections.model_section(name, rate, windows.rows(), feed_for(rows, rate)))
         if is_plenty(found[0], rate):
             self.advise(plenty(found[0], rate))
         else:
-            self.advise(advise(windows.rows(), self.caches, self.training))
+            self.advise(advise(windows.rows(), self.facts, self.training))
 
     def advise(self, advice: Advice) -> None:
         """Say what to set."""
@@ -146,7 +163,7 @@ class _Run:
         """Measure ours and other loaders in turns, with as many workers as ours does best with."""
         assert self.files is not None
         best = smallest([row for row in rows if row.workers and row.cache == NONE])
-        ours: list[Config] = [(best.workers, NONE)]
+        ours: list[Config] = [(best.workers, cache) for cache in (NONE, *self.bench.caches)]
         turns: dict[str, list[float]] = {}
         n_turns = N_WINDOWS * (len(ours) + len(self.options.against))
         try:
@@ -155,11 +172,9 @@ class _Run:
         finally:
             rates = {name: Rates(tuple(each)) for name, each in turns.items() if each}
             if rates:
-                first = next(iter(rates.values()))
                 others = {name: rates[name] for name in self.options.against if name in rates}
                 self.found.lines |= others
-                ratios = {name: ratio(first, each) for name, each in others.items()}
-                self._print(sections.rivals_section(rates, ratios, best.workers))
+                self._print(sections.rivals_section(rates, list(others), best.workers))
 
     def say_what_is_bad(self) -> None:
         """Tell how many images of the sample cannot be read."""

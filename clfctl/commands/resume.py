@@ -43,6 +43,7 @@ def resume(
 def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, allow_data_change: bool) -> None:
     from clfctl.checkpoint import load_last
     from clfctl.commands.assemble import make_trainer, rebuild_parts
+    from clfctl.commands.caching import cached_sources
     from clfctl.commands.follow import complete, follow
     from clfctl.commands.train import describe_parts, warnings_of
     from clfctl.data.open import open_data
@@ -69,6 +70,11 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     if changes or data_change:
         old_plan = make_plan(saved, checkpoint.meta["n_batches"])
         note(output, *_changed(changes, data_change), *seam_lines(trainer, old_plan, checkpoint.meta["cursor"]["lr"]))
+    if not trainer.is_finished():
+        # Before the change is kept: a cache for which there is no room is not asked for again at the next resume.
+        sources = cached_sources(settings, data, parts.built.preprocess, output)
+        trainer.read_from(sources.train, sources.val)
+    if changes or data_change:
         _keep(run, trainer, data, changes, data_change)
     note(output, *warnings_of(trainer.plan))
     if trainer.is_finished():

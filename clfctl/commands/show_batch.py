@@ -18,12 +18,17 @@ def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> N
         raise UsageError(f"--show-batch: {path} does not say what to write", hint)
     data = open_data(settings, settings.seed)
     from clfctl.commands.assemble import build_parts, make_loader
+    from clfctl.data.cache import CachedImages, NoPictures
     from clfctl.data.loader import BadImages
     from clfctl.engine.mixing import Mixer
 
     parts = build_parts(settings, data)
     bad = BadImages(settings.on_bad_image, len(data.train))
     loader = make_loader(settings, data.train, parts.built.preprocess, bad, parts.precision.device, settings.seed)
+    if settings.cache != "none":
+        # What a cache would hold of these few, without making one.
+        shorter = parts.built.preprocess.shorter_side
+        loader = loader.reading(CachedImages(data.train.source, NoPictures(), shorter))
     batch = next(iter(loader.batches()))
     if not len(batch.labels):
         raise DataError("--show-batch: no image of the first batch can be read", "look at them with: clfctl check-data")

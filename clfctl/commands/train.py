@@ -21,6 +21,7 @@ from clfctl.settings.sources import Resolved
 
 if TYPE_CHECKING:
     from clfctl.commands.assemble import Parts
+    from clfctl.commands.caching import Sources
     from clfctl.engine.trainer import Trainer
 
 
@@ -31,19 +32,22 @@ def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
         data, plan = _checked(settings)
         # torch costs seconds: a misspelt folder or model is reported before.
         from clfctl.commands.assemble import build_parts
+        from clfctl.commands.caching import cached_sources
 
         parts = build_parts(settings, data)
+        sources = cached_sources(settings, data, parts.built.preprocess, output)
         run = create_run(settings.runs_dir, settings.run_name, settings.model)
         with training(run):
-            _begin(run, parts, warnings_of(plan), output)
+            _begin(run, parts, sources, warnings_of(plan), output)
 
 
-def _begin(run: RunFolder, parts: "Parts", warnings: list[str], output: OutputSettings) -> None:
+def _begin(run: RunFolder, parts: "Parts", sources: "Sources", warnings: list[str], output: OutputSettings) -> None:
     from clfctl.commands.assemble import make_trainer
     from clfctl.commands.environment import environment
     from clfctl.commands.follow import follow
 
     trainer = make_trainer(parts, run)
+    trainer.read_from(sources.train, sources.val)
     try:
         write_text(run.classes, dump_json(parts.data.classes) + "\n")
         write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
@@ -73,8 +77,10 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     settings = resolved.settings
     data, plan = _checked(settings)
     from clfctl.commands.assemble import build_parts
+    from clfctl.commands.caching import describe_cache
 
     parts = build_parts(settings, data)
+    cache = describe_cache(settings, data, parts.built.preprocess)
     if output.json_lines:
         values = settings.model_dump(mode="json")
         print(dump_json({name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}))
@@ -84,7 +90,7 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     from clfctl.display.settings_table import print_dry_run
 
     curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
-    print_dry_run(resolved, curve, [*warnings_of(plan), *describe_parts(parts)])
+    print_dry_run(resolved, curve, [*warnings_of(plan), *describe_parts(parts), *cache])
 
 
 def warnings_of(plan: Plan) -> list[str]:

@@ -1,5 +1,6 @@
 """Measuring how fast images come: windows of time, the images to measure with, and the memory in use."""
 
+import os
 import sys
 import threading
 import time
@@ -9,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
+from clfctl.data.decode import Picture, looked_at
 from clfctl.data.keys import SAMPLE, permutation
 from clfctl.data.loader import BAD_IMAGE_ERRORS
 from clfctl.data.sources import Part
@@ -43,15 +44,15 @@ def take_sample(part: Part, seed: int, seconds: float, n_least: int) -> Sample:
         if len(taken) >= n_least and (time.perf_counter() > started + seconds or n_bytes > MAX_BYTES):
             break
         taken.append(part.indices[place])
-        with suppress(*BAD_IMAGE_ERRORS), part.source.open(taken[-1]) as image:
-            n_bytes += read_bytes(image)
+        with suppress(*BAD_IMAGE_ERRORS):
+            n_bytes += looked_at(part.source.open(taken[-1]), read_bytes)
     # Each image comes again and again, so that an epoch does not end sooner than it does in training.
     repeated = np.resize(np.asarray(taken, np.int64), len(part))
     whole = Part(part.source, repeated)  # type: ignore[arg-type]  # an array is as good as a sequence of numbers
     return Sample(whole, len(taken), len(part), n_bytes, time.perf_counter() - started)
 
 
-def read_bytes(image: Image.Image) -> int:
+def read_bytes(image: Picture) -> int:
     """Read the bytes that an opened image will be decoded from; return their number, 0 if there are none."""
     file = getattr(image, "fp", None)
     if file is None:
@@ -108,6 +109,14 @@ def measure_once(feed: Generator[int, None, None], n_ahead: int, seconds: float,
         # What still decodes would slow down whatever is measured next.
         for thread in set(threading.enumerate()) - before:
             thread.join(WAIT_S)
+
+
+def load_before() -> float:
+    """Return how many cores' worth of work there was in the last minute, rounded; 0 where the system does not say."""
+    try:
+        return round(os.getloadavg()[0], 1)
+    except (AttributeError, OSError):  # Windows has none
+        return 0.0
 
 
 def resident_bytes() -> int:

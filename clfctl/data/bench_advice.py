@@ -110,11 +110,18 @@ def advise(rows: Sequence[LoaderRow], caches: Mapping[str, CacheFacts], training
         gain = cached.rates.median / plain.rates.median
         chosen = smallest(kinds[kind])
         reasons = [
-            f"--cache {kind} is {gain:.1f} times as fast as without; its {in_bytes(facts.n_bytes)} (estimated) fit.",
+            f"--cache {kind} is {gain:.1f} times as fast as without. For all images it takes about "
+            f"{in_bytes(facts.n_bytes)}, and {facts.build_s:,.0f} s to build it once (both estimated from the sample).",
             _why_workers(chosen, kinds[kind]),
         ]
         break
     return Advice(chosen, tuple(reasons))
+
+
+def feed_for(rows: Sequence[LoaderRow], model: Rates) -> LoaderRow:
+    """Return the row that a model is to be compared with: one without cache if that feeds it, else the best of all."""
+    plain = smallest(by_cache(rows)[NONE])
+    return plain if slower_of(plain.rates, model) == "model" else smallest(rows)
 
 
 def slower_of(feed: Rates, model: Rates) -> Literal["model", "data", "both"]:
@@ -144,7 +151,8 @@ def why_not(facts: CacheFacts, cached: Rates, plain: Rates, training: Training) 
         return f"it does not gain ({cached.median:,.0f} images/s with it, {plain.median:,.0f} without)"
     size = f"it would take about {in_bytes(facts.n_bytes)}"
     if facts.n_bytes > facts.free:
-        return f"{size}, and {in_bytes(facts.free)} are free there"
+        would_fit = "; --cache ram would fit" if facts.n_bytes <= facts.memory else ""
+        return f"{size}, and {in_bytes(facts.free)} are free there{would_fit}"
     if facts.n_bytes > facts.memory:
         return f"{size}, and {in_bytes(facts.memory)} of memory are free: it would be read from the disk, unmeasured"
     saved = training.epochs * training.n_images * (1 / plain.median - 1 / cached.median)

@@ -1,7 +1,6 @@
 """Where batches come from while they are counted: our loader, torchvision's, NVIDIA DALI's pipeline."""
 
 import importlib
-import statistics
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -12,7 +11,6 @@ from typing import Any
 import torch
 
 from clfctl.data.bench import Feed, measure
-from clfctl.data.bench_rows import Rates
 from clfctl.data.index import Paths
 from clfctl.data.loader import AHEAD, Loader
 from clfctl.data.sources import FileImages, Part
@@ -138,8 +136,3 @@ def take_turns(
                 reason = str(error).strip().splitlines()[-1:] or [""]
                 raise DataError(f"{name} stopped: {type(error).__name__} {reason[0][:200]}") from error
             on_turn()
-
-
-def ratio(ours: Rates, other: Rates) -> float:
-    """Return how many times as fast ours is: the median over the turns that both had."""
-    return statistics.median(a / b for a, b in zip(ours.windows, other.windows, strict=False))

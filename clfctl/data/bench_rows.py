@@ -52,3 +52,8 @@ class Stage:
     seconds: float
     share: float
     rates: Rates
+
+
+def ratio(ours: Rates, other: Rates) -> float:
+    """Return how many times as fast ours is: the median over the turns that both had."""
+    return statistics.median(a / b for a, b in zip(ours.windows, other.windows, strict=False))

@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from PIL import Image
 
 from clfctl.data.augment import change, erase
 from clfctl.data.bench import read_bytes
 from clfctl.data.bench_rows import COPY, Rates, Stage
-from clfctl.data.decode import Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.data.decode import Picture, Pixels, decode, looked_at, mirrored, orientation_of, resize, upright_size
 from clfctl.data.keys import AUGMENT, mix
 from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages, compute_alone
 from clfctl.data.sources import Part
@@ -113,15 +112,18 @@ def _make(work: Work, number: int) -> tuple[torch.Tensor, dict[str, float]]:
 def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> Pixels:
     """Return what `to_augmented_pixels` makes of the key, and call `lap` after each stage."""
     augmentation, preprocess, draw = work.augmentation, work.preprocess, random.Random(key)
-    with work.part.source.open(index) as image:
+
+    def cut_out(image: Picture) -> Pixels:
         # A copy from memory for what was read when it was opened, 6 µs for 30 kB.
         read_bytes(image)
         lap(READ)
-        if augmentation.level == "none":
-            pixels = to_pixels(image, preprocess)
-            lap(CENTRE)
-        else:
-            pixels = _random_part(image, preprocess, draw, lap)
+        if augmentation.level != "none":
+            return _random_part(image, preprocess, draw, lap)
+        pixels = to_pixels(image, preprocess)
+        lap(CENTRE)
+        return pixels
+
+    pixels = looked_at(work.part.source.open(index), cut_out)
     is_changed = augmentation.level not in ("none", "light")
     pixels = change(pixels, augmentation.level, draw) if is_changed else pixels
     if is_erased := bool(augmentation.erasing) and draw.random() < augmentation.erasing:
@@ -131,7 +133,7 @@ def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> P
     return pixels
 
 
-def _random_part(image: Image.Image, preprocess: Preprocess, draw: random.Random, lap: Callable[[str], None]) -> Pixels:
+def _random_part(image: Picture, preprocess: Preprocess, draw: random.Random, lap: Callable[[str], None]) -> Pixels:
     size, orientation = preprocess.image_size, orientation_of(image)
     box = random_box(*upright_size(image, orientation), draw)
     part = decode(image, orientation, box, size)

@@ -1,5 +1,8 @@
 """The pixels of a part of an opened image, upright and in RGB; JPEG by libjpeg-turbo, everything else by Pillow."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import numpy as np
 import simplejpeg
 import torch
@@ -7,7 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 from torch.nn import functional
 
+T = TypeVar("T")
 Pixels = NDArray[np.uint8]
+Picture = Image.Image | Pixels  # opened by Pillow, or (H, W, 3) uint8 RGB that is upright and decoded already
 Box = tuple[int, int, int, int]
 WHOLE_STEPS = (8, 4, 2)  # what libjpeg divides the sides by at hardly any cost
 ORIENTATION = 0x0112
@@ -19,10 +24,18 @@ TURNS = {
 }  # fmt: skip
 
 
-def orientation_of(image: Image.Image) -> int:
+def looked_at(image: Picture, see: Callable[[Picture], T]) -> T:
+    """Return what `see` makes of an image, and close it."""
+    if isinstance(image, np.ndarray):
+        return see(image)
+    with image:
+        return see(image)
+
+
+def orientation_of(image: Picture) -> int:
     """Return the EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
-    if image.format == "TIFF":
-        return 1  # Pillow turns these itself
+    if isinstance(image, np.ndarray) or image.format == "TIFF":
+        return 1  # Pillow turns TIFF itself
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF raises a dozen kinds; it is no reason to lose a picture that can be seen
@@ -30,18 +43,22 @@ def orientation_of(image: Image.Image) -> int:
     return value if value in TURNS else 1
 
 
-def upright_size(image: Image.Image, orientation: int) -> tuple[int, int]:
+def upright_size(image: Picture, orientation: int) -> tuple[int, int]:
     """Return width and height of the image as people see it, in pixels; only the header is read."""
+    if isinstance(image, np.ndarray):
+        return image.shape[1], image.shape[0]
     return (image.height, image.width) if TURNS[orientation][0] else image.size
 
 
-def decode(image: Image.Image, orientation: int, box: Box, least: int) -> Pixels:
+def decode(image: Picture, orientation: int, box: Box, least: int) -> Pixels:
     """Return the pixels in `box` of the upright image, (H, W, 3) uint8 RGB, contiguous.
 
     A JPEG may come out at 1/2, 1/4 or 1/8 of its size, as long as both sides of the box keep `least` pixels; the box
     is then rounded to whole pixels of what was decoded. Transparent images are laid on white, 16-bit ones scaled, of
     animated ones the first picture is taken. Raises an error of Pillow's if the image cannot be read.
     """
+    if isinstance(image, np.ndarray):
+        return np.require(image[box[1] : box[3], box[0] : box[2]], requirements=["C", "W"])
     stored = _stored_box(box, image.size, orientation)
     step = next((n for n in WHOLE_STEPS if min(box[2] - box[0], box[3] - box[1]) >= n * least), 1)
     whole = _decode_jpeg(image, step)

@@ -24,6 +24,15 @@ def permutation(n: int, *key: int) -> NDArray[np.int64]:
     return np.random.Generator(np.random.Philox(key=mix(*key))).permutation(n)
 
 
+def times_before(order: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how often each number has been in the order before, (n,): 0 where it is the first time."""
+    by_number = np.argsort(order, kind="stable")
+    in_order = order[by_number]
+    before = np.empty_like(order)
+    before[by_number] = np.arange(len(order)) - np.searchsorted(in_order, in_order, side="left")
+    return before
+
+
 def order_of(n: int, chances: NDArray[np.float64] | None, *key: int) -> NDArray[np.int64]:
     """Return `n` numbers below `n`: each once, or with `chances` (n,) drawn with replacement, in proportion to them."""
     if chances is None:

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from PIL import Image
-
+from clfctl.data.decode import Picture
 from clfctl.data.hf import is_on_disk
 from clfctl.data.index import Listing, index_part, part_folder, readable_names
 from clfctl.data.manifest import is_manifest, read_parts
@@ -47,7 +46,7 @@ class RenumberedImages:
     source: ImageSource
     labels: Sequence[int]
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int) -> Picture:
         """Open an image as its source does."""
         return self.source.open(index)
 

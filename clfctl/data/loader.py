@@ -2,9 +2,10 @@
 
 import threading
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import islice
 from typing import Literal
 
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from threadpoolctl import ThreadpoolController
 
+from clfctl.data.decode import Picture, Pixels, looked_at
 from clfctl.data.index import count_batches
-from clfctl.data.keys import AUGMENT, ORDER, mix, order_of
-from clfctl.data.sources import Part
+from clfctl.data.keys import AUGMENT, ORDER, mix, order_of, times_before
+from clfctl.data.sources import ImageSource, Part
 from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.data.views import Crop, crop_pixels
 from clfctl.errors import DataError
@@ -65,6 +67,24 @@ class BadImages:
             )
 
 
+def look_at(source: ImageSource, index: int, bad_images: BadImages, see: Callable[[Picture], Pixels]) -> Pixels | None:
+    """Return what `see` makes of an image; None if it cannot be read, which `bad_images` then notes.
+
+    Raises DataError for a crash, with the image's name, and where `bad_images` does.
+    """
+    try:
+        return looked_at(source.open(index), see)
+    except BAD_IMAGE_ERRORS as error:
+        bad_images.add(source.name(index), error)
+        return None
+    except Exception as error:
+        what = f"{type(error).__name__} {error}".strip()
+        hint = "try again, as with clfctl resume from the last save; if it fails there again, remove the image"
+        if isinstance(error, MemoryError):
+            hint = "fewer --workers or a smaller --batch-size need less; clfctl resume goes on from the last save"
+        raise DataError(f"reading {source.name(index)} failed: {what}", hint) from error
+
+
 @dataclass(frozen=True)
 class Batch:
     """`images` (B, 3, H, W) uint8 in channels-last memory, `labels` (B,) int64; B may be 0 if every image was bad.
@@ -100,20 +120,27 @@ class Loader:
         """Batches of an epoch."""
         return count_batches(len(self.part), self.batch_size, is_shuffled=self.shuffle_seed is not None)
 
+    def reading(self, source: ImageSource) -> "Loader":
+        """Return a loader of the same images from another source of them, such as one with a cache before it."""
+        return replace(self, part=replace(self.part, source=source))
+
     def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
         """Yield the batches of an epoch, from batch `start` on; the earlier ones are not read."""
         order = self._order(epoch)
-        jobs = (order[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
+        # Of an image that an epoch shows twice, two different crops are to be seen.
+        times = times_before(order) if self.part.chances is not None else np.zeros_like(order)
+        draws = np.stack([order, times], axis=1)
+        jobs = (draws[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
         if self.workers == 0:
-            yield from (self._load(indices, epoch) for indices in jobs)
+            yield from (self._load(each, epoch) for each in jobs)
             return
         pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=compute_alone)
         try:
-            waiting = deque(pool.submit(self._load, indices, epoch) for indices in islice(jobs, self.workers + AHEAD))
+            waiting = deque(pool.submit(self._load, each, epoch) for each in islice(jobs, self.workers + AHEAD))
             while waiting:
                 batch = waiting.popleft().result()
-                if (indices := next(jobs, None)) is not None:
-                    waiting.append(pool.submit(self._load, indices, epoch))
+                if (following := next(jobs, None)) is not None:
+                    waiting.append(pool.submit(self._load, following, epoch))
                 yield batch
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
@@ -127,22 +154,17 @@ class Loader:
         ]
         return shuffled
 
-    def _load(self, indices: NDArray[np.int64], epoch: int) -> Batch:
+    def _load(self, draws: NDArray[np.int64], epoch: int) -> Batch:
+        """Return a batch of (index, times it was drawn before in this epoch), (B, 2)."""
         size = self.preprocess.image_size
-        pixels = np.empty((len(indices), size, size, 3), np.uint8)
+        pixels = np.empty((len(draws), size, size, 3), np.uint8)
         labels: list[int] = []
         read: list[int] = []
-        for index in indices.tolist():
-            try:
-                with self.part.source.open(index) as image:
-                    pixels[len(labels)] = self._pixels(image, epoch, index)
-            except BAD_IMAGE_ERRORS as error:
-                self.bad_images.add(self.part.source.name(index), error)
-            except Exception as error:
-                what = f"{type(error).__name__} {error}".strip()
-                hint = "clfctl resume goes on from the last save; if it fails there again, remove the image"
-                raise DataError(f"reading {self.part.source.name(index)} failed: {what}", hint) from error
-            else:
+        for index, times in draws.tolist():
+            see = partial(self._pixels, key=(epoch, index, times) if times else (epoch, index))
+            seen = look_at(self.part.source, index, self.bad_images, see)
+            if seen is not None:
+                pixels[len(labels)] = seen
                 labels.append(self.part.source.labels[index])
                 read.append(index)
         images = torch.from_numpy(pixels[: len(labels)]).permute(0, 3, 1, 2)
@@ -151,8 +173,7 @@ class Loader:
             return Batch(images.pin_memory(), target.pin_memory(), read)
         return Batch(images, target, read)
 
-    def _pixels(self, image: Image.Image, epoch: int, index: int) -> NDArray[np.uint8]:
+    def _pixels(self, image: Picture, key: tuple[int, ...]) -> NDArray[np.uint8]:
         if self.augment is None:
             return crop_pixels(image, self.preprocess, self.crop) if self.crop else to_pixels(image, self.preprocess)
-        key = mix(AUGMENT, self.shuffle_seed or 0, epoch, index)
-        return to_augmented_pixels(image, self.preprocess, key, self.augment)
+        return to_augmented_pixels(image, self.preprocess, mix(AUGMENT, self.shuffle_seed or 0, *key), self.augment)

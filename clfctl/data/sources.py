@@ -4,13 +4,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from clfctl.data.image_file import read_image
+
+if TYPE_CHECKING:
+    from clfctl.data.decode import Picture  # it needs torch
 
 
 class ImageSource(Protocol):
@@ -21,7 +24,7 @@ class ImageSource(Protocol):
         """Return the number of each image's class."""
         ...
 
-    def open(self, index: int) -> Image.Image:
+    def open(self, index: int) -> "Picture":
         """Return an image, not necessarily decoded yet. Raises OSError or another error of Pillow's if it cannot."""
         ...
 

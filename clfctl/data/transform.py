@@ -4,10 +4,8 @@ import math
 import random
 from dataclasses import dataclass
 
-from PIL import Image
-
 from clfctl.data.augment import change, erase
-from clfctl.data.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.data.decode import Box, Picture, Pixels, decode, mirrored, orientation_of, resize, upright_size
 from clfctl.settings.groups import AugmentLevel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -27,23 +25,55 @@ class Preprocess:
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
 
+    @property
+    def shorter_side(self) -> int:
+        """What validation makes of an image's shorter side before it cuts out the middle, in pixels."""
+        return math.floor(self.image_size / self.crop_ratio)
 
-def to_pixels(image: Image.Image, preprocess: Preprocess) -> Pixels:
+
+def to_pixels(image: Picture, preprocess: Preprocess) -> Pixels:
     """Return the centre of an image as (H, W, 3) uint8 RGB, H = W = image_size.
 
     As torchvision's Resize and CenterCrop do: the shorter side becomes image_size / crop_ratio, and the middle is kept.
     """
     size = preprocess.image_size
-    shorter = math.floor(size / preprocess.crop_ratio)
+    resized = _scaled(image, preprocess.shorter_side)
+    top, left = (round((side - size) / 2) for side in resized.shape[:2])
+    return resized[top : top + size, left : left + size]
+
+
+def to_stored(image: Picture, shorter: int) -> Pixels:
+    """Return the (H, W, 3) uint8 RGB that a cache keeps of an image: upright, its shorter side at most `shorter`.
+
+    It is what `to_pixels` cuts the centre out of: from this it makes the same pixels as from the image.
+    """
+    return _scaled(image, shorter, enlarges=False)
+
+
+def stored_size(width: int, height: int, shorter: int) -> tuple[int, int]:
+    """Return (H, W) of what `to_stored` makes of an upright image of a size."""
+    left, top, right, bottom = _middle(width, height)
+    if min(width, height) <= shorter:
+        return bottom - top, right - left
+    return _scaled_size(left, top, right, bottom, shorter)
+
+
+def _scaled(image: Picture, shorter: int, *, enlarges: bool = True) -> Pixels:
+    """Return the middle of an image as (H, W, 3) uint8 RGB whose shorter side is `shorter`, or less, as it was."""
     orientation = orientation_of(image)
     width, height = upright_size(image, orientation)
     box = _middle(width, height)
     # Twice the pixels that are needed: what the decoder leaves out while scaling is then hardly seen.
     part = decode(image, orientation, box, 2 * shorter)
-    rows, columns = (int(shorter * side / min(width, height)) for side in (box[3] - box[1], box[2] - box[0]))
-    resized = resize(part, max(rows, shorter), max(columns, shorter))
-    top, left = (round((side - size) / 2) for side in resized.shape[:2])
-    return resized[top : top + size, left : left + size]
+    if min(width, height) <= shorter and not enlarges:
+        return part
+    return resize(part, *_scaled_size(*box, shorter))
+
+
+def _scaled_size(left: int, top: int, right: int, bottom: int, shorter: int) -> tuple[int, int]:
+    smallest = min(right - left, bottom - top)
+    # The product first: of a side that is the smallest it is exact.
+    return int(shorter * (bottom - top) / smallest), int(shorter * (right - left) / smallest)
 
 
 def _middle(width: int, height: int) -> Box:
@@ -64,9 +94,7 @@ class Augmentation:
 LIGHT = Augmentation()
 
 
-def to_augmented_pixels(
-    image: Image.Image, preprocess: Preprocess, key: int, augmentation: Augmentation = LIGHT
-) -> Pixels:
+def to_augmented_pixels(image: Picture, preprocess: Preprocess, key: int, augmentation: Augmentation = LIGHT) -> Pixels:
     """Return an image changed at random as (H, W, 3) uint8 RGB, H = W = image_size.
 
     Random resized crop of torchvision's defaults (area 0.08 to 1, ratio 3/4 to 4/3; Szegedy et al. 2014,
@@ -82,7 +110,7 @@ def to_augmented_pixels(
     return pixels
 
 
-def _random_part(image: Image.Image, preprocess: Preprocess, draw: random.Random) -> Pixels:
+def _random_part(image: Picture, preprocess: Preprocess, draw: random.Random) -> Pixels:
     size = preprocess.image_size
     orientation = orientation_of(image)
     box = random_box(*upright_size(image, orientation), draw)
@@ -97,7 +125,8 @@ def random_box(width: int, height: int, draw: random.Random) -> Box:
         ratio = math.exp(draw.uniform(math.log(3 / 4), math.log(4 / 3)))
         w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
         if 0 < w <= width and 0 < h <= height:
-            left, top = draw.randint(0, width - w), draw.randint(0, height - h)
+            # Not randint: how many numbers that draws depends on the size, and so would all that is drawn after it.
+            left, top = int(draw.random() * (width - w + 1)), int(draw.random() * (height - h + 1))
             return left, top, left + w, top + h
     side = min(width, height)
     left, top = (width - side) // 2, (height - side) // 2

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PIL import Image
-
-from clfctl.data.decode import Pixels, decode, orientation_of, resize, upright_size
+from clfctl.data.decode import Picture, Pixels, decode, orientation_of, resize, upright_size
 from clfctl.data.transform import Preprocess
 
 # Side of the closer crops, as a share of the side that validation keeps. 7/8 is what AlexNet's ten views used
@@ -40,7 +38,7 @@ def views(n: int) -> Sequence[tuple[Crop | None, tuple[bool, ...]]]:
     return [(crop, (False, True)[: n - 2 * place]) for place, crop in enumerate(CROPS) if n > 2 * place]
 
 
-def crop_pixels(image: Image.Image, preprocess: Preprocess, crop: Crop) -> Pixels:
+def crop_pixels(image: Picture, preprocess: Preprocess, crop: Crop) -> Pixels:
     """Return a crop of an image as (H, W, 3) uint8 RGB, H = W = image_size."""
     orientation = orientation_of(image)
     width, height = upright_size(image, orientation)

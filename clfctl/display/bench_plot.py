@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from clfctl.data.bench_advice import by_cache
 from clfctl.data.bench_rows import NONE, LoaderRow, Rates, Stage
@@ -39,7 +40,11 @@ def save_bench_plot(
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x", alpha=0.25)
         axes.set_axisbelow(True)
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     figure.suptitle(title, fontsize=12)
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr,call-arg]  # constrained has both
+    if lines or len(by_cache(rows)) > 1:
+        figure.legend(*lower.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
     picture = io.BytesIO()
     figure.savefig(picture, format=path.suffix.lower()[1:])
     with explained(path):
@@ -77,8 +82,6 @@ def _draw_rows(axes: Axes, rows: Sequence[LoaderRow], lines: Mapping[str, Rates]
     axes.set_xlim(0, 1.15 * max(shown))
     axes.set_xlabel("images/s (median; the line is the spread)")
     axes.set_title("What the loader feeds", loc="left")
-    if lines or len(by_cache(rows)) > 1:
-        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.45 / max(1.0, len(rows) / 4)), ncols=3)
 
 
 def _name_rows(axes: Axes, names: Sequence[str]) -> None:

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from clfctl.data.bench_advice import Advice, bottleneck, in_bytes, slower_of
-from clfctl.data.bench_rows import COPY, NONE, LoaderRow, Rates, Stage
+from clfctl.data.bench_rows import COPY, NONE, LoaderRow, Rates, Stage, ratio
+
+if TYPE_CHECKING:
+    from clfctl.data.bench import Sample
 
 Record = dict[str, Any]
+BUSY = 0.5  # cores' worth of other work from which it is told
 
 
 @dataclass(frozen=True)
@@ -22,20 +26,25 @@ class Section:
     records: tuple[Record, ...] = field(default=(), repr=False)
 
 
-def files_section(data: str, n_images: int, n_all: int, n_bytes: int, read_s: float, where: str) -> Section:
-    """Describe the images that are measured with, and in what state they are."""
-    used = f"{n_images:,} of {n_all:,} training images" if n_images < n_all else f"all {n_all:,} training images"
+def files_section(data: str, sample: "Sample", where: str, load: float) -> Section:
+    """Describe the images that are measured with, and in what state they and the machine are.
+
+    `load` is how many cores' worth of work there was in the last minute.
+    """
+    n, n_all = sample.n_images, sample.n_all
+    used = f"{n:,} of {n_all:,} training images" if n < n_all else f"all {n_all:,} training images"
     notes = [f"Measured with {used} of {data}, on {where}."]
-    if n_bytes:
-        first = f"{n_images / read_s:,.0f} images/s and {in_bytes(round(n_bytes / read_s))}/s"
-        notes.append(
-            f"They were read once before ({first}, one after the other): now they come from memory, not from disk."
-        )
-        notes.append(f"Their mean size is {in_bytes(round(n_bytes / n_images))}.")
+    if sample.n_bytes:
+        first = f"{n / sample.read_s:,.0f} images/s and {in_bytes(round(sample.n_bytes / sample.read_s))}/s"
+        notes.append(f"They were read once before ({first}, one after the other): now they come from memory, not disk.")
+        notes.append(f"Their mean size is {in_bytes(round(sample.n_bytes / n))}.")
     else:
         notes.append("They are in memory, and not encoded.")
-    record = {"n_images": n_images, "n_all": n_all, "n_bytes": n_bytes, "read_s": read_s, "page_cache": "warm"}
-    return Section("", notes=tuple(notes), records=({"section": "files", "data": data} | record,))
+    if load > BUSY:
+        notes.append(f"In the last minute {load:.1f} threads were at work here: what is recommended is for such times.")
+    record = {"section": "files", "data": data, "n_images": n, "n_all": n_all, "n_bytes": sample.n_bytes}
+    record |= {"read_s": sample.read_s, "page_cache": "warm", "device": where, "load": load}
+    return Section("", notes=tuple(notes), records=(record,))
 
 
 def stages_section(stages: Sequence[Stage]) -> Section:
@@ -64,10 +73,12 @@ def stages_section(stages: Sequence[Stage]) -> Section:
     )
 
 
-def loader_section(rows: Sequence[LoaderRow], n_cores: int) -> Section:
-    """Show what the loader feeds by workers and cache."""
+def loader_section(rows: Sequence[LoaderRow], n_cores: int, auto: int) -> Section:
+    """Show what the loader feeds by workers and cache; `auto` is what `--workers auto` stands for."""
     title = f"The loader of train, its batches only counted ({n_cores} core{'s' * (n_cores != 1)})"
-    return _rows_section("loader", title, rows, [])
+    section = _rows_section("loader", title, rows, [])
+    record = {"section": "auto", "workers": auto}
+    return replace(section, notes=(f"--workers auto is {auto} here.",), records=(*section.records, record))
 
 
 def model_section(name: str, model: Rates, rows: Sequence[LoaderRow], feed: LoaderRow) -> Section:
@@ -78,20 +89,24 @@ def model_section(name: str, model: Rates, rows: Sequence[LoaderRow], feed: Load
     return replace(section, notes=(bottleneck(feed, model),), records=(record, *section.records))
 
 
-def rivals_section(rates: Mapping[str, Rates], ratios: Mapping[str, float], workers: int) -> Section:
-    """Show ours and the others, and how many times as fast the first is."""
+def rivals_section(rates: Mapping[str, Rates], others: Sequence[str], workers: int) -> Section:
+    """Show ours and the others, and how many times as fast each of ours is."""
     most = max(each.median for each in rates.values())
-    ours = next(iter(rates))
+    times = {
+        name: {} if name in others else {other: ratio(each, rates[other]) for other in others}
+        for name, each in rates.items()
+    }
     rows = [
-        (name, *_rate_cells(each), "" if name not in ratios else f"{ratios[name]:.2f}") for name, each in rates.items()
+        (name, *_rate_cells(each), *(f"{times[name][other]:.2f}" if times[name] else "" for other in others))
+        for name, each in rates.items()
     ]
     records = [
-        {"section": "against", "name": name, "workers": workers, "ratio": ratios.get(name)} | _rate_record(each)
+        {"section": "against", "name": name, "workers": workers, "times": times[name]} | _rate_record(each)
         for name, each in rates.items()
     ]
     return Section(
         f"In turns, {workers} worker{'s' * (workers != 1)} each, the same files, random crop and flip",
-        ("feed", "images/s", "spread", f"{ours} is … times"),
+        ("feed", "images/s", "spread", *(f"times {other}" for other in others)),
         tuple(rows),
         tuple(each.median / most for each in rates.values()),
         records=tuple(records),

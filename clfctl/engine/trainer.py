@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from clfctl.data.loader import Batch, Loader
+from clfctl.data.sources import ImageSource
 from clfctl.engine.device import seed_step
 from clfctl.engine.mixing import Mixer
 from clfctl.engine.results import EpochResult, Progress
@@ -58,6 +59,10 @@ class Trainer:
                 self._train_epoch()
                 val_loss, val_top1 = self._validate()
                 yield self._finish_epoch(val_loss, val_top1)
+
+    def read_from(self, train: ImageSource, val: ImageSource) -> None:
+        """Read the same images from other sources of them, such as those with a cache before them."""
+        self.train_loader, self.val_loader = self.train_loader.reading(train), self.val_loader.reading(val)
 
     def save_last(self) -> None:
         """Write the checkpoint to go on from."""

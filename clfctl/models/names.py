@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from clfctl.errors import UsageError, nearest
+from clfctl.places import cache_folder
 
 CUSTOM = "custom"
 _REGISTERED = re.compile(r"^@register_model\s*\n(?:@[^\n]*\n)*def (\w+)\(", re.MULTILINE)
@@ -34,17 +35,13 @@ def _timm_names() -> list[str]:
         return []
     folder = Path(package.origin).parent
     version = re.search(r"['\"](.+?)['\"]", (folder / "version.py").read_text(encoding="utf-8"))
-    cache = _cache_folder() / f"timm-models-{version[1] if version else 'unknown'}.txt"
+    cache = cache_folder() / f"timm-models-{version[1] if version else 'unknown'}.txt"
     if cache.is_file():
         return cache.read_text(encoding="utf-8").split()
     files = sorted((folder / "models").glob("*.py"))
     names = sorted({name for file in files for name in _REGISTERED.findall(file.read_text(encoding="utf-8"))})
     _write(cache, names)
     return names
-
-
-def _cache_folder() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clfctl"
 
 
 def _write(cache: Path, names: list[str]) -> None:

@@ -62,6 +62,7 @@ def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("check-data", "--help") & HEAVY
     assert not modules_of("eval", "--help") & HEAVY
     assert not modules_of("check-data", ".") & (HEAVY - {"PIL", "numpy"})
+    assert not modules_of("bench-data", "--help") & HEAVY
     for line in (
         "clfctl ",
         "clfctl train --",
@@ -69,6 +70,7 @@ def test_help_and_tab_import_nothing_heavy() -> None:
         "clfctl train --recipe ",
         "clfctl train -s ",
         "clfctl train --data ",
+        "clfctl bench-data --against ",
     ):
         loaded = modules_of(_CLFCTL_COMPLETE="complete_bash", COMP_WORDS=line, COMP_CWORD=str(len(line.split(" ")) - 1))
         assert not loaded & HEAVY, line
@@ -83,6 +85,7 @@ def test_wrong_usage_is_found_before_torch_is_imported() -> None:
         ("--t-max", "9"),
     ):
         assert "torch" not in modules_of("train", *words), words
+    assert "torch" not in modules_of("bench-data", "--against", "other")
     RunFolder(Path("runs/x")).last.parent.mkdir(parents=True)
     RunFolder(Path("runs/x")).config.touch()
     for words in (("--split", "all"), ("--tta", "99"), ("--checkpoint", "nowhere")):
@@ -97,7 +100,7 @@ def test_tab_offers_values(shell: str) -> None:
 def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) -> None:
     RunFolder(Path("runs/mine")).path.mkdir(parents=True)
     RunFolder(Path("runs/mine")).config.touch()
-    assert {"train", "resume", "runs", "eval", "predict", "check-data"} <= set(tab("clfctl "))
+    assert {"train", "resume", "runs", "eval", "predict", "check-data", "bench-data"} <= set(tab("clfctl "))
     assert tab("clfctl runs ru") == ["runs/"]
     assert tab(f"clfctl check-data {photos.parent}/ph") == [f"{photos}/"]
     (photos.parent / "photos.csv").touch()
@@ -116,6 +119,7 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl eval runs/mine --checkpoint l") == ["last"]
     assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts"]
     assert tab("clfctl lr-preview --format t") == ["table"]
+    assert tab("clfctl bench-data --against ") == ["torchvision", "dali"]
     assert tab("clfctl lr-preview wsd --decay-shape ") == ["linear", "cosine", "1-sqrt"]
     assert tab("clfctl lr-preview run") == ["runs/mine"]
 

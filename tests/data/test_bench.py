@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from clfctl.data.bench import measure, measure_once, resident_bytes, take_sample, worker_counts
-from clfctl.data.bench_feeds import Files, files_of, loader_feed, n_ahead_of, torchvision_feed
+from clfctl.data.bench_feeds import Files, Runner, files_of, loader_feed, n_ahead_of, take_turns, torchvision_feed
 from clfctl.data.bench_stages import Work, pixels_of, time_stages
 from clfctl.data.keys import mix
 from clfctl.data.loader import BadImages, Loader
@@ -172,3 +172,23 @@ def test_others_read_the_same_files(data: Data, photos: Path) -> None:
     assert files_of(Part(ArrayImages("grey", np.zeros((2, 8, 8), np.uint8), [0, 1]), range(2))) is None
     feed = torchvision_feed(files, 32, 3, 0)
     assert [next(feed) for _ in range(4)] == [3, 1, 3, 1]
+
+
+def test_another_loader_that_cannot_read_the_files_is_said(data: Data, photos: Path) -> None:
+    files = files_of(data.train)
+    assert files is not None
+    for path in photos.rglob("*.jpg"):
+        path.write_bytes(b"no image")
+    into: dict[str, list[float]] = {}
+    runners = {"torchvision": Runner(torchvision_feed(files, 32, 4, 0), 1, 4)}
+    with pytest.raises(DataError, match="torchvision stopped: UnidentifiedImageError cannot identify image file"):
+        take_turns(runners, 0.01, 1, into)
+    assert into == {"torchvision": []}
+
+
+def test_turns_go_round(data: Data) -> None:
+    runners = {name: Runner(itertools.repeat(4), 1, 1) for name in ("a", "b")}
+    into: dict[str, list[float]] = {}
+    seen: list[tuple[int, ...]] = []
+    take_turns(runners, 1e-6, 3, into, lambda: seen.append(tuple(len(each) for each in into.values())))
+    assert seen == [(1,), (1, 1), (2, 1), (2, 2), (3, 2), (3, 3)]

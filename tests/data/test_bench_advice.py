@@ -15,6 +15,7 @@ from clfctl.data.bench_advice import (
     bottleneck,
     candidates,
     fastest,
+    feed_for,
     in_bytes,
     is_plenty,
     plenty,
@@ -97,8 +98,9 @@ ROWS = [row(1, 500), row(2, 900, 910), row(1, 3000, cache="disk"), row(2, 3100, 
 
 
 @pytest.mark.parametrize(("facts", "training", "cache", "reason"), [
-    (FITS, LONG, "disk", "--cache disk is 3.4 times as fast as without; its 1.0 GB (estimated) fit."),
-    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "about 200 GB, and 100 GB are free there"),
+    (FITS, LONG, "disk", "is 3.4 times as fast as without. For all images it takes about 1.0 GB, and 10 s"),
+    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "100 GB are free there; --cache ram would fit."),
+    (CacheFacts(200 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "about 200 GB, and 100 GB are free there."),
     (CacheFacts(60 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "50 GB of memory are free: it would be read from the"),
     (FITS, Training(10_000, 1), "none", "building it takes about 10 s, and 1 epoch would save 8 s"),
 ])  # fmt: skip
@@ -134,6 +136,11 @@ def test_what_is_trained_with_can_feed_the_model_or_is_the_best(rows: Sequence[L
 ])  # fmt: skip
 def test_the_bottleneck_is_the_slower(feed: LoaderRow, model: Rates, words: str) -> None:
     assert words in bottleneck(feed, model)
+
+
+@pytest.mark.parametrize(("model", "cache"), [(60.0, "none"), (905.0, "disk"), (1000.0, "disk"), (9000.0, "disk")])
+def test_a_model_is_compared_with_a_cache_only_where_files_do_not_feed_it(model: float, cache: str) -> None:
+    assert feed_for(ROWS, Rates((model,))).cache == cache
 
 
 @pytest.mark.parametrize(("n", "words"), [(0, "0.0 kB"), (850, "0.8 kB"), (30_400, "30 kB"), (1_234_567_890, "1.2 GB")])

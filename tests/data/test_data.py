@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clfctl.data.index import images_in, index_folder
-from clfctl.data.keys import mix, permutation
+from clfctl.data.keys import mix, permutation, times_before
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.open import open_data
 from clfctl.data.sources import ArrayImages, Part
@@ -95,14 +95,36 @@ def test_images_are_uint8_channels_last_and_belong_to_their_labels() -> None:
     assert torch.equal(batch.images[:, 0, 0, 0].long(), batch.labels)
 
 
-def test_augmentation_is_that_of_the_sample_whatever_the_workers(photos: Path) -> None:
-    data = open_data(DataSettings(data=str(photos), batch_size=4), 0)
-    first, again, other_epoch = (
-        torch.cat([b.images for b in loader(data.train, shuffle_seed=1, augment=LIGHT, workers=w).batches(epoch)])
-        for w, epoch in ((0, 0), (3, 0), (3, 1))
+def test_augmentation_is_that_of_the_sample_whatever_the_workers() -> None:
+    part = noise(50)
+    first, *again, other_epoch = (
+        torch.cat([b.images for b in loader(part, shuffle_seed=1, augment=LIGHT, workers=w).batches(epoch)])
+        for w, epoch in ((0, 0), (1, 0), (2, 0), (4, 0), (3, 1))
     )
-    assert torch.equal(first, again)
-    assert not torch.equal(first, other_epoch)
+    assert all(torch.equal(first, each) for each in again)
+    assert not set(map(bytes, first.numpy())) & set(map(bytes, other_epoch.numpy()))
+
+
+def noise(n: int) -> Part:
+    """Images of which no two crops look alike."""
+    images = np.random.default_rng(0).integers(0, 256, (n, 60, 80, 3), np.uint8)
+    return Part(ArrayImages("noise", images, [0] * n), range(n))
+
+
+def test_an_image_that_is_drawn_twice_is_augmented_in_two_ways() -> None:
+    one = Part(noise(1).source, [0] * 6, np.full(6, 1 / 6))
+    once, again = (
+        torch.cat([batch.images for batch in loader(one, shuffle_seed=1, augment=LIGHT, workers=w).batches()])
+        for w in (0, 3)
+    )
+    assert len(torch.unique(once, dim=0)) == 6
+    assert torch.equal(once, again)
+
+
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_times_before_counts(order: list[int]) -> None:
+    expected = [order[:i].count(number) for i, number in enumerate(order)]
+    assert times_before(np.array(order, np.int64)).tolist() == expected
 
 
 @given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 1000))

@@ -15,10 +15,8 @@ GUIDE = ROOT / "docs/lr-scheduling.md"
 QUICKREF = ROOT / "docs/lr-quickref.md"
 PICTURES = Path("docs/images/lr")
 # Those that are there: docs/reliability.md is written elsewhere.
-EVALUATION = ROOT / "docs/evaluation.md"
-DOCUMENTS = [
-    each for each in (GUIDE, QUICKREF, EVALUATION, ROOT / "README.md", ROOT / "docs/reliability.md") if each.is_file()
-]
+_OTHERS = ("docs/evaluation.md", "README.md", "docs/reliability.md", "docs/bench-data.md")
+DOCUMENTS = [each for each in (GUIDE, QUICKREF, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 
 ELLIPSIS = "…"
 TABLE_HEAD = "| parameter | option | default | value | what it is |\n|---|---|---|---|---|\n"

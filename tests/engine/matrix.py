@@ -39,6 +39,8 @@ FEATURES: dict[str, dict[str, object]] = {
     "balance by the sampler": {"balance": "sampler", "augment": "light"},
     "balance by the loss": {"balance": "loss", "label_smoothing": 0.1},
     "balance by the loss in bf16": {"balance": "loss", "amp": "bf16"},
+    "cache in memory": {"cache": "ram", "augment": "light"},
+    "cache on disk": {"cache": "disk", "augment": "light", "workers": 1},
     "mixup": {"mixup": 0.2},
     "cutmix": {"cutmix": 1.0},
     "mixup or cutmix": {"mixup": 0.8, "cutmix": 1.0, "balance": "loss", "label_smoothing": 0.1},

@@ -10,12 +10,13 @@ import torch
 
 from clfctl.checkpoint import load_checkpoint
 from clfctl.commands.assemble import build_parts, make_trainer, rebuild_parts
+from clfctl.commands.caching import cached_sources
 from clfctl.data.open import open_data
 from clfctl.data.sources import Data, Part
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted
 from clfctl.runs import RunFolder, create_run
-from clfctl.settings.groups import TrainSettings
+from clfctl.settings.groups import OutputSettings, TrainSettings
 from tests.engine.matrix import FEATURES
 
 # timm's smallest network with batch normalization, dropout and drop path.
@@ -30,9 +31,12 @@ def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer
     data = few_digits()
     if run:
         checkpoint = load_checkpoint(run.last)
-        return make_trainer(rebuild_parts(settings, data, checkpoint), run, checkpoint)
-    trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
-    trainer.save_last()
+        trainer = make_trainer(rebuild_parts(settings, data, checkpoint), run, checkpoint)
+    else:
+        trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
+        trainer.save_last()
+    sources = cached_sources(settings, data, trainer.train_loader.preprocess, OutputSettings(quiet=True))
+    trainer.read_from(sources.train, sources.val)
     return trainer
 
 

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from typer.testing import Result
 
 from clfctl.errors import RunLockedError
-from clfctl.lock import holder_of, locked
+from clfctl.lock import holder_of, locked, locked_in_turn
 from clfctl.run_state import state_of
 from clfctl.runs import RunFolder
 from tests.faults.processes import TINY, run, start
@@ -100,3 +101,23 @@ def test_what_stands_in_a_lock_file_is_for_people_only(tmp_path: Path, content: 
         path.write_text(content)
         with pytest.raises(RunLockedError, match="another process"), locked(path):
             pass
+
+
+def test_who_waits_for_a_lock_gets_it_when_it_is_free_and_is_told_once_who_has_it(tmp_path: Path) -> None:
+    path, told, got = tmp_path / "lock", [], threading.Event()
+
+    def wait() -> None:
+        with locked_in_turn(path, told.append):
+            got.set()
+
+    with locked(path):
+        waiting = threading.Thread(target=wait)
+        waiting.start()
+        while not told:
+            time.sleep(0.01)
+        assert not got.wait(0.3)
+    waiting.join(10)
+    assert got.is_set()
+    assert [holder.pid for holder in told] == [os.getpid()]
+    with locked_in_turn(path, told.append):
+        assert len(told) == 1

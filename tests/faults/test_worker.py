@@ -38,6 +38,7 @@ def test_a_crash_in_a_worker_stops_with_an_error_and_resumes_exactly(error: str,
     assert error.partition("(")[0] in said
     assert ".jpg failed" in said
     assert "clfctl resume" in said
+    assert ("--workers" in said) == error.startswith("MemoryError")
     folder = RunFolder(Path("runs/one"))
     assert state_of(folder).state == "failed"
     assert ".jpg failed" in state_of(folder).why

@@ -1,0 +1,178 @@
+"""--cache ram and disk: the sources that training reads from, with a cache before them that is made if need be."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from clfctl.commands.notes import note
+from clfctl.data.cache import CachedImages, Pictures, Stored, Wanted, in_memory, stored_pictures, wanted
+from clfctl.data.cache_file import Seal, open_pictures, pieces
+from clfctl.data.cache_folder import (
+    free_disk,
+    free_memory,
+    images_folder,
+    lock_for,
+    remove_others,
+    sweep,
+    temporary_for,
+)
+from clfctl.data.loader import BadImages
+from clfctl.data.sources import Data, ImageSource
+from clfctl.data.transform import Preprocess
+from clfctl.data.workers import n_cores
+from clfctl.errors import DataError
+from clfctl.files import explained, replace_file
+from clfctl.lock import Holder, locked_in_turn
+from clfctl.settings.groups import DataSettings, OutputSettings
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What training and validation read their images from."""
+
+    train: ImageSource
+    val: ImageSource
+
+
+@dataclass(frozen=True, eq=False)
+class _File:
+    """A cache on the disk: what is to be in it, what it says of itself, and where it lies."""
+
+    what: Wanted
+    seal: Seal
+    path: Path
+
+    def open(self) -> Pictures | None:
+        return open_pictures(self.path, self.seal)
+
+
+def cached_sources(settings: DataSettings, data: Data, preprocess: Preprocess, output: OutputSettings) -> Sources:
+    """Return the sources of the data, behind the cache that the settings ask for; it is made here if it is not there.
+
+    Raises DataError if it does not fit or too many images are bad, WriteError if it cannot be written.
+    """
+    if settings.cache == "none":
+        return Sources(data.train.source, data.val.source)
+    kinds = _kinds(settings, data, preprocess)
+    made = _in_memory(kinds, settings, output) if settings.cache == "ram" else _on_disk(kinds, settings, output)
+    cached = [CachedImages(each.source, pictures, each.shorter) for each, pictures in zip(kinds, made, strict=True)]
+    return Sources(cached[0], cached[-1])
+
+
+def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -> list[str]:
+    """Return what `cached_sources` would do, a line each, without doing it. Raises DataError if there is no room."""
+    if settings.cache == "none":
+        return []
+    kinds = _kinds(settings, data, preprocess)
+    if settings.cache == "ram":
+        return [f"Cache  in memory, about {_size(_room_in_memory(kinds))}"]
+    files = _files(kinds, settings)
+    missing = [each for each in files if each.open() is None]
+    if missing:
+        _check_disk(missing[0].path.parent, sum(each.what.n_bytes() for each in missing))
+    words = [f"to be made, about {_size(each.what.n_bytes())}" if each in missing else _size_of(each) for each in files]
+    return [f"Cache  {file.path}, {word}" for file, word in zip(files, words, strict=True)]
+
+
+def _kinds(settings: DataSettings, data: Data, preprocess: Preprocess) -> list[Wanted]:
+    """Return what to cache, once: for training, and for validation where that is something else."""
+    train, val = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
+    return [train] if val is train else [train, val]
+
+
+def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
+    needed = _room_in_memory(kinds)
+    n_images = sum(len(each.indices) for each in kinds)
+    note(output, f"Cache  decoding {n_images} images into memory, about {_size(needed)}")
+    made: list[Pictures] = []
+    for each in kinds:
+        with _decoding(each, settings, output) as pictures:
+            made.append(in_memory(pictures))
+    return made
+
+
+def _room_in_memory(kinds: Sequence[Wanted]) -> int:
+    """Return how many bytes a cache in memory needs. Raises DataError if there are not so many."""
+    needed, free = sum(each.n_bytes() for each in kinds), free_memory()
+    if free is not None and needed > free:
+        hint = "use --cache disk or none, or a smaller --image-size"
+        raise DataError(f"--cache: ram needs about {_size(needed)}, and {_size(free)} of memory are free", hint)
+    return needed
+
+
+def _check_disk(folder: Path, needed: int) -> None:
+    """Raise DataError if there is no room for so many bytes."""
+    if needed > (free := free_disk(folder)):
+        hint = "free some, choose another --cache-dir, or use --cache none or a smaller --image-size"
+        raise DataError(f"--cache: disk needs about {_size(needed)} in {folder}, and {_size(free)} are free", hint)
+
+
+def _files(kinds: Sequence[Wanted], settings: DataSettings) -> list[_File]:
+    folder = images_folder(settings.cache_dir)
+    seals = [each.seal for each in kinds]
+    return [_File(what, seal, folder / what.file_name(seal)) for what, seal in zip(kinds, seals, strict=True)]
+
+
+def _on_disk(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
+    files = _files(kinds, settings)
+    # Room for all that is still to be made is asked for: not one of two made, and then an error.
+    needed = {file: file.what.n_bytes() for file in files if not file.open()}
+    made = []
+    for file in files:
+        made.append(_make(file, sum(needed.values()), settings, output) if file in needed else _opened(file, output))
+        needed.pop(file, None)
+    return made
+
+
+def _opened(file: _File, output: OutputSettings) -> Pictures:
+    pictures = file.open()
+    if pictures is None:
+        raise DataError(f"{file.path}, which was just there, cannot be read", "start again: it will be made again")
+    note(output, f"Cache  {file.path}, {_size_of(file)}")
+    return pictures
+
+
+def _make(file: _File, needed: int, settings: DataSettings, output: OutputSettings) -> Pictures:
+    """Write a cache, or take the one that another process has written meanwhile."""
+    folder, stem = file.path.parent, file.what.stem()
+    lock = lock_for(folder, stem)
+
+    def on_wait(holder: Holder) -> None:
+        note(output, f"Cache  waiting for {holder}, which makes it")
+
+    with locked_in_turn(lock, on_wait):
+        if file.open():
+            return _opened(file, output)
+        sweep(folder, lock)
+        if removed := remove_others(folder, stem, file.path.name):
+            note(output, f"Cache  removed {_size(removed)} of the images as they were before they changed")
+        _check_disk(folder, needed)
+        note(output, f"Cache  making {file.path}: {len(file.what.indices)} images, about {_size(file.what.n_bytes())}")
+        with _decoding(file.what, settings, output) as pictures, explained(file.path):
+            replace_file(file.path, pieces(file.seal, pictures), temporary=temporary_for(file.path))
+        if (found := file.open()) is None:
+            raise DataError(f"{file.path}, which was just written, cannot be read", "look after the disk")
+        return found
+
+
+@contextmanager
+def _decoding(what: Wanted, settings: DataSettings, output: OutputSettings) -> Iterator[Iterator[Stored]]:
+    """Yield the pictures, and show how many are done."""
+    from clfctl.display.check_table import progress_bar
+
+    bad = BadImages(settings.on_bad_image, len(what.indices))
+    with progress_bar("Caching images", len(what.indices), hidden=output.quiet) as advance:
+        yield stored_pictures(what, bad, n_cores(), advance)
+
+
+def _size_of(file: _File) -> str:
+    return _size(file.path.stat().st_size)
+
+
+def _size(n_bytes: int) -> str:
+    """Return a number of bytes in words: 5.3 GB."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
+        if n_bytes >= factor:
+            return f"{n_bytes / factor:.1f} {unit}"
+    return f"{n_bytes / 1e3:.1f} kB"
