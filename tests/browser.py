@@ -2,9 +2,9 @@
 
 import base64
 import contextlib
-import fcntl
 import json
 import os
+import select
 import shutil
 import subprocess
 import tempfile
@@ -20,6 +20,7 @@ FLAGS = (
     "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
     "--remote-debugging-pipe",
 )  # fmt: skip
+PATIENCE_S = 60
 
 
 def find_browser() -> str | None:
@@ -32,6 +33,8 @@ class Browser:
 
     def __init__(self, program: str) -> None:
         self.profile = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
+        import fcntl  # not on Windows
+
         # The browser reads commands from descriptor 3 and answers on 4: high numbers here, so that none is in the way.
         pipes = (*os.pipe(), *os.pipe())
         read, self.commands, self.answers, write = (fcntl.fcntl(each, fcntl.F_DUPFD_CLOEXEC, 100) for each in pipes)
@@ -112,6 +115,8 @@ class Browser:
     def _messages(self) -> Iterator[dict[str, Any]]:
         while True:
             while b"\0" not in self.rest:
+                ready, _, _ = select.select([self.answers], [], [], PATIENCE_S)
+                assert ready, "the browser does not answer"
                 piece = os.read(self.answers, 1 << 16)
                 if not piece:
                     return
