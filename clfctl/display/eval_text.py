@@ -47,7 +47,7 @@ def headline(evaluation: Evaluation) -> str:
     subject, n = evaluation.subject, len(evaluation.metrics.classes)
     views = f", {subject.n_views} views each" if subject.n_views > 1 else ""
     which = "" if subject.split == "all" else f"{subject.split} "
-    images = f"{evaluation.metrics.n_images} {which}images of {subject.data}{views}"
+    images = f"{evaluation.metrics.n_images:,} {which}images of {subject.data}{views}"
     checkpoint = subject.checkpoint.replace("\\", "/").rpartition("/")[2]
     return f"{subject.run}, {checkpoint} of epoch {subject.epoch}: {images}, {n} classes"
 
