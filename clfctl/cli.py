@@ -207,7 +207,9 @@ def bench_data(
     ] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(help="Seconds of each measuring window; unset: so many that all takes about a minute.", min=0.01),
+        typer.Option(
+            help="Seconds of each measuring window; unset: so many that all takes about a minute.", min=0.01, max=600
+        ),
     ] = None,
     write: Annotated[
         Path | None,

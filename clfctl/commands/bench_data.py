@@ -74,6 +74,9 @@ def _check(settings: BenchSettings, options: BenchOptions) -> None:
     if options.plot and options.plot.suffix.lower() not in PICTURES:
         hint = f"its name must end in {', '.join(PICTURES)}"
         raise UsageError(f"--plot: {options.plot} does not say what to write", hint)
+    for option, path in (("--plot", options.plot), ("--write", options.write)):
+        if path and not path.parent.is_dir():
+            raise UsageError(f"{option}: {path.parent} is no folder", "make it first")
     if options.write:
         if options.write.suffix.lower() != ".toml":
             raise UsageError(f"--write: {options.write} is no TOML file", "give a name that ends in .toml")

@@ -98,7 +98,7 @@ class Bench:
         settings = self.settings.model_copy(update={"workers": "auto"})
         return decide_workers(settings, self.parts.data.train, self.parts.built.preprocess)
 
-    def stages(self, seconds: float) -> list[Stage]:
+    def stages(self, seconds: float, on_batch: Tick) -> list[Stage]:
         """Time the stages one by one."""
         settings, device = self.settings, self.parts.precision.device
 
@@ -115,7 +115,7 @@ class Bench:
             self.bad_images,
             copy,
         )
-        return time_stages(work, seconds)
+        return time_stages(work, seconds, on_batch)
 
     def feed_alone(self, configs: Sequence[Config], seconds: float, into: Windows, tick: Tick) -> None:
         """Measure the loader with nobody but a counter at its end, each configuration in its turn."""
@@ -128,7 +128,7 @@ class Bench:
 
     def model_alone(self, seconds: float, into: list[float], tick: Tick) -> None:
         """Measure training steps on one real batch."""
-        batch = next(each for each in self.loader(0).batches() if len(each.labels) > 1)
+        batch = next(each for each in self.loader(0).batches() if self.stepper.can_train_on(each))
         for rate in model_rate(self.stepper, batch, seconds, N_MODEL_WINDOWS):
             into.append(rate)
             tick()

@@ -1,5 +1,6 @@
 """The phases of bench-data in their order, each shown as soon as it is measured, or as far as it came."""
 
+import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -35,7 +36,7 @@ from clfctl.settings.groups import BenchSettings, OutputSettings
 
 BUDGET_S = 50.0
 SHORTEST_S, LONGEST_S = 0.3, 1.0
-READ_WINDOWS, STAGES_WINDOWS = 1, 3
+READ_S, STAGES_WINDOWS = 1.0, 3
 
 
 @dataclass
@@ -88,10 +89,12 @@ class _Run:
         load = load_before()
         # Both kinds read the same bytes: one of them tells what a cache gains.
         self.kind: Kind = "disk" if settings.cache == "none" else settings.cache
-        n_windows = READ_WINDOWS + STAGES_WINDOWS + 2 * N_WINDOWS * len(worker_counts(n_cores()))
+        stated = [] if settings.workers == "auto" else [settings.workers]
+        self.counts = sorted({*worker_counts(n_cores()), *stated})
+        n_windows = STAGES_WINDOWS + 2 * N_WINDOWS * len(self.counts)
         n_windows += 3 * N_MODEL_WINDOWS * with_model + 2 * N_WINDOWS * len(options.against)
         self.seconds = options.seconds or min(LONGEST_S, max(SHORTEST_S, BUDGET_S / n_windows))
-        self.bench = Bench.of(as_training(settings), data, self.seconds)
+        self.bench = Bench.of(as_training(settings), data, READ_S)
         self.files = self._files_for_rivals()
         sample = self.bench.sample
         self.training = Training(sample.n_all, settings.epochs)
@@ -101,8 +104,16 @@ class _Run:
 
     def stages(self) -> None:
         """Time the stages."""
-        with self._bar("Stages", STAGES_WINDOWS):
-            self.found.stages = self.bench.stages(STAGES_WINDOWS * self.seconds)
+        started, shown = time.perf_counter(), 0
+        with self._bar("Stages", STAGES_WINDOWS) as advance:
+
+            def on_batch() -> None:
+                nonlocal shown
+                over = min(STAGES_WINDOWS, int((time.perf_counter() - started) / self.seconds))
+                advance(over - shown)
+                shown = over
+
+            self.found.stages = self.bench.stages(STAGES_WINDOWS * self.seconds, on_batch)
         self._print(sections.stages_section(self.found.stages))
 
     def cache(self) -> None:
@@ -121,7 +132,7 @@ class _Run:
     def loader(self) -> list[LoaderRow]:
         """Measure the loader alone."""
         windows = Windows()
-        configs = [(workers, cache) for cache in (NONE, *self.bench.caches) for workers in worker_counts(n_cores())]
+        configs = [(workers, cache) for cache in (NONE, *self.bench.caches) for workers in self.counts]
         auto = self.bench.workers_of_auto
         try:
             with self._bar("Loader", N_WINDOWS * len(configs)) as advance:
@@ -179,7 +190,8 @@ class _Run:
     def say_what_is_bad(self) -> None:
         """Tell how many images of the sample cannot be read."""
         if bad := self.bench.bad_images.found:
-            note(self.output, f"{len(bad)} images cannot be read and were skipped: clfctl check-data names them.")
+            were = "image cannot be read and was" if len(bad) == 1 else "images cannot be read and were"
+            note(self.output, f"{len(bad)} {were} skipped: clfctl check-data names them.")
 
     def _files_for_rivals(self) -> Files | None:
         if not self.options.against:

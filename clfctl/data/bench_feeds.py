@@ -64,14 +64,16 @@ def torchvision_feed(files: Files, crop: int, batch_size: int, workers: int) -> 
     seen = [transforms.RandomResizedCrop(crop), transforms.RandomHorizontalFlip(), transforms.PILToTensor()]
     data = datasets.ImageFolder(str(files.root), transforms.Compose(seen), allow_empty=True)
     data.samples = list(zip(files.paths, files.labels, strict=True))
-    loader: Any = torch.utils.data.DataLoader(
-        data,
-        batch_size,
-        shuffle=True,
-        num_workers=workers,
-        prefetch_factor=PREFETCH if workers else None,
-        persistent_workers=workers > 0,
-    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "This DataLoader will create")  # more workers than cores are meant
+        loader: Any = torch.utils.data.DataLoader(
+            data,
+            batch_size,
+            shuffle=True,
+            num_workers=workers,
+            prefetch_factor=PREFETCH if workers else None,
+            persistent_workers=workers > 0,
+        )
     while True:
         with warnings.catch_warnings():
             # From Python 3.12 on, of fork beside threads: what torch does, and everyone who uses it as it comes.

@@ -132,7 +132,11 @@ class Loader:
         draws = np.stack([order, times], axis=1)
         jobs = (draws[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
         if self.workers == 0:
-            yield from (self._load(each, epoch) for each in jobs)
+            threads = ThreadpoolController()
+            for each in jobs:
+                with threads.limit(limits=1, user_api="openmp"):
+                    batch = self._load(each, epoch)
+                yield batch
             return
         pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=compute_alone)
         try:

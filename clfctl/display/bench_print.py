@@ -18,11 +18,11 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 def print_section(section: Section, output: OutputSettings) -> None:
     """Print a section in the way that the settings and standard output call for."""
+    if output.quiet:
+        return
     if output.json_lines:
         for record in section.records:
             print(json.dumps(record), flush=True)
-    elif output.quiet:
-        return
     elif sys.stdout.isatty():
         print_on_terminal(section, Console())
     else:

@@ -41,6 +41,10 @@ class Stepper:
             clip_grad=self.settings.clip_grad,
         )
 
+    def can_train_on(self, batch: Batch) -> bool:
+        """Return whether train would: of the one image left of a batch batch normalization has no variance."""
+        return len(batch.labels) >= min(2, self.settings.batch_size)
+
     def fed_by(self, loader: Loader) -> Generator[int, None, None]:
         """Train on the loader's batches, epoch after epoch; yield the size of each when its step is begun.
 
@@ -49,7 +53,7 @@ class Stepper:
         number = 0
         for epoch in itertools.count():
             for batch in loader.batches(epoch):
-                if len(batch.labels) > 1:  # of one image batch normalization has no variance
+                if self.can_train_on(batch):
                     self.step(batch, number)
                 number += 1
                 yield len(batch.labels)

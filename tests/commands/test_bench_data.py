@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -42,11 +43,9 @@ def test_json_says_everything_that_was_measured(photos: Path, cli: Cli) -> None:
     records = bench(cli, photos)
     files, *rest = records
     assert files["section"] == "files"
-    assert (files["n_images"], files["n_all"], files["page_cache"]) == (
-        18,
-        18,
-        "warm",
-    )  # two of each eight are for validation
+    # Two of each eight are for validation; how many of the others are measured with is a question of time.
+    assert (files["n_all"], files["page_cache"]) == (18, "warm")
+    assert 2 * 6 <= files["n_images"] <= 18
     stages = of_kind(rest, "stage")
     assert [each["stage"] for each in stages][:3] == ["read", "decode and crop", "resize"]
     assert sum(each["share"] for each in stages) == pytest.approx(1)
@@ -95,6 +94,10 @@ def test_a_model_is_measured_alone_and_fed(photos: Path, cli: Cli) -> None:
     assert (advice["workers"], advice["cache"]) in [(each["workers"], each["cache"]) for each in trained]
 
 
+def test_a_batch_of_one_image_is_a_batch(photos: Path, cli: Cli) -> None:
+    assert of_kind(bench(cli, photos, "--model", "custom", "--image-size", "64", "--batch-size", "1"), "training")
+
+
 def test_a_model_of_a_file_or_a_recipe_counts_as_named(photos: Path, cli: Cli) -> None:
     Path("clfctl.toml").write_text('model = "custom"\nlr = 1e-3\nscheduler = "cosine"\n')
     assert of_kind(bench(cli, photos), "model")
@@ -103,13 +106,13 @@ def test_a_model_of_a_file_or_a_recipe_counts_as_named(photos: Path, cli: Cli) -
 def test_text_for_a_pipe_has_the_same_numbers_of_rows(photos: Path, cli: Cli) -> None:
     result = cli("bench-data", "--data", str(photos), *SHORT)
     assert result.exit_code == 0, result.output
-    assert "Measured with all 18 training images" in result.stdout
+    assert re.match(r"Measured with (all|1\d of) 18 training images of", result.stdout)
     assert "now they come from memory, not disk." in result.stdout
     sections = result.stdout.split("\n\n")
     assert [part.splitlines()[0].split()[0] for part in sections[:4]] == ["Measured", "One", "The", "Set"]
     assert len(sections[1].splitlines()) == 2 + 7 + 1
     assert "\x1b" not in result.output
-    assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet").output == ""
+    assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet", "--json").output == ""
 
 
 def test_digits_need_no_file(cli: Cli) -> None:
@@ -120,13 +123,18 @@ def test_digits_need_no_file(cli: Cli) -> None:
 
 def test_what_is_recommended_is_kept_and_the_file_keeps_its_lines(photos: Path, cli: Cli) -> None:
     file = Path("clfctl.toml")
-    file.write_text("# mine\nepochs = 5  # few\nnum-workers = 77  # too many\n")
+    file.write_text("# mine\nepochs = 5  # few\nnum-workers = 7  # too many\n")
     result = cli("bench-data", "--data", str(photos), *SHORT, "--write", "clfctl.toml", "--json")
     assert result.exit_code == 0, result.output
-    (advice,) = of_kind([json.loads(line) for line in result.stdout.splitlines()], "recommendation")
+    records = [json.loads(line) for line in result.stdout.splitlines()]
+    (advice,) = of_kind(records, "recommendation")
+    # What is set is measured as well.
+    assert {row["workers"] for row in of_kind(records, "loader")} == {*worker_counts(n_cores()), 7}
     lines = file.read_text().splitlines()
     assert lines[:3] == ["# mine", "epochs = 5  # few", f"num-workers = {advice['workers']}  # too many"]
-    assert f"Wrote clfctl.toml: workers 77 → {advice['workers']}" in result.stderr
+    is_changed = advice["workers"] != 7 or advice["cache"] != "none"
+    assert ("Wrote clfctl.toml: " if is_changed else "clfctl.toml says so already.") in result.stderr
+    assert (f"workers 7 → {advice['workers']}" in result.stderr) == (advice["workers"] != 7)
     kept = read_config(file).values
     assert kept["workers"] == advice["workers"]
     assert kept.get("cache", "none") == advice["cache"]
@@ -179,6 +187,8 @@ def test_against_dali_gives_a_ratio(photos: Path) -> None:
     (("--against", "torchvison"), "--against: 'torchvison' is not known", "did you mean torchvision?"),
     (("--against", "torchvision", "--augment", "rand"), "--against: compares a random crop and a flip only", "--augm"),
     (("--plot", "a.pdf"), "--plot: a.pdf does not say what to write", "must end in .png, .svg"),
+    (("--plot", "gone/a.png"), "--plot: gone is no folder", "make it first"),
+    (("--write", "gone/a.toml"), "--write: gone is no folder", "make it first"),
     (("--write", "a.yaml"), "--write: a.yaml is no TOML file", ".toml"),
     (("--write", "broken.toml"), "broken.toml is not valid TOML", ""),
     (("--write", "foreign.toml"), "foreign.toml sets 'colour', which is no setting", ""),
@@ -225,7 +235,7 @@ def test_bad_images_are_skipped_and_counted_and_too_many_end_it(photos: Path, cl
     (photos / "red/0.jpg").write_bytes(b"no image")
     result = cli("bench-data", "--data", str(photos), *SHORT, "--val-split", "0")
     assert result.exit_code == 0, result.output
-    assert "1 images cannot be read and were skipped" in result.stderr
+    assert "1 image cannot be read and was skipped" in result.stderr
     for path in photos.rglob("*.jpg"):
         path.write_bytes(b"no image")
     result = cli("bench-data", "--data", str(photos), *SHORT)

@@ -95,6 +95,7 @@ def test_every_write_of_the_package_is_one_of_those_that_were_let_fail() -> None
     """Nothing but clfctl/files.py, the lock and a cache writes files; the program opens /dev/null."""
     package = Path(clfctl.__file__).parent
     allowed = {
+        "data/image_file.py": ("open",),  # to read
         "files.py": CALLS,
         "lock.py": ("open", "write", "ftruncate"),
         "models/names.py": ("write_text", "replace"),
