@@ -15,6 +15,7 @@ from clfctl.reporting import leave_hanging_threads, reporting
 if TYPE_CHECKING:
     from clfctl.settings.groups import (
         BenchSettings,
+        EvalSettings,
         OutputSettings,
         PlanSettings,
         ResumeSettings,
@@ -142,15 +143,15 @@ def runs(
 
 
 def evaluate(
+    settings: "Resolved[EvalSettings]",
     output: "Resolved[OutputSettings]",
     *,
     run: RunArgument,
-    split: Annotated[str, typer.Option(help="Part of the data: val or test.")] = "val",
 ) -> None:
-    """Measure a trained model on its validation or test images."""
+    """Measure a trained model on its validation or test images, or on other data, and write a report."""
     from clfctl.commands.evaluate import evaluate as command
 
-    command(run, split, output.settings)
+    command(run, settings.settings, output.settings)
 
 
 def predict(
@@ -230,7 +231,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
-    ("eval", evaluate, ("OutputSettings",)),
+    ("eval", evaluate, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
@@ -252,7 +253,9 @@ def make_app(only: str | None = None) -> typer.Typer:
         is_wanted = only in (None, name)
         command = with_settings(function, groups) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
-        app.command(name, epilog=EPILOG, context_settings=rules)(reporting(command))
+        # What a run was made with counts there, not the environment or the files of today.
+        epilog = None if name in ("resume", "eval") else EPILOG
+        app.command(name, epilog=epilog, context_settings=rules)(reporting(command))
     return app
 
 

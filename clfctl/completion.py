@@ -73,6 +73,11 @@ def runs(incomplete: str) -> list[str]:
     return _starting(found, incomplete) or folders(incomplete)
 
 
+def checkpoints(incomplete: str) -> list[str]:
+    """Offer which checkpoint of a run to take, and files."""
+    return _starting(("best", "last"), incomplete) + folders(incomplete) + _entries(incomplete, (".safetensors",))
+
+
 def folders(incomplete: str) -> list[str]:
     """Offer folders."""
     return _entries(incomplete)
@@ -110,4 +115,5 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "optimizers": optimizers,
     "runs": runs,
     "folders": folders,
+    "checkpoints": checkpoints,
 }

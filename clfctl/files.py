@@ -73,6 +73,35 @@ def move_file(source: Path, target: Path) -> None:
         raise
 
 
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yield a new folder to fill: when the block ends it takes the place of `path`, which is whole or not there before.
+
+    If the block fails the new folder is removed and the old one stays. A process that is killed leaves the old one; it
+    has another name for the moment between two renames, and gets its own back here. Raises WriteError.
+    """
+    new, old = path.with_name(path.name + TEMPORARY), path.with_name(path.name + SECOND_NAME)
+    with explained(path):
+        path.parent.mkdir(exist_ok=True)
+        if old.is_dir() and not path.exists():
+            os.replace(old, path)
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir()
+    try:
+        yield new
+        with explained(path):
+            if path.exists():
+                os.replace(path, old)
+            os.replace(new, path)
+            _flush_folder(path.parent)
+    finally:  # also after a signal between the two renames
+        if old.is_dir() and not path.exists():
+            os.replace(old, path)
+        for leftover in (new, old):
+            shutil.rmtree(leftover, ignore_errors=True)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove what a process that was killed while it wrote has left in a folder."""
     with contextlib.suppress(OSError):

@@ -78,6 +78,11 @@ class RunFolder:
         """Folder of the PNG plots."""
         return self.path / "plots"
 
+    @property
+    def eval(self) -> Path:
+        """Folder of evaluations, one folder each."""
+        return self.path / "eval"
+
 
 def open_run(path: Path) -> RunFolder:
     """Return an existing run; raises UsageError if the folder is none."""

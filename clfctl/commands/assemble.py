@@ -135,26 +135,32 @@ def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -
 
 @dataclass(frozen=True)
 class Trained:
-    """The best model of a run, ready to be asked, and the file that it came from."""
+    """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs."""
 
     file: Path
     settings: TrainSettings
     info: ModelInfo
     model: nn.Module
     precision: Precision
+    n_epochs: int
 
 
-def load_trained(run: RunFolder) -> Trained:
-    """Load the best checkpoint of a run, or the last where there is none. Raises CheckpointError."""
-    file = run.best if run.best.is_file() else run.last
+def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> Trained:
+    """Load a checkpoint, by default the best of a run, or the last where there is none, on the device of its training.
+
+    Raises CheckpointError if it cannot be used, UsageError if there is no such device.
+    """
+    file = file or (run.best if run.best.is_file() else run.last)
     try:
         checkpoint = load_checkpoint(file)
     except DamagedError as error:
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     settings, info = saved_settings(checkpoint), model_info(checkpoint)
-    precision = pick_precision(settings.amp, pick_device(settings.device))
+    place = pick_device(device or settings.device)
+    # What was trained in fp16 on a GPU is computed in full elsewhere.
+    precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
     model = rebuild_model(info.name, len(info.classes), settings)
     load_model(model, checkpoint)
     model.to(precision.device).to(memory_format=torch.channels_last)
-    return Trained(file, settings, info, model.eval(), precision)
+    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.meta["history"]))

@@ -75,8 +75,25 @@ def index_folder(root: Path) -> Index:
         raise DataError(f"--data: the class folder {top / empty} has no images", f"images end in {_suffixes()}")
     if not has_parts:
         return Index(classes, train, None, None)
-    val = next((root / name for name in VAL_NAMES if (root / name).is_dir()), None)
-    return Index(classes, train, _part(val, classes), _part(root / "test", classes))
+    val, test = (_part(part_folder(root, split), classes) for split in ("val", "test"))
+    return Index(classes, train, val, test)
+
+
+def index_part(top: Path) -> tuple[tuple[str, ...], Listing]:
+    """Return the classes and the images of a folder of class folders, to measure a model on: one class may be enough.
+
+    Class folders without images count. Raises DataError if there are no class folders, or no images in them.
+    """
+    classes = _class_folders(top)
+    if not classes:
+        raise _no_classes(top, classes)
+    return classes, _listing(top, classes)
+
+
+def part_folder(root: Path, split: str) -> Path | None:
+    """Return the folder of the `val` or `test` images of a data folder, None if it has none."""
+    names = VAL_NAMES if split == "val" else (split,)
+    return next((root / name for name in names if (root / name).is_dir()), None)
 
 
 def images_in(folder: Path) -> list[Path]:
@@ -117,14 +134,23 @@ def sorted_classes(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _class_names(top: Path) -> tuple[str, ...]:
-    names = tuple(sorted(entry.name for entry in top.iterdir() if is_visible(entry.name) and entry.is_dir()))
+    names = _class_folders(top)
     if len(names) >= 2:
         return names
+    raise _no_classes(top, names)
+
+
+def _class_folders(top: Path) -> tuple[str, ...]:
+    return tuple(sorted(entry.name for entry in top.iterdir() if is_visible(entry.name) and entry.is_dir()))
+
+
+def _no_classes(top: Path, names: Sequence[str]) -> DataError:
+    """Return the error about a folder that has `names` as its only class folders."""
     loose = sum(is_image(entry.name) for entry in top.iterdir() if entry.is_file())
     if not names and not loose:
-        raise DataError(f"--data: {top} has no images", "it should have a folder for each class, with images in it")
+        return DataError(f"--data: {top} has no images", "it should have a folder for each class, with images in it")
     found = f"one class only ({names[0]})" if names else f"{loose} images but no class folders"
-    raise DataError(f"--data: {top} has {found}", "a classifier needs two or more folders, one for each class")
+    return DataError(f"--data: {top} has {found}", "a classifier needs two or more folders, one for each class")
 
 
 def _listing(top: Path, classes: Sequence[str]) -> Listing:
@@ -140,7 +166,7 @@ def _listing(top: Path, classes: Sequence[str]) -> Listing:
 
 
 def _part(folder: Path | None, classes: Sequence[str]) -> Listing | None:
-    if folder is None or not folder.is_dir():
+    if folder is None:
         return None
     unknown = {entry.name for entry in folder.iterdir() if is_visible(entry.name) and entry.is_dir()} - set(classes)
     if unknown:

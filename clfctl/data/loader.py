@@ -2,7 +2,7 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -20,6 +20,7 @@ from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, order_of, times_before
 from clfctl.data.sources import ImageSource, Part
 from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
+from clfctl.data.views import Crop, crop_pixels
 from clfctl.errors import DataError
 
 # What Pillow raises for a file that is no image, is cut off, or is too large to be meant.
@@ -86,10 +87,14 @@ def look_at(source: ImageSource, index: int, bad_images: BadImages, see: Callabl
 
 @dataclass(frozen=True)
 class Batch:
-    """`images` (B, 3, H, W) uint8 in channels-last memory, `labels` (B,) int64; B may be 0 if every image was bad."""
+    """`images` (B, 3, H, W) uint8 in channels-last memory, `labels` (B,) int64; B may be 0 if every image was bad.
+
+    `indices` are the images' numbers in their source.
+    """
 
     images: torch.Tensor
     labels: torch.Tensor
+    indices: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -97,7 +102,7 @@ class Loader:
     """The batches of a part of the data.
 
     With `shuffle_seed` every epoch has an order of its own, drawn from (seed, epoch). With `augment` each image is
-    drawn from (seed, epoch, index). Neither depends on `workers`.
+    drawn from (seed, epoch, index). Neither depends on `workers`. With `crop` an image is not seen as validation does.
     """
 
     part: Part
@@ -108,6 +113,7 @@ class Loader:
     shuffle_seed: int | None = None
     augment: Augmentation | None = None
     pin_memory: bool = False
+    crop: Crop | None = None
 
     @property
     def n_batches(self) -> int:
@@ -157,17 +163,21 @@ class Loader:
         size = self.preprocess.image_size
         pixels = np.empty((len(draws), size, size, 3), np.uint8)
         labels: list[int] = []
+        read: list[int] = []
         for index, times in draws.tolist():
             see = partial(self._pixels, key=(epoch, index, times) if times else (epoch, index))
             seen = look_at(self.part.source, index, self.bad_images, see)
             if seen is not None:
                 pixels[len(labels)] = seen
                 labels.append(self.part.source.labels[index])
+                read.append(index)
         images = torch.from_numpy(pixels[: len(labels)]).permute(0, 3, 1, 2)
         target = torch.tensor(labels, dtype=torch.int64)
-        return Batch(images.pin_memory(), target.pin_memory()) if self.pin_memory else Batch(images, target)
+        if self.pin_memory:
+            return Batch(images.pin_memory(), target.pin_memory(), read)
+        return Batch(images, target, read)
 
     def _pixels(self, image: Picture, key: tuple[int, ...]) -> NDArray[np.uint8]:
         if self.augment is None:
-            return to_pixels(image, self.preprocess)
+            return crop_pixels(image, self.preprocess, self.crop) if self.crop else to_pixels(image, self.preprocess)
         return to_augmented_pixels(image, self.preprocess, mix(AUGMENT, self.shuffle_seed or 0, *key), self.augment)

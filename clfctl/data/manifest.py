@@ -49,6 +49,28 @@ def read_manifest(path: Path) -> Index:
     Without a split column every image is of the training part. Classes are sorted: as numbers, if all are. Raises
     UsageError if there is no such file, DataError for one that is not as it should be, with the row.
     """
+    parts, found, has_weights = _read(path)
+    return _index(path, parts, found, has_weights)
+
+
+def read_parts(path: Path) -> tuple[tuple[str, ...], dict[str, Listing]]:
+    """Return the classes and the images of each split that a table has rows of, to measure a model on.
+
+    One class may be enough, and no split is needed. Raises as `read_manifest` does.
+    """
+    parts, found, _ = _read(path)
+    classes = sorted_classes(tuple(found))
+    if not classes:
+        raise DataError(f"--data: {path} lists no images", HINT)
+    places = [classes.index(each) for each in found]
+    listings = {name: _listing(path, part, places) for name, part in parts.items() if part.names}
+    for listing in listings.values():
+        _check_folder(path, listing.paths[:N_LOOKED_FOR])
+    return classes, listings
+
+
+def _read(path: Path) -> tuple[dict[str, _Part], Sequence[str], bool]:
+    """Return the rows of each split, the classes in the order of appearance, and whether there are weights."""
     if not path.is_file():
         raise UsageError(f"--data: {path} {'is no file' if path.exists() else 'does not exist'}", HINT)
     rows = _parquet_rows(path) if path.suffix.lower() == ".parquet" else _text_rows(path)
@@ -61,7 +83,7 @@ def read_manifest(path: Path) -> Index:
         part.labels.append(numbers.setdefault(_cell(path, where, row, "label"), len(numbers)))
         part.weights.append(_weight(path, where, row.get("weight")))
         has_weights = has_weights or "weight" in row
-    return _index(path, parts, tuple(numbers), has_weights)
+    return parts, tuple(numbers), has_weights
 
 
 def _index(path: Path, parts: Mapping[str, _Part], found: Sequence[str], has_weights: bool) -> Index:
@@ -77,14 +99,15 @@ def _index(path: Path, parts: Mapping[str, _Part], found: Sequence[str], has_wei
     if missing := [name for number, name in enumerate(found) if number not in in_training]:
         raise DataError(f"--data: {path} has no training images of {', '.join(sorted(missing)[:5])}")
 
-    def listing(part: _Part) -> Listing | None:
-        labels = array("i", (places[label] for label in part.labels))
-        return Listing(Paths(str(path.parent), part.names), labels, part.weights if has_weights else None)
-
-    train, val, test = (listing(each) if each.names else None for each in parts.values())
+    train, val, test = (_listing(path, each, places, has_weights) if each.names else None for each in parts.values())
     assert train is not None
     _check_folder(path, train.paths[:N_LOOKED_FOR])
     return Index(classes, train, val, test)
+
+
+def _listing(path: Path, part: _Part, places: Sequence[int], has_weights: bool = False) -> Listing:
+    labels = array("i", (places[label] for label in part.labels))
+    return Listing(Paths(str(path.parent), part.names), labels, part.weights if has_weights else None)
 
 
 def _check_folder(path: Path, first: Sequence[str]) -> None:

@@ -21,14 +21,16 @@ FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 def save_grid(path: Path, images: NDArray[np.uint8], names: Sequence[str]) -> None:
     """Write images (B, H, W, 3) uint8 side by side, each above its name; of a large batch the first 64.
 
+    A name may have several lines.
     The suffix of `path` is one of FORMATS. Raises WriteError if it cannot be written.
     """
     images, names = images[:MAX_IMAGES], names[:MAX_IMAGES]
     scale = max(1, math.ceil(MIN_SIDE / images.shape[2]))
     width, height = images.shape[2] * scale, images.shape[1] * scale
+    label_height = LABEL_HEIGHT * max(1, *(name.count("\n") + 1 for name in names))
     n_columns = math.ceil(math.sqrt(len(images)))
     n_rows = math.ceil(len(images) / n_columns)
-    cell_width, cell_height = width + GAP, height + LABEL_HEIGHT + GAP
+    cell_width, cell_height = width + GAP, height + label_height + GAP
     grid = Image.new("RGB", (n_columns * cell_width + GAP, n_rows * cell_height + GAP), "white")
     draw, font = ImageDraw.Draw(grid), ImageFont.load_default(size=12)
     for number, (pixels, name) in enumerate(zip(images, names, strict=True)):
@@ -36,7 +38,9 @@ def save_grid(path: Path, images: NDArray[np.uint8], names: Sequence[str]) -> No
         left, top = GAP + column * cell_width, GAP + row * cell_height
         picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
         grid.paste(picture, (left, top))
-        draw.text((left, top + height + 2), _fitting(name, draw, font, width), fill="black", font=font)
+        for line, text in enumerate(name.split("\n")):
+            place = (left, top + height + line * LABEL_HEIGHT + 2)
+            draw.text(place, _fitting(text, draw, font, width), fill="black", font=font)
     file = io.BytesIO()
     grid.save(file, FORMATS[path.suffix.lower()])
     with explained(path):

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -26,17 +26,23 @@ def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
         return []
     folder.mkdir(exist_ok=True)
     paths = []
-    for name, draw in (("loss", _draw_loss), ("accuracy", _draw_accuracy), ("lr", _draw_lr)):
-        figure = Figure(figsize=(7.2, 4.4), dpi=150, layout="constrained")
-        axes = figure.subplots()
-        draw(axes, history)
-        _dress(axes)
+    for name, figure in history_figures(history, (7.2, 4.4)):
         paths.append(folder / f"{name}.png")
         picture = io.BytesIO()
         figure.savefig(picture, format="png")
         with explained(paths[-1]):
             replace_file(paths[-1], [picture.getbuffer()])
     return paths
+
+
+def history_figures(history: Sequence[EpochResult], size: tuple[float, float]) -> Iterator[tuple[str, Figure]]:
+    """Yield `loss`, `accuracy` and `lr`, each with its figure of a size in inches; `history` is not empty."""
+    for name, draw in (("loss", _draw_loss), ("accuracy", _draw_accuracy), ("lr", _draw_lr)):
+        figure = Figure(figsize=size, dpi=150, layout="constrained")
+        axes = figure.subplots()
+        draw(axes, history)
+        _dress(axes)
+        yield name, figure
 
 
 def _draw_loss(axes: Axes, history: Sequence[EpochResult]) -> None:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from clfctl.errors import UsageError
 
-Values = Literal["models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders"]
+Values = Literal["models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders", "checkpoints"]
 
 
 @dataclass(frozen=True)

@@ -183,6 +183,26 @@ class BenchSettings(MachineSettings, OptimizerSettings, NetworkSettings, DataSet
     """What the speed of a training depends on: its data, its network, its step, its device"""
 
 
+class EvalSettings(Settings):
+    """Evaluation"""
+
+    data: Annotated[str | None, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = None
+    """Other data than that of the run: its val or test images, or all where it has no such parts."""
+    split: Literal["val", "test"] = "val"
+    """Part of the data."""
+    checkpoint: Annotated[str, Option(values="checkpoints", metavar="best|last|FILE")] = "best"
+    """Which state of the run, or any checkpoint file."""
+    tta: Annotated[int, Field(ge=1, le=12)] = 1
+    """Test-time augmentation: the mean of this many views of each image, 1 to 12; 2 adds the mirrored one, more add
+    closer crops."""
+    top: PositiveInt = 10
+    """Classes and confusions to show; the files have all."""
+    device: str | None = None
+    """`cpu`, `cuda`, `cuda:1`, `mps`; unset: what the run was trained with."""
+    batch_size: Annotated[PositiveInt | None, Option(short="-b")] = None
+    """Images at a time; unset: as many as in training."""
+
+
 class OutputSettings(Settings):
     """Output"""
 

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.base import FieldError, Settings, aliases_of, option_name
-from clfctl.settings.groups import OutputSettings, ResumeSettings, SourceSettings, TrainSettings
+from clfctl.settings.groups import EvalSettings, OutputSettings, ResumeSettings, SourceSettings, TrainSettings
 from clfctl.settings.messages import explain
 
 S = TypeVar("S", bound=Settings)
@@ -23,6 +23,8 @@ ENV_FILE = ".env"
 CONFIG_FILE = "clfctl.toml"
 # Read by other parts of the program, so not a misspelt setting.
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
+# What a run was made with is not changed by the environment or a file of today.
+TYPED_ONLY = (ResumeSettings, EvalSettings)
 KNOWN: tuple[type[Settings], ...] = (TrainSettings, OutputSettings, SourceSettings)
 
 
@@ -52,7 +54,7 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
     Raises UsageError for a bad value or an unknown name, naming the option and the source.
     """
     layers = [Layer("command line", typed)]
-    if issubclass(settings_type, ResumeSettings):
+    if issubclass(settings_type, TYPED_ONLY):
         return _validate(settings_type, layers)
     layers += _environment()
     config = _first(layers, "config")

@@ -60,6 +60,7 @@ def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("lr-preview", "cosine", "--t-max", "50") & (HEAVY | {"rich"})
     assert not modules_of("runs", ".") & (HEAVY | {"rich"})
     assert not modules_of("check-data", "--help") & HEAVY
+    assert not modules_of("eval", "--help") & HEAVY
     assert not modules_of("check-data", ".") & (HEAVY - {"PIL", "numpy"})
     assert not modules_of("bench-data", "--help") & HEAVY
     for line in (
@@ -85,6 +86,10 @@ def test_wrong_usage_is_found_before_torch_is_imported() -> None:
     ):
         assert "torch" not in modules_of("train", *words), words
     assert "torch" not in modules_of("bench-data", "--against", "other")
+    RunFolder(Path("runs/x")).last.parent.mkdir(parents=True)
+    RunFolder(Path("runs/x")).config.touch()
+    for words in (("--split", "all"), ("--tta", "99"), ("--checkpoint", "nowhere")):
+        assert not modules_of("eval", "runs/x", *words) & HEAVY, words
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -110,6 +115,8 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl train --data fash") == ["fashion-mnist"]
     assert tab(f"clfctl train --data {photos.parent}/ph") == [f"{photos}/"]
     assert tab("clfctl resume ") == ["runs/mine"]
+    assert tab("clfctl eval runs/mine --split t") == ["test"]
+    assert tab("clfctl eval runs/mine --checkpoint l") == ["last"]
     assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts"]
     assert tab("clfctl lr-preview --format t") == ["table"]
     assert tab("clfctl bench-data --against ") == ["torchvision", "dali"]

@@ -15,7 +15,7 @@ GUIDE = ROOT / "docs/lr-scheduling.md"
 QUICKREF = ROOT / "docs/lr-quickref.md"
 PICTURES = Path("docs/images/lr")
 # Those that are there: docs/reliability.md is written elsewhere.
-_OTHERS = ("README.md", "docs/reliability.md", "docs/bench-data.md")
+_OTHERS = ("docs/evaluation.md", "README.md", "docs/reliability.md", "docs/bench-data.md")
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 
 ELLIPSIS = "…"

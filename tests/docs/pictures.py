@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 
 from clfctl.schedules import KINDS
+from tests.browser import Browser, find_browser
 from tests.docs.documents import DOCUMENTS, GUIDE, PICTURES, ROOT, TABLE_HEAD, commands, parameter_table
 from tests.docs.workspace import invoke, make_workspace, train_x
+
+REPORT = "docs/images/eval/report.png"
 
 
 def write_tables() -> None:
@@ -37,6 +40,25 @@ def write_pictures() -> None:
         shutil.copytree(PICTURES, ROOT / PICTURES, dirs_exist_ok=True)
 
 
+def write_report_picture() -> None:
+    """Look at a real report in a browser, and put what is seen into docs/; nothing where there is no browser."""
+    program = find_browser()
+    if not program:
+        print("no Chromium or Chrome: the picture of the report stays as it is", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for words in (("train", "--epochs", "2", "--run-name", "digits"), ("eval", "runs/digits")):
+            result = invoke(words)
+            if result.exit_code:
+                sys.exit(f"{words}\n{result.output}")
+        with Browser(program) as browser:
+            browser.show(Path("runs/digits/eval/val-best/report.html"), 1000)
+            picture = browser.picture(whole=False)
+    (ROOT / REPORT).parent.mkdir(exist_ok=True)
+    (ROOT / REPORT).write_bytes(picture)
+
+
 if __name__ == "__main__":
     write_tables()
     write_pictures()
+    write_report_picture()

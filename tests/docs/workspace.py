@@ -23,7 +23,7 @@ RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "
 
 
 def make_workspace(root: Path) -> Path:
-    """Fill `root`: photos/, cat.jpg, the losses of the guide, and the runs that the documents name."""
+    """Fill `root`: photos/, new-photos/, album/, cat.jpg, the losses of the guide."""
     for n, color in enumerate(("blue", "green", "red")):
         for i in range(8):
             path = root / "photos" / color / f"{i}.jpg"
@@ -32,6 +32,9 @@ def make_workspace(root: Path) -> Path:
             pixel[n] = 250 - 5 * i
             Image.new("RGB", (48, 40), tuple(pixel)).save(path)
     shutil.copy(root / "photos/red/0.jpg", root / "cat.jpg")
+    # Not the run's own images: one is missing.
+    shutil.copytree(root / "photos", root / "new-photos", ignore=lambda _, names: {"0.jpg"} & {*names})
+    shutil.copytree(root / "new-photos", root / "album/test")
     (root / PICTURES).mkdir(parents=True)
     shutil.copy(ROOT / "docs/losses.csv", root / "docs/losses.csv")
     return root
