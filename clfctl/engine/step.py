@@ -20,7 +20,7 @@ class Normalize:
 
     def __init__(self, preprocess: Preprocess, device: torch.device) -> None:
         mean, std = (torch.tensor(each, device=device) for each in (preprocess.mean, preprocess.std))
-        # For a whole row: in channels-last memory, factors of three channels would be applied to three values at a time.
+        # For a whole row: in channels-last memory, factors of three channels would be applied to three at a time.
         size = preprocess.image_size
         self.scale, self.shift = (1 / (255 * std)).repeat(size), (-mean / std).repeat(size)
         self.device = device
