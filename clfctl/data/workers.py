@@ -2,6 +2,7 @@
 
 import math
 import os
+import statistics
 import time
 from collections.abc import Callable, Sequence
 
@@ -22,21 +23,22 @@ def pick_workers(read: Callable[[int], object], indices: Sequence[int]) -> int:
     if not indices:
         return cores
     step = max(1, len(indices) // MEASURED_IMAGES)
-    started_s, computed_s, n_images = time.perf_counter(), time.thread_time(), 0
+    ends_s, image_s, computed_s = time.perf_counter() + MEASURED_S, [], []
     for index in indices[::step][:MEASURED_IMAGES]:
+        started_s, started_computing_s = time.perf_counter(), time.thread_time()
         read(index)
-        n_images += 1
-        if time.perf_counter() - started_s > MEASURED_S:
+        computed_s.append(time.thread_time() - started_computing_s)
+        image_s.append(time.perf_counter() - started_s)
+        if time.perf_counter() > ends_s:
             break
-    image_s = (time.perf_counter() - started_s) / n_images
-    return workers_for(cores, image_s, (time.thread_time() - computed_s) / n_images)
+    # Medians: where other programs want the cores, some images wait for them, but not most, as for a slow disk.
+    return workers_for(cores, statistics.median(image_s), statistics.median(computed_s))
 
 
 def workers_for(cores: int, image_s: float, computed_s: float) -> int:
     """Return the number of threads for images that take `image_s` each, of which `computed_s` on a core."""
-    useful = (
-        cores * min(image_s / computed_s, MOST) if computed_s > 0 else cores
-    )  # where the clock of threads is coarse
+    # The clock of threads may be too coarse to tell.
+    useful = cores * min(image_s / computed_s, MOST) if computed_s > 0 else cores
     return max(1, min(math.ceil(useful - 0.5), int(image_s / PYTHON_S), MOST))
 
 
