@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
+from clfctl.data.bad import BAD_IMAGE_ERRORS
 from clfctl.data.decode import Picture, looked_at
 from clfctl.data.keys import SAMPLE, permutation
-from clfctl.data.loader import BAD_IMAGE_ERRORS
 from clfctl.data.sources import Part
 
 Feed = Iterator[int]  # endless; each value is a number of images that are ready

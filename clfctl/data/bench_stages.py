@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from clfctl.data.augment import change, erase
+from clfctl.data.bad import BAD_IMAGE_ERRORS
 from clfctl.data.bench import read_bytes
 from clfctl.data.bench_rows import COPY, Rates, Stage
 from clfctl.data.decode import Picture, Pixels, decode, looked_at, mirrored, orientation_of, resize, upright_size
 from clfctl.data.keys import AUGMENT, mix
-from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages, compute_alone
+from clfctl.data.loader import BadImages, compute_alone
 from clfctl.data.sources import Part
 from clfctl.data.transform import Augmentation, Preprocess, random_box, to_pixels
 from clfctl.errors import DataError

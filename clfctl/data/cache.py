@@ -16,10 +16,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from clfctl.data.bad import BAD_IMAGE_ERRORS
 from clfctl.data.cache_file import SUFFIX, Seal
 from clfctl.data.cache_key import content_digest
 from clfctl.data.decode import Pixels, looked_at, orientation_of, upright_size
-from clfctl.data.loader import BAD_IMAGE_ERRORS, BadImages, compute_alone, look_at
+from clfctl.data.loader import BadImages, compute_alone, look_at
 from clfctl.data.names import DATA_NAMES
 from clfctl.data.sources import Data, ImageSource
 from clfctl.data.transform import stored_size, to_stored

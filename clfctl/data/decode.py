@@ -1,17 +1,22 @@
-"""The pixels of a part of an opened image, upright and in RGB; JPEG by libjpeg-turbo, everything else by Pillow."""
+"""The pixels of a part of an opened image, upright and in RGB; JPEG by libjpeg-turbo, everything else by Pillow.
+
+torch is imported where it is called: prediction with ONNX Runtime decodes without it.
+"""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import simplejpeg
-import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
-from torch.nn import functional
+
+if TYPE_CHECKING:
+    import torch
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
+Resize = Callable[[Pixels, int, int], Pixels]  # (H, W, 3) uint8, height, width
 Picture = Image.Image | Pixels  # opened by Pillow, or (H, W, 3) uint8 RGB that is upright and decoded already
 Box = tuple[int, int, int, int]
 WHOLE_STEPS = (8, 4, 2)  # what libjpeg divides the sides by at hardly any cost
@@ -154,8 +159,17 @@ def resize(pixels: Pixels, height: int, width: int) -> Pixels:
     """
     if pixels.shape[:2] == (height, width):
         return pixels
+    from torch.nn import functional
+
     resized = functional.interpolate(_planes(pixels), (height, width), mode="bilinear", antialias=True)
     return _pixels(resized)
+
+
+def resize_by_pillow(pixels: Pixels, height: int, width: int) -> Pixels:
+    """Return what `resize` returns, to one level of 255, without torch: for one image that costs seconds to import."""
+    if pixels.shape[:2] == (height, width):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
 
 
 def mirrored(pixels: Pixels) -> Pixels:
@@ -166,12 +180,14 @@ def mirrored(pixels: Pixels) -> Pixels:
     return _pixels(_planes(pixels).flip(3))
 
 
-def _planes(pixels: Pixels) -> torch.Tensor:
+def _planes(pixels: Pixels) -> "torch.Tensor":
+    import torch
+
     # The axes are exchanged by NumPy: for every call of torch's the thread gives up the GIL and waits for it again.
     # By reshape, because torch sees channels-last memory only if the stride of a single image is an image.
     return torch.from_numpy(pixels.reshape(1, *pixels.shape).transpose(0, 3, 1, 2))
 
 
-def _pixels(images: torch.Tensor) -> Pixels:
+def _pixels(images: "torch.Tensor") -> Pixels:
     result: Pixels = images.numpy()[0].transpose(1, 2, 0)
     return result

@@ -12,9 +12,9 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from threadpoolctl import ThreadpoolController
 
+from clfctl.data.bad import BAD_IMAGE_ERRORS, reason_of
 from clfctl.data.decode import Picture, Pixels, looked_at
 from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, order_of, times_before
@@ -23,15 +23,8 @@ from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels,
 from clfctl.data.views import Crop, crop_pixels
 from clfctl.errors import DataError
 
-# What Pillow raises for a file that is no image, is cut off, or is too large to be meant.
-BAD_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, IndexError)
 MAX_BAD_SHARE, MIN_BAD = 0.05, 3
 AHEAD = 2
-
-
-def reason_of(name: str, error: Exception) -> str:
-    """Return why an image cannot be read, on one line and without the image's name."""
-    return " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
 
 
 def compute_alone() -> None:

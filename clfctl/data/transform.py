@@ -5,7 +5,7 @@ import random
 from dataclasses import dataclass
 
 from clfctl.data.augment import change, erase
-from clfctl.data.decode import Box, Picture, Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.data.decode import Box, Picture, Pixels, Resize, decode, mirrored, orientation_of, resize, upright_size
 from clfctl.settings.groups import AugmentLevel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -31,13 +31,14 @@ class Preprocess:
         return math.floor(self.image_size / self.crop_ratio)
 
 
-def to_pixels(image: Picture, preprocess: Preprocess) -> Pixels:
+def to_pixels(image: Picture, preprocess: Preprocess, resize: Resize = resize) -> Pixels:
     """Return the centre of an image as (H, W, 3) uint8 RGB, H = W = image_size.
 
     As torchvision's Resize and CenterCrop do: the shorter side becomes image_size / crop_ratio, and the middle is kept.
+    With `resize_by_pillow` torch is not needed.
     """
     size = preprocess.image_size
-    resized = _scaled(image, preprocess.shorter_side)
+    resized = _scaled(image, preprocess.shorter_side, resize)
     top, left = (round((side - size) / 2) for side in resized.shape[:2])
     return resized[top : top + size, left : left + size]
 
@@ -58,7 +59,7 @@ def stored_size(width: int, height: int, shorter: int) -> tuple[int, int]:
     return _scaled_size(left, top, right, bottom, shorter)
 
 
-def _scaled(image: Picture, shorter: int, *, enlarges: bool = True) -> Pixels:
+def _scaled(image: Picture, shorter: int, resize: Resize = resize, *, enlarges: bool = True) -> Pixels:
     """Return the middle of an image as (H, W, 3) uint8 RGB whose shorter side is `shorter`, or less, as it was."""
     orientation = orientation_of(image)
     width, height = upright_size(image, orientation)
