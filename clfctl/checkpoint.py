@@ -14,13 +14,13 @@ import xxhash
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.files import Piece, hint_of, reason_of, replace_file
 from clfctl.runs import RunFolder, dump_json, read_json_lines
-from clfctl.saved import META, Position, previous_of, read_saved
+from clfctl.saved import CHECKSUM_BYTES, META, Position, previous_of, read_saved
 from clfctl.tensor_file import Entry, Header, make_header, read_header
 
 FORMAT = 1
 # The last tensor of the file: the hash of every byte before it. A later format keeps this rule, so that a damaged
 # version number is found before it is believed.
-CHECKSUM = Entry("xxh3", "U8", (16,))
+CHECKSUM = Entry("xxh3", "U8", (CHECKSUM_BYTES,))
 MODEL, OPTIMIZER, LOSSES = "model.", "optimizer.", "losses"
 GROUP = "group"
 DAMAGED = ".damaged"

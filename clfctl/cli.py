@@ -1,4 +1,7 @@
-"""The commands: name, help and options only; each body imports what it runs. `main` is the program."""
+"""The commands: name, help and options only; each body imports what it runs. `main` is the program.
+
+What is done with a trained model is in cli_trained.py.
+"""
 
 import os
 import sys
@@ -9,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl import __version__, completion
+from clfctl.cli_trained import export, predict
 from clfctl.options import option_rules, with_settings, without_settings
 from clfctl.reporting import leave_hanging_threads, reporting
 
@@ -154,19 +158,6 @@ def evaluate(
     command(run, settings.settings, output.settings)
 
 
-def predict(
-    output: "Resolved[OutputSettings]",
-    *,
-    run: RunArgument,
-    paths: Annotated[list[Path], typer.Argument(help="Image files or folders of images.", metavar="IMAGE...")],
-    top_k: Annotated[int, typer.Option(help="Classes to name for each image.", min=1)] = 3,
-) -> None:
-    """Name the class of images."""
-    from clfctl.commands.predict import predict as command
-
-    command(run, paths, top_k, output.settings)
-
-
 def check_data(
     output: "Resolved[OutputSettings]",
     *,
@@ -233,6 +224,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
+    ("export", export, ("OutputSettings",)),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
 )

@@ -78,6 +78,23 @@ def checkpoints(incomplete: str) -> list[str]:
     return _starting(("best", "last"), incomplete) + folders(incomplete) + _entries(incomplete, (".safetensors",))
 
 
+def trained(incomplete: str) -> list[str]:
+    """Offer what can be asked about images: runs, and files of models."""
+    return [*runs(incomplete), *_entries(incomplete, (".onnx", ".safetensors"))]
+
+
+def exportable(incomplete: str) -> list[str]:
+    """Offer runs and checkpoints."""
+    return [*runs(incomplete), *_entries(incomplete, (".safetensors",))]
+
+
+def prediction_formats(incomplete: str) -> list[str]:
+    """Offer the formats of predictions."""
+    from clfctl.commands.predict_options import FORMATS
+
+    return _starting(FORMATS, incomplete)
+
+
 def folders(incomplete: str) -> list[str]:
     """Offer folders."""
     return _entries(incomplete)

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import sys
@@ -71,6 +72,48 @@ def move_file(source: Path, target: Path) -> None:
     except BaseException:
         os.unlink(target)
         raise
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's content and times to a name that is free; whatever happens, there is the whole copy or none.
+
+    Raises FileExistsError if the name is taken, another OSError if it cannot be copied.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A name of its own length: that of the target may be as long as names can be.
+    temporary = target.with_name(f".{os.getpid()}{TEMPORARY}")
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(temporary)
+    try:
+        _copy_file(source.resolve(), temporary)
+        try:
+            os.link(temporary, target)  # a rename would overwrite
+        except OSError as error:
+            if error.errno not in _NO_LINKS:
+                raise
+            if target.exists():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+            os.replace(temporary, target)
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+
+
+def has_same_content(one: Path, other: Path) -> bool:
+    """Return whether both are files of the same bytes. Raises OSError if one of two that are there cannot be read."""
+    if not (one.is_file() and other.is_file()) or one.stat().st_size != other.stat().st_size:
+        return False
+    with one.open("rb") as first, other.open("rb") as second:
+        while block := first.read(BLOCK_BYTES):
+            if block != second.read(BLOCK_BYTES):
+                return False
+    return True
+
+
+def numbered(path: Path) -> Iterator[Path]:
+    """Yield a path, and then the path with a number before its suffix."""
+    yield path
+    yield from (path.with_name(f"{path.stem}~{n}{path.suffix}") for n in itertools.count(1))
 
 
 @contextlib.contextmanager

@@ -74,6 +74,16 @@ class RunFolder:
         return self.path / "checkpoints" / "best.safetensors"
 
     @property
+    def chosen(self) -> Path:
+        """Checkpoint to use: the best, or the last where there is none."""
+        return self.best if self.best.is_file() else self.last
+
+    @property
+    def onnx(self) -> Path:
+        """The checkpoint to use, as it was when this was made, for ONNX Runtime."""
+        return self.path / "model.onnx"
+
+    @property
     def plots(self) -> Path:
         """Folder of the PNG plots."""
         return self.path / "plots"

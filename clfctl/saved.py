@@ -1,6 +1,7 @@
 """What a checkpoint says of its run, read from its header: no torch, and a millisecond for a file of any size."""
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from clfctl.tensor_file import read_metadata
 
 META = "clfctl"
 PREVIOUS = ".previous"
+CHECKSUM_BYTES = 16  # of xxh3, the last of every checkpoint
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,19 @@ def read_saved(path: Path) -> Saved:
         return Saved(position, int(meta["last_epoch"]), float(cursor["lr"]), settings, history)
     except (KeyError, TypeError, ValueError):
         raise ValueError("it is no checkpoint that a run can go on from") from None
+
+
+def checksum_of(path: Path) -> str:
+    """Return what a checkpoint says is the hash of its bytes, which tells it from every other; nothing is verified.
+
+    Raises OSError or ValueError if the file has none.
+    """
+    with path.open("rb") as file:
+        n_bytes = file.seek(0, os.SEEK_END)
+        if n_bytes < CHECKSUM_BYTES:
+            raise ValueError("it is cut short")
+        file.seek(n_bytes - CHECKSUM_BYTES)
+        return file.read().hex()
 
 
 def previous_of(path: Path) -> Path:

@@ -17,10 +17,11 @@ settings.register_profile("clfctl", deadline=None, derandomize=True)
 settings.load_profile("clfctl")
 
 # Settings of a training of one or two seconds.
-QUICK = ("--data", "digits", "--val-split", "0.8", "--batch-size", "100", "--epochs", "2")
+QUICK = ("--data", "digits", "--val-split", "0.8", "--batch-size", "100", "--epochs", "2", "--no-export")
 
 # Settings of a training on `photos`, whose epoch is three batches.
-SMALL = ("--image-size", "32", "--batch-size", "6")
+SMALL_IMAGES = ("--image-size", "32", "--batch-size", "6")
+SMALL = (*SMALL_IMAGES, "--no-export")
 
 
 @pytest.fixture(autouse=True)

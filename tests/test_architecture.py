@@ -9,9 +9,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "clfctl"
 # From the top down: a module may import its own layer and those after it.
 LAYERS = [
-    "__main__", "cli", "reporting", "options", "completion", "commands", "display", "inference", "engine", "evaluation",
-    "models", "checkpoint", "data", "preview", "changes", "plan", "run_state", "runs", "saved", "tensor_file", "lock",
-    "files", "places", "settings", "schedules", "errors", "__init__",
+    "__main__", "cli", "cli_trained", "reporting", "options", "completion", "commands", "display", "inference",
+    "engine", "evaluation", "models", "checkpoint", "data", "preview", "changes", "plan", "run_state", "runs", "saved",
+    "tensor_file", "lock", "files", "places", "settings", "schedules", "errors", "__init__",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

@@ -150,7 +150,7 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
 
     Raises CheckpointError if it cannot be used, UsageError if there is no such device.
     """
-    file = file or (run.best if run.best.is_file() else run.last)
+    file = file or run.chosen
     try:
         checkpoint = load_checkpoint(file)
     except DamagedError as error:

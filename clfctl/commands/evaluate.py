@@ -63,7 +63,7 @@ def _checkpoint_file(run: RunFolder, which: str) -> Path:
     match which:
         case "best":
             # A run without validation has no best one: its last answers.
-            return run.best if run.best.is_file() else run.last
+            return run.chosen
         case "last":
             return run.last
     file = Path(which).expanduser()

@@ -32,6 +32,10 @@ def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
         _leave_behind(trainer, run, output)
         raise
     _leave_behind(trainer, run, output)
+    if trainer.state.settings.export:
+        from clfctl.commands.export import export_after_training
+
+        export_after_training(run, trainer.val_loader.part or trainer.train_loader.part, output)
     note(output, *_summary(trainer, run))
 
 

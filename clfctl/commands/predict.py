@@ -1,44 +1,228 @@
-"""clfctl predict: the classes of image files."""
+"""clfctl predict: the classes of images, in a table or for another program; without torch where a model.onnx is."""
 
-from collections.abc import Sequence
+import os
+import shutil
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clfctl.commands.notes import note
-from clfctl.data.index import images_in
-from clfctl.errors import DataError, UsageError
-from clfctl.runs import dump_json, open_run
+from clfctl.commands.open_predictor import check_model, open_predictor
+from clfctl.commands.predict_options import Format, PredictOptions, choose_format
+from clfctl.commands.sorted_copies import SortedCopies, check_folder
+from clfctl.data.workers import n_cores
+from clfctl.engine.signals import EXIT_CODES, StopSignals, stopping_at_once
+from clfctl.errors import DataError, Interrupted, UsageError
+from clfctl.files import explained, replace_file
+from clfctl.inference.inputs import Inputs, find_inputs, why_no_path
 from clfctl.settings.groups import OutputSettings
 
-
-def predict(path: Path, paths: Sequence[Path], top_k: int, output: OutputSettings) -> None:
-    """Print the likeliest classes of each image, a line an image."""
-    run = open_run(path)
-    images = _images(paths)
-    from clfctl.commands.assemble import load_trained
+if TYPE_CHECKING:
+    from clfctl.inference.prediction import Choice, Prediction
     from clfctl.inference.predictor import Predictor
 
-    trained = load_trained(run)
-    predictor = Predictor(trained.model, trained.info, trained.precision)
-    n_bad = 0
-    for each in predictor.predict(images, top_k):
-        if each.error:
-            n_bad += 1
-            note(output, f"{each.path} cannot be read: {each.error}")
-        elif output.json_lines:
-            print(dump_json({"image": str(each.path), "classes": dict(each.classes)}))
-        elif not output.quiet:
-            print(f"{each.path}: " + ", ".join(f"{name} {100 * share:.1f} %" for name, share in each.classes))
-    if n_bad == len(images):
-        raise DataError("no image could be read" if n_bad > 1 else f"{images[0]} could not be read")
+# The first images, whose names decide the width of the table's first column.
+N_MEASURED = 200
+# Seconds between two writes to a terminal or a pipe.
+FLUSH_S = 0.1
 
 
-def _images(paths: Sequence[Path]) -> list[Path]:
-    found: list[Path] = []
-    for path in paths:
-        if not path.exists():
-            raise UsageError(f"{path} does not exist", "give image files or folders of images")
-        inside = images_in(path) if path.is_dir() else [path]
-        if not inside:
-            raise UsageError(f"{path} has no images")
-        found += inside
-    return found
+@dataclass
+class Tally:
+    """What has been answered so far; `bad` has the first names that could not be read."""
+
+    n_images: int = 0
+    n_bad: int = 0
+    bad: list[str] = field(default_factory=list)
+
+    def add(self, prediction: "Prediction") -> None:
+        """Count a prediction."""
+        self.n_images += 1
+        if prediction.error:
+            self.n_bad += 1
+            if len(self.bad) < 3:
+                self.bad.append(prediction.name)
+
+
+def predict_or_warm(
+    model: Path, words: Sequence[str], options: PredictOptions, output: OutputSettings, *, warm: bool
+) -> bool:
+    """Name the classes of images that are named now, or line by line; return whether all of the former were read."""
+    check_model(model)
+    if warm and words:
+        raise UsageError("--warm: the paths come on standard input", f"leave {words[0]} out")
+    if warm:
+        answer_lines(model, options, output)
+        return True
+    if not words:
+        raise UsageError("there is no image to look at", "give image files, folders of images, or - for standard input")
+    return predict(model, words, options, output)
+
+
+def predict(model: Path, words: Sequence[str], options: PredictOptions, output: OutputSettings) -> bool:
+    """Name the classes of images; return whether all of them could be read."""
+    style = choose_format(options, output)
+    inputs = find_inputs(words)
+    if options.copy_to:
+        check_folder(options.copy_to, inputs)
+    with stopping_at_once("nothing was looked at yet"):
+        is_one = len(list(islice(inputs, 2))) == 1
+        predictor = open_predictor(model, n_cores() if is_one else 1, output)
+    tally, started = Tally(), time.perf_counter()
+    copies = SortedCopies(options.copy_to) if options.copy_to else None
+    with StopSignals() as signals, warnings.catch_warnings():
+        # Of Pillow's, about metadata and large images: an image can be read or it cannot.
+        warnings.simplefilter("ignore")
+        with _progress(inputs, output, is_one=is_one) as advance:
+
+            def each() -> "Iterator[Prediction]":
+                for prediction in _predictions(predictor, inputs, options, is_one=is_one):
+                    if copies:
+                        copies.add(prediction)
+                    tally.add(prediction)
+                    yield prediction
+                    advance(1)
+                    if signals.received:  # what is written ends with a whole row
+                        return
+
+            _write(_lines(each(), style, predictor, inputs, options), options, output, style)
+        if signals.received:
+            what = f"Stopped by {signals.received.name} after {tally.n_images} images."
+            kept = f"{options.output} has them" if options.output else ""
+            raise Interrupted(what, kept, EXIT_CODES[signals.received])
+    took_s = time.perf_counter() - started
+    note(output, *_summary(tally, predictor, options, copies, took_s, is_one=is_one))
+    return not tally.n_bad
+
+
+def answer_lines(model: Path, options: PredictOptions, output: OutputSettings) -> None:
+    """Answer each line of standard input, the path of an image, with a line of JSON, at once; until its end."""
+    if options.format or options.output:
+        given = "--format" if options.format else "--output"
+        raise UsageError(f"{given}: --warm answers in JSON lines on standard output", f"leave {given} out")
+    with stopping_at_once("no more lines are answered"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        predictor = open_predictor(model, n_cores(), output)
+        from clfctl.display.predictions import json_lines
+        from clfctl.inference.prediction import Prediction
+        from clfctl.inference.stream import predict_one
+
+        choice = _choice(options)
+        copies = SortedCopies(options.copy_to) if options.copy_to else None
+        _write_anything(sys.stdout)
+        note(output, f"Ready: {predictor.title}. A path a line.")
+        for line in sys.stdin.buffer:
+            name = os.fsdecode(line.rstrip(b"\n").removesuffix(b"\r"))
+            why = why_no_path(name) or ("standard input has the paths" if name == "-" else "")
+            answer = Prediction(name, error=why) if why else predict_one(predictor, name, choice)
+            if copies:
+                copies.add(answer)
+            sys.stdout.writelines(json_lines([answer]))
+            sys.stdout.flush()
+
+
+def _choice(options: PredictOptions) -> "Choice":
+    from clfctl.inference.prediction import Choice
+
+    return Choice(options.top_k, options.threshold)
+
+
+def _predictions(
+    predictor: "Predictor", inputs: Inputs, options: PredictOptions, *, is_one: bool
+) -> "Iterator[Prediction]":
+    from clfctl.inference.stream import predict_one, predictions
+
+    choice = _choice(options)
+    if is_one:
+        return (predict_one(predictor, name, choice) for name in inputs)
+    workers = options.workers or n_cores()
+    return predictions(predictor, inputs, choice, batch_size=options.batch_size, workers=workers)
+
+
+def _lines(
+    predictions: "Iterable[Prediction]", style: Format, predictor: "Predictor", inputs: Inputs, options: PredictOptions
+) -> Iterator[str]:
+    from clfctl.display import predictions as text
+
+    match style:
+        case "json":
+            return text.json_array(predictions)
+        case "jsonl":
+            return text.json_lines(predictions)
+        case "csv":
+            return text.csv_lines(predictions, min(options.top_k, len(predictor.classes)))
+    to_terminal = not options.output and sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if to_terminal else None
+    columns = text.columns_for(islice(inputs, N_MEASURED), predictor.classes, options.top_k, width)
+    has_color = to_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
+    return text.table_lines(predictions, columns, color=has_color)
+
+
+def _write(lines: Iterator[str], options: PredictOptions, output: OutputSettings, style: Format) -> None:
+    """Write the lines as they come, to the file or to standard output; a file is there when it is whole."""
+    if options.output:
+        with explained(options.output):
+            replace_file(options.output, (line.encode(errors="backslashreplace") for line in lines))
+        return
+    _write_anything(sys.stdout)
+    is_silent = output.quiet and style == "table"
+    # Several at once: below each write to the terminal the progress bar is drawn again, which takes 2 ms.
+    waiting, written_s = list[str](), 0.0
+    try:
+        for line in lines:
+            if not is_silent:
+                waiting.append(line)
+            if time.perf_counter() - written_s > FLUSH_S:
+                sys.stdout.write("".join(waiting))
+                sys.stdout.flush()
+                waiting, written_s = [], time.perf_counter()
+    finally:
+        sys.stdout.write("".join(waiting))
+        sys.stdout.flush()
+
+
+def _write_anything(stream: object) -> None:
+    """Let a name that is no text (bytes that are not UTF-8) be written as JSON and Python would: `\\udcff`."""
+    if reconfigure := getattr(stream, "reconfigure", None):
+        reconfigure(errors="backslashreplace")
+
+
+def _progress(inputs: Inputs, output: OutputSettings, *, is_one: bool) -> AbstractContextManager[Callable[[int], None]]:
+    if is_one or output.quiet or not sys.stderr.isatty():
+        return nullcontext(_say_nothing)
+    from clfctl.display.predict_progress import predict_progress
+
+    return predict_progress(sum(1 for _ in inputs))
+
+
+def _say_nothing(n: int) -> None:
+    """Take the place of a progress bar."""
+
+
+def _summary(
+    tally: Tally,
+    predictor: "Predictor",
+    options: PredictOptions,
+    copies: SortedCopies | None,
+    took_s: float,
+    *,
+    is_one: bool,
+) -> Iterator[str]:
+    if tally.n_images == 0:
+        raise DataError("the images are gone")
+    if not is_one:
+        rate = f"{tally.n_images / took_s:.0f} images/s" if took_s else ""
+        yield f"{tally.n_images} images in {took_s:.1f} s ({rate}; {predictor.title})"
+    if tally.n_bad:
+        more = f" and {tally.n_bad - len(tally.bad)} more" if tally.n_bad > len(tally.bad) else ""
+        yield f"Not read: {tally.n_bad} ({', '.join(tally.bad)}{more})"
+    if copies:
+        yield copies.summary()
+    if options.output:
+        yield f"Wrote {options.output}"

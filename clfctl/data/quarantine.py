@@ -3,12 +3,11 @@
 import json
 import os
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 
 from clfctl.data.check import Finding
 from clfctl.errors import DataError
-from clfctl.files import append_line, explained, hint_of, move_file, reason_of
+from clfctl.files import append_line, explained, hint_of, move_file, numbered, reason_of
 
 LIST_NAME = "moved.jsonl"
 
@@ -20,7 +19,7 @@ def quarantine(root: Path, finding: Finding, folder: Path) -> Path:
     cannot be written.
     """
     source = Path(os.path.abspath(root), finding.file)  # noqa: PTH100 (resolve would follow a link to elsewhere)
-    for target in _names(folder / finding.file):
+    for target in numbered(folder / finding.file):
         if os.path.lexists(target):
             continue
         line = {"from": str(source), "to": str(target.relative_to(folder)), "kind": finding.kind}
@@ -59,9 +58,3 @@ def put_back(folder: Path) -> Iterator[tuple[Path, str]]:
             yield target, reason_of(error)
         else:
             yield target, ""
-
-
-def _names(path: Path) -> Iterator[Path]:
-    """Yield a path, and then the path with a number before its suffix."""
-    yield path
-    yield from (path.with_name(f"{path.stem}~{n}{path.suffix}") for n in count(1))

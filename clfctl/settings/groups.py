@@ -165,6 +165,9 @@ class RunSettings(RunsDirSettings):
     """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
     save_every_batches: NonNegativeInt = 0
     """Batches between two saves inside an epoch, for epochs that take long; 0 saves at the ends of epochs only."""
+    export: bool = True
+    """Write model.onnx when training has ended, with which `clfctl predict` does without torch; needs the extra
+    `onnx`."""
 
 
 class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):

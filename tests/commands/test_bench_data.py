@@ -16,11 +16,11 @@ from typer.testing import Result
 from clfctl.data.bench import worker_counts
 from clfctl.data.workers import n_cores
 from clfctl.settings.sources import read_config
-from tests.conftest import SMALL
+from tests.conftest import SMALL_IMAGES
 from tests.faults.processes import start
 
 Cli = Callable[..., Result]
-SHORT = (*SMALL, "--seconds", "0.01")
+SHORT = (*SMALL_IMAGES, "--seconds", "0.01")
 NEEDS_DALI = pytest.mark.skipif(find_spec("nvidia") is None, reason="NVIDIA DALI is not installed")
 
 
@@ -155,10 +155,10 @@ def test_a_new_file_and_the_chart_are_written(name: str, photos: Path, cli: Cli)
 
 
 def test_show_batch_is_that_of_train(photos: Path, cli: Cli) -> None:
-    result = cli("bench-data", "--data", str(photos), *SMALL, "--show-batch", "mine.png")
+    result = cli("bench-data", "--data", str(photos), *SMALL_IMAGES, "--show-batch", "mine.png")
     assert result.exit_code == 0, result.output
     assert result.stdout == ""
-    assert cli("train", "--data", str(photos), *SMALL, "--show-batch", "of-train.png").exit_code == 0
+    assert cli("train", "--data", str(photos), *SMALL_IMAGES, "--show-batch", "of-train.png").exit_code == 0
     assert Path("mine.png").read_bytes() == Path("of-train.png").read_bytes()
 
 
@@ -246,7 +246,9 @@ def test_bad_images_are_skipped_and_counted_and_too_many_end_it(photos: Path, cl
 
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
 def test_a_signal_ends_it_with_what_was_measured_so_far(number: int, code: int, photos: Path) -> None:
-    process = start("bench-data", "--data", str(photos), *SMALL, "--seconds", "20", "--json", prepare=STAGES_AT_ONCE)
+    process = start(
+        "bench-data", "--data", str(photos), *SMALL_IMAGES, "--seconds", "20", "--json", prepare=STAGES_AT_ONCE
+    )
     process.wait_for('"section": "stage"')
     os.kill(process.pid, number)
     assert process.wait() == code

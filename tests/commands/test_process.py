@@ -59,8 +59,8 @@ def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("train", "--help") & HEAVY
     assert not modules_of("lr-preview", "cosine", "--t-max", "50") & (HEAVY | {"rich"})
     assert not modules_of("runs", ".") & (HEAVY | {"rich"})
-    assert not modules_of("check-data", "--help") & HEAVY
-    assert not modules_of("eval", "--help") & HEAVY
+    for command in ("check-data", "eval", "predict", "export"):
+        assert not modules_of(command, "--help") & HEAVY, command
     assert not modules_of("check-data", ".") & (HEAVY - {"PIL", "numpy"})
     assert not modules_of("bench-data", "--help") & HEAVY
     for line in (
@@ -117,6 +117,10 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl resume ") == ["runs/mine"]
     assert tab("clfctl eval runs/mine --split t") == ["test"]
     assert tab("clfctl eval runs/mine --checkpoint l") == ["last"]
+    Path("best.onnx").touch()
+    assert tab("clfctl predict ") == ["runs/mine", "best.onnx"]
+    assert tab("clfctl predict be") == ["best.onnx"]
+    assert tab("clfctl predict x --format j") == ["json", "jsonl"]
     assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts"]
     assert tab("clfctl lr-preview --format t") == ["table"]
     assert tab("clfctl bench-data --against ") == ["torchvision", "dali"]

@@ -83,7 +83,8 @@ def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cl
     ]
     # The same images through files and another command: the same answers.
     assert sum(right) / len(held_out) == pytest.approx(measured["top1"])
-    assert "bad.png cannot be read" in named.stderr
+    assert named.exit_code == 1
+    assert lines[-1] == {"image": str(tmp_path / "bad.png"), "error": "is of no image format that can be read"}
     resumed = cli("resume", str(run.path))
     assert resumed.exit_code == 0
     assert "nothing left to train" in resumed.stderr

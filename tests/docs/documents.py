@@ -13,10 +13,11 @@ from clfctl.settings.schedule import default_in_words
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/lr-scheduling.md"
 QUICKREF = ROOT / "docs/lr-quickref.md"
+INFERENCE = ROOT / "docs/inference.md"
 PICTURES = Path("docs/images/lr")
 # Those that are there: docs/reliability.md is written elsewhere.
 _OTHERS = ("docs/evaluation.md", "README.md", "docs/reliability.md", "docs/bench-data.md")
-DOCUMENTS = [each for each in (GUIDE, QUICKREF, *(ROOT / name for name in _OTHERS)) if each.is_file()]
+DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 
 ELLIPSIS = "…"
 TABLE_HEAD = "| parameter | option | default | value | what it is |\n|---|---|---|---|---|\n"

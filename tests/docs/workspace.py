@@ -12,6 +12,8 @@ from tests.docs.documents import PICTURES, ROOT, Command
 # Later options win. 24 images of three colours at 32 pixels are two batches of nine: half a second an epoch. Neither
 # the number of epochs nor the size of the data is what a document's training command is about; the schedule is.
 SHORT = ("--data", "photos/", "--no-download", "--image-size", "32", "--batch-size", "9", "--epochs", "2")
+# Of a training only: docs/inference.md has commands that export.
+NO_EXPORT = "--no-export"
 # What a real run needs cannot be had or takes long: published weights are downloaded, and timm's networks take some
 # seconds for each. Everything but the training itself is done.
 DRY = ("--dry-run", "--no-pretrained")
@@ -19,7 +21,7 @@ NEEDS_DRY = ("efficientnet", "--pretrained", "--model")
 # It writes into the user's shell configuration.
 NOT_RUN = ("--install-completion",)
 # `runs/x` of the guide, with its four epochs: what follows in the guide shows them.
-RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4")
+RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4", NO_EXPORT)
 
 
 def make_workspace(root: Path) -> Path:
@@ -68,4 +70,4 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
     if words[0] != "train":
         return words
     dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()
-    return (*words, *SHORT, *dry, "--runs-dir", str(runs_dir))
+    return (*words, *SHORT, NO_EXPORT, *dry, "--runs-dir", str(runs_dir))

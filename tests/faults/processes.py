@@ -16,7 +16,7 @@ from clfctl.runs import RunFolder, read_json_lines
 
 # A small network, with parameters and batch statistics; two seconds for all epochs.
 TINY = ("--model", "test_efficientnet", "--no-pretrained", "--image-size", "32", "--batch-size", "4")
-TINY += ("--val-split", "0.25", "--epochs", "3", "--lr", "0.01", "--json")
+TINY += ("--val-split", "0.25", "--epochs", "3", "--lr", "0.01", "--json", "--no-export")
 TIMES = ("images_per_s", "time_s")
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -1,0 +1,79 @@
+"""From what the user names to a model that can be asked: ONNX Runtime where it may answer, torch where it must."""
+
+from pathlib import Path
+
+from clfctl.commands.notes import note
+from clfctl.errors import CheckpointError, ModelError, UsageError
+from clfctl.inference.packages import has_runtime
+from clfctl.inference.predictor import Predictor
+from clfctl.runs import RunFolder, open_run
+from clfctl.saved import checksum_of
+from clfctl.settings.groups import OutputSettings
+
+ONNX, CHECKPOINT = ".onnx", ".safetensors"
+
+
+def check_model(path: Path) -> None:
+    """Raise UsageError if a path is neither a run nor a file that can be a model; nothing is read."""
+    if path.suffix == ONNX and not path.is_dir():
+        if not path.is_file():
+            raise UsageError(f"{path} {'is no file' if path.exists() else 'does not exist'}", "clfctl export makes one")
+    elif path.is_file():
+        if path.suffix != CHECKPOINT:
+            hint = f"give a run folder, a checkpoint ({CHECKPOINT}) or an {ONNX} file"
+            raise UsageError(f"{path} is no model of clfctl's", hint)
+    else:
+        open_run(path)
+
+
+def open_predictor(path: Path, n_threads: int, output: OutputSettings) -> Predictor:
+    """Open a run, a checkpoint or a model.onnx; ONNX Runtime computes each question with `n_threads` threads.
+
+    A run's model.onnx answers for it if it was made of the checkpoint that would be used; if not, it is said. Raises
+    UsageError, CheckpointError or ModelError.
+    """
+    check_model(path)
+    if path.is_dir():
+        run = open_run(path)
+        return _exported(run, n_threads, output) or _by_torch(run, run.chosen)
+    if path.suffix == ONNX:
+        from clfctl.inference.onnx_predictor import load_onnx
+
+        return load_onnx(path, n_threads)
+    return _by_torch(RunFolder(path.parent.parent), path)
+
+
+def _exported(run: RunFolder, n_threads: int, output: OutputSettings) -> Predictor | None:
+    """Return a run's model.onnx, if there is one that answers as the checkpoint would."""
+    if not run.onnx.is_file():
+        return None
+    again = f"torch answers instead, after a few seconds; clfctl export {run.path} makes it anew"
+    if not has_runtime():
+        note(output, f"{run.onnx} needs ONNX Runtime (pip install 'clfctl[onnx]'); torch answers instead.")
+        return None
+    from clfctl.inference.onnx_predictor import load_onnx
+
+    try:
+        exported = load_onnx(run.onnx, n_threads)
+    except (CheckpointError, ModelError) as error:
+        note(output, f"{error}; {again}.")
+        return None
+    if run.chosen.is_file() and exported.info.checkpoint != _checksum(run.chosen):
+        note(output, f"{run.onnx} was made of an older checkpoint; {again}.")
+        return None
+    return exported
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return checksum_of(path)
+    except (OSError, ValueError):
+        return ""  # torch's reader says what is wrong with it
+
+
+def _by_torch(run: RunFolder, file: Path) -> Predictor:
+    from clfctl.commands.assemble import load_trained
+    from clfctl.inference.torch_predictor import TorchPredictor
+
+    trained = load_trained(run, file)
+    return TorchPredictor(trained.file, trained.model, trained.info, trained.precision)

@@ -1,0 +1,108 @@
+"""From a trained model to the bytes of a model.onnx, by torch's exporter, and the proof that both say the same."""
+
+import logging
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clfctl import __version__
+from clfctl.data.decode import Pixels
+from clfctl.data.transform import Preprocess
+from clfctl.errors import ModelError
+from clfctl.inference.onnx_file import INPUT, OUTPUT, OnnxInfo, to_metadata, with_checksum
+from clfctl.inference.onnx_predictor import OnnxPredictor
+
+# Largest difference of any probability that is taken for rounding.
+TOLERANCE = 1e-4
+LARGEST_BYTES = 2**31 - 1  # of a message of protocol buffers
+
+
+class FromPixels(nn.Module):
+    """A classifier that takes pixels as they are decoded and gives probabilities."""
+
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, model: nn.Module, preprocess: Preprocess) -> None:
+        super().__init__()
+        self.model = model
+        mean, std = (torch.tensor(each).view(3, 1, 1) for each in (preprocess.mean, preprocess.std))
+        self.register_buffer("scale", 1 / (255 * std))
+        self.register_buffer("shift", -mean / std)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        """Return (B, n_classes) float32, each row of sum 1, of images (B, H, W, 3) uint8."""
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32)
+        logits: torch.Tensor = self.model(images * self.scale + self.shift)
+        return logits.softmax(1)
+
+
+def to_onnx(model: nn.Module, info: OnnxInfo) -> bytes:
+    """Return a model, on the CPU and in evaluation mode, as the bytes of a model.onnx. Raises ModelError."""
+    size = info.preprocess.image_size
+    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    whole = FromPixels(model, info.preprocess).eval()
+    try:
+        with _quiet():
+            program = torch.onnx.export(
+                whole,
+                (example,),
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+            assert program is not None  # it is only where a file was given
+            proto = program.model_proto
+            if proto.ByteSize() > LARGEST_BYTES:
+                raise ModelError(f"{info.model} is too large for one ONNX file", "use the checkpoint itself")
+            for key, text in to_metadata(info, __version__).items():
+                proto.metadata_props.add(key=key, value=text)
+            content: bytes = proto.SerializeToString()
+    except ModelError:
+        raise
+    except Exception as error:  # the exporter raises what any operator of any model does
+        reason = str(error).strip().partition("\n")[0][:200]
+        raise ModelError(f"{info.model} cannot be exported: {reason}", "use the checkpoint itself") from error
+    return with_checksum(content)
+
+
+@torch.inference_mode()
+def difference(exported: OnnxPredictor, model: nn.Module, info: OnnxInfo, pixels: Pixels) -> float:
+    """Return by how much at most the probabilities of two models differ over images (B, H, W, 3) uint8.
+
+    They are asked for all at once, and for one alone: an exported model may have learned the number by heart.
+    """
+    whole = FromPixels(model, info.preprocess).eval()
+    differences: list[NDArray[np.float32]] = []
+    for images in (pixels, pixels[:1]):
+        expected: NDArray[np.float32] = whole(torch.from_numpy(images)).numpy()
+        found = exported.probabilities(images)
+        if found.shape != expected.shape:
+            return math.inf
+        differences.append(np.abs(found - expected))
+    return float(np.concatenate(differences).max())  # NaN if one is
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what the exporter has to say about itself from the user: what counts is checked afterwards."""
+    logs = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
+    levels = [each.level for each in logs]
+    for each in logs:
+        each.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for each, level in zip(logs, levels, strict=True):
+            each.setLevel(level)

@@ -1,0 +1,118 @@
+"""The images that a command line names: files, folders, patterns, and the bytes on standard input. No torch here."""
+
+import glob
+import os
+import re
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from clfctl.data.bad import reason_of
+from clfctl.data.image_file import open_image, read_image
+from clfctl.data.walk import image_names
+from clfctl.errors import DataError, UsageError
+
+STANDARD_INPUT = "-"
+_URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
+_PATTERN = re.compile(r"[*?[]")
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What to look at, as often as it is asked for: names of files, found anew each time, so that none is kept."""
+
+    words: tuple[str, ...]
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the name of each image. Raises DataError for a folder that cannot be listed."""
+        return chain.from_iterable(_names(word) for word in self.words)
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folders that are searched."""
+        return [Path(word) for word in self.words if Path(word).is_dir()]
+
+
+def find_inputs(words: Sequence[str]) -> Inputs:
+    """Return what the words name. Raises UsageError if one can name no image, or if all of them name nothing."""
+    found = list(chain.from_iterable(_expanded(word) for word in words))
+    if found.count(STANDARD_INPUT) > 1:
+        raise UsageError(f"{STANDARD_INPUT} is given twice", "standard input holds one image")
+    if STANDARD_INPUT in found and sys.stdin.isatty():
+        raise UsageError(f"{STANDARD_INPUT} reads an image from standard input, which is the terminal", "pipe one in")
+    inputs = Inputs(tuple(found))
+    if not any(word == STANDARD_INPUT or os.path.lexists(word) for word in found):
+        what = f"{found[0]} does not exist" if len(found) == 1 else f"none of the {len(found)} images exists"
+        raise UsageError(what, "give image files, folders of images, or - for standard input")
+    if next(iter(inputs), None) is None:
+        raise UsageError(
+            f"{found[0]} has no images", "images are told by the ends of their names, such as .jpg and .png"
+        )
+    return inputs
+
+
+def why_no_path(word: str) -> str:
+    """Return why a word can name no file, empty if it can."""
+    if _URL.match(word):
+        return "it is a URL, and clfctl reads no network"
+    return "it is empty" if not word else ""
+
+
+def open_input(name: str) -> Image.Image:
+    """Open an image by its name. Raises ValueError with a reason, or an error of Pillow's."""
+    if name == STANDARD_INPUT:
+        content = sys.stdin.buffer.read()
+        if not content:
+            raise ValueError("nothing came on standard input")
+        return open_image(content)
+    status = os.stat(name)  # noqa: PTH116
+    if stat.S_ISDIR(status.st_mode):
+        raise ValueError("is a folder")
+    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
+        raise ValueError("is not a file; what another program writes can be piped to -")
+    if not status.st_size:
+        raise ValueError("has no bytes")
+    return read_image(name)
+
+
+def reason(name: str, error: Exception) -> str:
+    """Return why an image cannot be looked at, in a few words."""
+    if isinstance(error, UnidentifiedImageError):
+        return "is of no image format that can be read"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        dangling = isinstance(error, FileNotFoundError) and os.path.islink(name)  # noqa: PTH114
+        return f"{error.strerror} (a link to {os.readlink(name)})" if dangling else error.strerror  # noqa: PTH115
+    return reason_of(name, error)
+
+
+def _expanded(word: str) -> Iterable[str]:
+    """Return a word, or what it matches if it is a pattern and no file's name."""
+    if why := why_no_path(word):
+        hint = f"download it first, or pipe it in: curl -L {word} | clfctl predict RUN -" if word else ""
+        raise UsageError(f"{word or 'an image'} cannot be read: {why}", hint)
+    if not _PATTERN.search(word) or os.path.lexists(word):
+        return [word]
+    matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
+    if "**" in word:  # it matches what is in the folders besides
+        matches = [each for each in matches if not os.path.isdir(each)]  # noqa: PTH112
+    if not matches:
+        raise UsageError(f"{word} matches no file", "** stands for any folders: 'photos/**/*.jpg'")
+    return matches
+
+
+def _names(word: str) -> Iterator[str]:
+    if word != STANDARD_INPUT and os.path.isdir(word):  # noqa: PTH112
+        try:
+            for name in image_names(word):
+                yield os.path.join(word, name)  # noqa: PTH118 (Path objects cost more, and there may be millions)
+        except DataError as error:
+            raise DataError(str(error).removeprefix("--data: ")) from None
+    else:
+        yield word

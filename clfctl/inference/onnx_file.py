@@ -1,0 +1,88 @@
+"""The model.onnx of clfctl: ONNX that any runtime reads, with what is needed to use it, and a checksum at its end.
+
+Its graph takes `pixels` (B, image_size, image_size, 3) uint8 RGB and gives `probabilities` (B, n_classes) float32:
+scaling by mean and standard deviation is part of it, so that nobody can do it wrong. Under the key `clfctl` its
+metadata has a JSON object with all that is needed to make the pixels and to name the classes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+from clfctl.data.transform import Preprocess
+from clfctl.errors import DamagedError, ModelError
+from clfctl.files import reason_of
+
+FORMAT = 1
+META, INPUT, OUTPUT = "clfctl", "pixels", "probabilities"
+SUFFIX = ".onnx"
+_DIGEST_CHARS = 32
+# One more entry of the metadata, as bytes: protocol buffers that are put one after the other are one message. Field 14
+# of a ModelProto is a StringStringEntryProto, of a key and a value.
+_KEY = b"clfctl_xxh3"
+_ENTRY = bytes([0x0A, len(_KEY)]) + _KEY + bytes([0x12, _DIGEST_CHARS])
+_BEFORE_DIGEST = bytes([0x72, len(_ENTRY) + _DIGEST_CHARS]) + _ENTRY
+
+
+@dataclass(frozen=True)
+class OnnxInfo:
+    """What a model.onnx says of itself; `checkpoint` is the checksum of the checkpoint that it was made from."""
+
+    model: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    checkpoint: str
+
+
+def to_metadata(info: OnnxInfo, version: str) -> dict[str, str]:
+    """Return the metadata of a model that clfctl `version` exports."""
+    described = {
+        "format": FORMAT,
+        "clfctl": version,
+        "model": info.model,
+        "classes": info.classes,
+        "preprocess": vars(info.preprocess),
+        "checkpoint": info.checkpoint,
+    }
+    return {META: json.dumps(described)}
+
+
+def from_metadata(path: Path, metadata: dict[str, str]) -> OnnxInfo:
+    """Return what the metadata of a file says. Raises ModelError if it says nothing, or says it in a newer format."""
+    try:
+        found: dict[str, Any] = json.loads(metadata[META])
+        if found["format"] > FORMAT:
+            raise ModelError(f"{path} was written by a newer clfctl (format {found['format']})", "update clfctl")
+        saved = found["preprocess"]
+        preprocess = Preprocess(saved["image_size"], saved["crop_ratio"], tuple(saved["mean"]), tuple(saved["std"]))
+        return OnnxInfo(found["model"], tuple(found["classes"]), preprocess, found["checkpoint"])
+    except (KeyError, TypeError, ValueError):
+        hint = "it does not say what its classes are; clfctl export makes one that does"
+        raise ModelError(f"{path} was not made by clfctl export", hint) from None
+
+
+def with_checksum(content: bytes) -> bytes:
+    """Return a model with the checksum of all its bytes after them."""
+    return content + _BEFORE_DIGEST + xxhash.xxh3_128_hexdigest(content).encode()
+
+
+def read_onnx(path: Path) -> bytes:
+    """Read a model, and verify its checksum if it ends with one: tools that change a model drop it.
+
+    Raises DamagedError if it cannot be read, or is not what was written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedError(f"{path} cannot be read: {reason_of(error)}") from None
+    model, before, digest = (
+        content[: -_DIGEST_CHARS - len(_BEFORE_DIGEST)],
+        content[-_DIGEST_CHARS - len(_BEFORE_DIGEST) : -_DIGEST_CHARS],
+        content[-_DIGEST_CHARS:],
+    )
+    if before == _BEFORE_DIGEST and digest != xxhash.xxh3_128_hexdigest(model).encode():
+        raise DamagedError(f"{path} is damaged: its checksum does not match its content", "clfctl export makes it anew")
+    return content

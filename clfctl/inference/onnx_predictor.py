@@ -1,0 +1,91 @@
+"""A model computed by ONNX Runtime on the CPU: a whole process of it is done before torch is imported."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clfctl.data.decode import Pixels, Resize, resize_by_pillow
+from clfctl.data.transform import Preprocess
+from clfctl.errors import DamagedError, ModelError
+from clfctl.inference.onnx_file import INPUT, OnnxInfo, from_metadata, read_onnx
+from clfctl.inference.packages import has_runtime
+
+_SILENT = 4  # ONNX Runtime's severity: what goes wrong is raised too
+
+
+@dataclass(frozen=True)
+class OnnxPredictor:
+    """See `Predictor`."""
+
+    file: Path
+    info: OnnxInfo
+    session: Any
+    resize: Resize = resize_by_pillow
+    is_parallel: bool = True
+
+    @property
+    def title(self) -> str:
+        """Return the file."""
+        return f"{self.file}, ONNX Runtime"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the class names in the order of the probabilities."""
+        return self.info.classes
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """Return what the model was trained to see."""
+        return self.info.preprocess
+
+    @property
+    def batch_size(self) -> int:
+        """Return few: more do not fit the caches, and a thread's last batch leaves the others idle."""
+        return 4
+
+    def begin_thread(self) -> None:
+        """Nothing: neither the decoders nor the session start threads here."""
+
+    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        """See `Predictor`."""
+        try:
+            found: NDArray[np.float32] = self.session.run(None, {INPUT: pixels})[0]
+        except Exception as error:  # ONNX Runtime's own classes have no common base but this
+            raise ModelError(f"{self.file} cannot be computed: {_first_line(error)}") from error
+        return found
+
+
+def load_onnx(path: Path, n_threads: int) -> OnnxPredictor:
+    """Load a model; each question is computed by `n_threads` threads, that of who asks among them.
+
+    Raises ModelError if ONNX Runtime is not installed or the file is none of clfctl's, DamagedError if it is damaged.
+    """
+    if not has_runtime():
+        hint = "install it with: pip install 'clfctl[onnx]'"
+        raise ModelError(f"{path} needs ONNX Runtime, which is not installed", hint)
+    return start_onnx(path, read_onnx(path), n_threads)
+
+
+def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
+    """Return the model whose bytes are given; `path` is what it is called. As `load_onnx`."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(_SILENT)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = n_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _SILENT
+    # Threads that spin while they wait halve the speed as soon as anything else runs, decoders for a start.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # as above
+        raise DamagedError(f"{path} cannot be read: {_first_line(error)}", "clfctl export makes it anew") from None
+    return OnnxPredictor(path, from_metadata(path, session.get_modelmeta().custom_metadata_map), session)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

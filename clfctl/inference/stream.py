@@ -1,0 +1,89 @@
+"""Images in, predictions out, in their order and a few at a time: threads decode, and compute where they may."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+import numpy as np
+
+from clfctl.data.decode import Pixels
+from clfctl.data.transform import to_pixels
+from clfctl.inference.inputs import open_input, reason
+from clfctl.inference.prediction import Choice, Prediction, choose
+from clfctl.inference.predictor import Predictor
+
+T = TypeVar("T")
+AHEAD = 2
+Batch = tuple[str, ...]
+Read = tuple[str, Pixels | str]  # a name with its pixels, or why there are none
+
+
+def predictions(
+    predictor: Predictor, names: Iterable[str], choice: Choice, *, batch_size: int = 0, workers: int = 1
+) -> Iterator[Prediction]:
+    """Yield a prediction for each name, in their order; an image that cannot be read has none but its error.
+
+    At most `workers` + 2 batches are in memory. `batch_size` 0 is what the predictor is fast with. Raises ModelError.
+    """
+
+    def look(batch: Batch) -> list[Read]:
+        return [(name, read_pixels(predictor, name)) for name in batch]
+
+    def look_and_ask(batch: Batch) -> list[Prediction]:
+        return answers(predictor, look(batch), choice)
+
+    batches = _batches(names, batch_size or predictor.batch_size)
+    pool = ThreadPoolExecutor(workers, "clfctl-predict", initializer=predictor.begin_thread)
+    try:
+        if predictor.is_parallel:
+            for found in _ahead(pool, look_and_ask, batches, workers + AHEAD):
+                yield from found
+        else:
+            for read in _ahead(pool, look, batches, workers + AHEAD):
+                yield from answers(predictor, read, choice)
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
+
+
+def predict_one(predictor: Predictor, name: str, choice: Choice) -> Prediction:
+    """Return the prediction for one image, read and computed in this thread."""
+    return answers(predictor, [(name, read_pixels(predictor, name))], choice)[0]
+
+
+def read_pixels(predictor: Predictor, name: str) -> Pixels | str:
+    """Return what the model is to see of an image, (H, W, 3) uint8 RGB, or why it cannot be read."""
+    try:
+        with open_input(name) as image:
+            return to_pixels(image, predictor.preprocess, predictor.resize)
+    except Exception as error:  # a decoder that fails on one image is no reason to leave the others without an answer
+        return reason(name, error)
+
+
+def answers(predictor: Predictor, read: Sequence[Read], choice: Choice) -> list[Prediction]:
+    """Return the predictions for a batch of images that were read, in their order. Raises ModelError."""
+    pixels = [each for _, each in read if not isinstance(each, str)]
+    rows = iter(predictor.probabilities(np.stack(pixels)) if pixels else ())
+    return [
+        Prediction(name, error=each)
+        if isinstance(each, str)
+        else Prediction(name, choose(next(rows), predictor.classes, choice))
+        for name, each in read
+    ]
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable[[Batch], T], batches: Iterator[Batch], n_ahead: int) -> Iterator[T]:
+    """Yield what the work on each batch gives, in their order, while that on the next few is done."""
+    waiting = deque(pool.submit(work, batch) for batch in islice(batches, n_ahead))
+    while waiting:
+        done = waiting.popleft().result()
+        if batch := next(batches, None):
+            waiting.append(pool.submit(work, batch))
+        yield done
+
+
+def _batches(names: Iterable[str], size: int) -> Iterator[Batch]:
+    rest = iter(names)
+    while batch := tuple(islice(rest, size)):
+        yield batch
