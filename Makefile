@@ -15,7 +15,7 @@ demo: $(VENV)/installed
 	$(BIN)/clfctl train
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -24,6 +24,15 @@ SMALL_IMAGES = ("--image-size", "32", "--batch-size", "6")
 SMALL = (*SMALL_IMAGES, "--no-export")
 
 
+# Begun last, one of these files would keep a core waiting for minutes.
+LONGEST = ("faults", "engine", "inference")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files with the longest tests first."""
+    items.sort(key=lambda item: not set(LONGEST) & set(item.path.parts))
+
+
 @pytest.fixture(autouse=True)
 def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty working folder, no CLFCTL_ variable, and a cache of its own."""
