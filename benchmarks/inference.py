@@ -142,6 +142,8 @@ def folder(report: Report, onnx: Predictor, files: list[str], n_turns: int) -> N
     medians = {name: statistics.median(each) for name, each in rates.items()}
     for name in ("decode", "model"):
         report.line(f"{name} alone, {cores} threads", f"{medians[name]:.0f} images/s")
+    both = 1 / (1 / medians["decode"] + 1 / medians["model"])
+    report.line("the most that these cores can do of both", f"{both:.0f} images/s")
     # Of each turn: what else the machine did meanwhile, it did to all three.
     share = statistics.median(f / min(d, m) for d, m, f in zip(*rates.values(), strict=True))
     value = f"{medians['folder']:.0f} images/s, {share:.2f} of it"
