@@ -30,8 +30,8 @@ def test_a_part_of_fashion_mnist_is_learned() -> None:
     data = open_data(settings, 0)
     data = replace(
         data,
-        train=Part(data.train.source, data.train.indices[:2000]),
-        val=Part(data.val.source, data.val.indices[:500]),
+        train=Part(data.train.source, data.train.indices[:1200]),
+        val=Part(data.val.source, data.val.indices[:300]),
     )
     trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
     results = list(trainer.epochs())

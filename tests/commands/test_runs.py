@@ -207,7 +207,7 @@ def test_resume_alone_asks_on_a_terminal(runs: Path) -> None:
 
 @needs_fork
 def test_resume_alone_goes_on_when_it_is_told_to(photos: Path) -> None:
-    process = start("train", "--data", str(photos), *TINY, "--epochs", "30", "--run-name", "one")
+    process = start("train", "--data", str(photos), *TINY, "--epochs", "12", "--run-name", "one")
     process.wait_for('"epoch": 2')
     os.kill(process.pid, signal.SIGINT)
     assert process.wait() == 130

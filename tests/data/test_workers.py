@@ -47,9 +47,9 @@ def test_a_few_images_are_read_spread_over_all() -> None:
 
 def test_training_says_what_it_chose_and_keeps_auto(photos: Path, cli: Cli) -> None:
     (photos / "red" / "bad.jpg").write_bytes(b"no picture")
-    result = cli("train", "--data", str(photos), *SMALL, "--workers", "auto", "--run-name", "one")
+    result = cli("train", "--data", str(photos), *SMALL, "--epochs", "1", "--workers", "auto", "--run-name", "one")
     assert result.exit_code == 0, result.output
     assert "Loader " in result.stderr
     assert 'workers = "auto"' in Path("runs/one/config.toml").read_text()
-    fixed = cli("train", "--data", str(photos), *SMALL, "--workers", "1", "--run-name", "two")
+    fixed = cli("train", "--data", str(photos), *SMALL, "--epochs", "1", "--workers", "1", "--run-name", "two")
     assert "Loader " not in fixed.stderr
