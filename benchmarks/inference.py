@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,7 +91,7 @@ def warm(report: Report, onnx: Predictor, torch: Predictor, files: list[str]) ->
             predict_one(each, file, ONE)
     for file in files[:N_WARM]:
         for name, each in (("onnx", onnx), ("torch", torch)):
-            times[name].append(1000 * timed(lambda each=each, file=file: predict_one(each, file, ONE)))  # type: ignore[misc]
+            times[name].append(1000 * timed(partial(predict_one, each, file, ONE)))
     p95 = float(np.percentile(times["onnx"], 95))
     medians = {name: statistics.median(each) for name, each in times.items()}
     report.line("warm, one image, ONNX Runtime: median", f"{medians['onnx']:.1f} ms")
@@ -109,7 +111,7 @@ def process(report: Report, run: RunFolder, file: str, n_turns: int) -> None:
     for _ in range(n_turns):
         for name, model in (("onnx", run.path), ("torch", run.best)):
             command = [*CLFCTL, "predict", str(model), file]
-            times[name].append(timed(lambda command=command: subprocess.run(command, check=True, capture_output=True)))  # type: ignore[misc]
+            times[name].append(timed(partial(subprocess.run, command, check=True, capture_output=True)))
     onnx, torch = (statistics.median(each) for each in times.values())
     report.line("clfctl predict, ONNX Runtime", f"{onnx:.2f} s", onnx < MAX_PROCESS_S, f"under {MAX_PROCESS_S} s")
     is_met = torch / onnx >= MIN_TIMES_TORCH
@@ -122,6 +124,10 @@ def exhaust(found: Iterable[object]) -> int:
     return sum(1 for _ in found)
 
 
+def run_all(pool: ThreadPoolExecutor, call: Callable[[Any], object], values: Sequence[Any]) -> int:
+    return exhaust(pool.map(call, values))
+
+
 def folder(report: Report, onnx: Predictor, files: list[str], n_turns: int) -> None:
     """All files of a folder, against decoding alone and the model alone, each with every core."""
     cores = n_cores()
@@ -132,10 +138,10 @@ def folder(report: Report, onnx: Predictor, files: list[str], n_turns: int) -> N
     with ThreadPoolExecutor(cores) as pool:
         for _ in range(n_turns):
             some = files[:1000]
-            took_s = timed(lambda some=some: exhaust(pool.map(lambda file: read_pixels(onnx, file), some)))  # type: ignore[misc]
+            took_s = timed(partial(run_all, pool, partial(read_pixels, onnx), some))
             rates["decode"].append(len(some) / took_s)
             n_batches = 60
-            took_s = timed(lambda n=n_batches: exhaust(pool.map(lambda _: onnx.probabilities(pixels), range(n))))  # type: ignore[misc]
+            took_s = timed(partial(run_all, pool, onnx.probabilities, [pixels] * n_batches))
             rates["model"].append(n_batches * len(pixels) / took_s)
             took_s = timed(lambda: exhaust(predictions(onnx, files, ONE, workers=cores)))
             rates["folder"].append(len(files) / took_s)

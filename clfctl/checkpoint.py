@@ -13,7 +13,7 @@ import xxhash
 
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.files import Piece, hint_of, reason_of, replace_file
-from clfctl.runs import RunFolder, dump_json, read_json_lines
+from clfctl.runs import dump_json, read_json_lines, run_of
 from clfctl.saved import CHECKSUM_BYTES, META, Position, previous_of, read_saved
 from clfctl.tensor_file import Entry, Header, make_header, read_header
 
@@ -60,7 +60,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, keep_previous: bool =
         replace_file(path, _pieces(header, tensors), previous_of(path) if keep_previous else None)
     except OSError as error:
         whole = next((each for each in (path, previous_of(path)) if each.is_file()), None)
-        before = f"; {whole} is whole: go on with clfctl resume {path.parent.parent}" if whole else ""
+        before = f"; {whole} is whole: go on with clfctl resume {run_of(path).path}" if whole else ""
         raise CheckpointError(f"cannot save {path}: {reason_of(error)}", hint_of(error) + before) from None
 
 
@@ -112,7 +112,7 @@ def _lost(path: Path) -> str:
     before, after = _position(previous_of(path)), _position(path)
     if before is None:
         return "what came after it is trained again"
-    n_epochs = len(read_json_lines(RunFolder(path.parent.parent).history))
+    n_epochs = len(read_json_lines(run_of(path).history))
     return before.lost_until(after or Position(n_epochs, 0, before.n_batches))
 
 

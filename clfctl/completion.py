@@ -80,7 +80,9 @@ def checkpoints(incomplete: str) -> list[str]:
 
 def trained(incomplete: str) -> list[str]:
     """Offer what can be asked about images: runs, and files of models."""
-    return [*runs(incomplete), *_entries(incomplete, (".onnx", ".safetensors"))]
+    from clfctl.runs import CHECKPOINT_SUFFIX, ONNX_SUFFIX
+
+    return [*runs(incomplete), *_entries(incomplete, (ONNX_SUFFIX, CHECKPOINT_SUFFIX))]
 
 
 def exportable(incomplete: str) -> list[str]:

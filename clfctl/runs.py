@@ -11,6 +11,8 @@ from typing import Any
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.files import append_line, write_text
 
+CHECKPOINT_SUFFIX, ONNX_SUFFIX = ".safetensors", ".onnx"
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -66,12 +68,12 @@ class RunFolder:
     @property
     def last(self) -> Path:
         """Checkpoint to go on from; its predecessor lies beside it."""
-        return self.path / "checkpoints" / "last.safetensors"
+        return self.path / "checkpoints" / f"last{CHECKPOINT_SUFFIX}"
 
     @property
     def best(self) -> Path:
         """Checkpoint of the best epoch."""
-        return self.path / "checkpoints" / "best.safetensors"
+        return self.path / "checkpoints" / f"best{CHECKPOINT_SUFFIX}"
 
     @property
     def chosen(self) -> Path:
@@ -81,7 +83,7 @@ class RunFolder:
     @property
     def onnx(self) -> Path:
         """The checkpoint to use, as it was when this was made, for ONNX Runtime."""
-        return self.path / "model.onnx"
+        return self.path / f"model{ONNX_SUFFIX}"
 
     @property
     def plots(self) -> Path:
@@ -92,6 +94,11 @@ class RunFolder:
     def eval(self) -> Path:
         """Folder of evaluations, one folder each."""
         return self.path / "eval"
+
+
+def run_of(checkpoint: Path) -> RunFolder:
+    """Return the run that a checkpoint lies in, if it lies where a run has its checkpoints."""
+    return RunFolder(checkpoint.parent.parent)
 
 
 def open_run(path: Path) -> RunFolder:

@@ -29,7 +29,7 @@ from clfctl.data.sources import Data
 from clfctl.data.workers import n_cores
 from clfctl.display import bench_sections as sections
 from clfctl.display.bench_print import print_section
-from clfctl.display.check_table import progress_bar
+from clfctl.display.progress import progress_bar
 from clfctl.engine.device import describe
 from clfctl.errors import UsageError, WriteError
 from clfctl.settings.groups import BenchSettings, OutputSettings

@@ -159,7 +159,7 @@ def _make(file: _File, needed: int, settings: DataSettings, output: OutputSettin
 @contextmanager
 def _decoding(what: Wanted, settings: DataSettings, output: OutputSettings) -> Iterator[Iterator[Stored]]:
     """Yield the pictures, and show how many are done."""
-    from clfctl.display.check_table import progress_bar
+    from clfctl.display.progress import progress_bar
 
     bad = BadImages(settings.on_bad_image, len(what.indices))
     with progress_bar("Caching images", len(what.indices), hidden=output.quiet) as advance:

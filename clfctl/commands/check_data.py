@@ -100,7 +100,7 @@ def _of_table(path: Path) -> Subject:
 
 
 def _check(subject: Subject, options: CheckOptions, output: OutputSettings) -> list[Finding]:
-    from clfctl.display.check_table import progress_bar
+    from clfctl.display.progress import progress_bar
 
     with progress_bar("Looking at images", len(subject.names), hidden=output.quiet) as advance:
         return check_files(

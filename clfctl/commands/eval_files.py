@@ -51,10 +51,7 @@ def save_evaluation(
             save_figure(new / "confusion.png", confusion_figure(metrics))
             save_figure(new / "reliability.png", reliability_figure(metrics.calibration))
         if pictures is not None:
-            lines = (
-                f"is {each.true}\nnot {each.predicted} ({100 * each.probability:.0f} %)" for each in evaluation.mistakes
-            )
-            save_grid(new / "mistakes.png", pictures, list(lines))
+            save_grid(new / "mistakes.png", pictures, [_caption(each) for each in evaluation.mistakes])
         with explained(new / "report.html"):
             replace_file(new / "report.html", render_report(evaluation, pictures, history))
         classes = [each.name for each in metrics.classes]

@@ -96,7 +96,7 @@ def _measure(
 ) -> "Outputs":
     from clfctl.commands.assemble import make_loader
     from clfctl.data.views import views
-    from clfctl.display.check_table import progress_bar
+    from clfctl.display.progress import progress_bar
     from clfctl.engine.measure import measure
     from clfctl.engine.step import Normalize
 

@@ -11,7 +11,7 @@ from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import ClfctlError, ModelError, UsageError
 from clfctl.files import explained, replace_file
 from clfctl.inference.packages import missing_packages
-from clfctl.runs import RunFolder, dump_json, open_run
+from clfctl.runs import ONNX_SUFFIX, RunFolder, dump_json, open_run, run_of
 from clfctl.settings.groups import DataSettings, OutputSettings
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from clfctl.data.sources import Part
     from clfctl.data.transform import Preprocess
 
-SUFFIX = ".onnx"
 N_CHECKED = 16
 INSTALL = "install it with: pip install 'clfctl[onnx]'"
 
@@ -42,9 +41,9 @@ class Exported:
 def export(path: Path, target: Path | None, output: OutputSettings) -> None:
     """Write the model of a run or of a checkpoint file as ONNX; print what it is and how far from torch."""
     run, file = which_checkpoint(path)
-    target = target or (run.onnx if path.is_dir() else path.with_suffix(SUFFIX))
-    if target.suffix != SUFFIX:
-        raise UsageError(f"--output: {target} is no name for an ONNX file", f"its name must end in {SUFFIX}")
+    target = target or (run.onnx if path.is_dir() else path.with_suffix(ONNX_SUFFIX))
+    if target.suffix != ONNX_SUFFIX:
+        raise UsageError(f"--output: {target} is no name for an ONNX file", f"its name must end in {ONNX_SUFFIX}")
     if not target.parent.is_dir():
         raise UsageError(f"--output: there is no folder {target.parent}", "make it first, or choose another")
     if missing := missing_packages():
@@ -71,7 +70,7 @@ def export_after_training(run: RunFolder, part: "Part", output: OutputSettings) 
 def which_checkpoint(path: Path) -> tuple[RunFolder, Path]:
     """Return a run and its checkpoint to use, or those that a checkpoint file names. Raises UsageError."""
     if path.is_file():
-        return RunFolder(path.parent.parent), path
+        return run_of(path), path
     run = open_run(path)
     return run, run.chosen
 

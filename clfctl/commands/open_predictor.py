@@ -6,21 +6,19 @@ from clfctl.commands.notes import note
 from clfctl.errors import CheckpointError, ModelError, UsageError
 from clfctl.inference.packages import has_runtime
 from clfctl.inference.predictor import Predictor
-from clfctl.runs import RunFolder, open_run
+from clfctl.runs import CHECKPOINT_SUFFIX, ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.saved import checksum_of
 from clfctl.settings.groups import OutputSettings
-
-ONNX, CHECKPOINT = ".onnx", ".safetensors"
 
 
 def check_model(path: Path) -> None:
     """Raise UsageError if a path is neither a run nor a file that can be a model; nothing is read."""
-    if path.suffix == ONNX and not path.is_dir():
+    if path.suffix == ONNX_SUFFIX and not path.is_dir():
         if not path.is_file():
             raise UsageError(f"{path} {'is no file' if path.exists() else 'does not exist'}", "clfctl export makes one")
     elif path.is_file():
-        if path.suffix != CHECKPOINT:
-            hint = f"give a run folder, a checkpoint ({CHECKPOINT}) or an {ONNX} file"
+        if path.suffix != CHECKPOINT_SUFFIX:
+            hint = f"give a run folder, a checkpoint ({CHECKPOINT_SUFFIX}) or an {ONNX_SUFFIX} file"
             raise UsageError(f"{path} is no model of clfctl's", hint)
     else:
         open_run(path)
@@ -36,11 +34,11 @@ def open_predictor(path: Path, n_threads: int, output: OutputSettings) -> Predic
     if path.is_dir():
         run = open_run(path)
         return _exported(run, n_threads, output) or _by_torch(run, run.chosen)
-    if path.suffix == ONNX:
+    if path.suffix == ONNX_SUFFIX:
         from clfctl.inference.onnx_predictor import load_onnx
 
         return load_onnx(path, n_threads)
-    return _by_torch(RunFolder(path.parent.parent), path)
+    return _by_torch(run_of(path), path)
 
 
 def _exported(run: RunFolder, n_threads: int, output: OutputSettings) -> Predictor | None:

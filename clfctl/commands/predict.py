@@ -156,10 +156,10 @@ def _lines(
         case "jsonl":
             return text.json_lines(predictions)
         case "csv":
-            return text.csv_lines(predictions, min(options.top_k, len(predictor.classes)))
+            return text.csv_lines(predictions, min(options.top_k, len(predictor.info.classes)))
     to_terminal = not options.output and sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if to_terminal else None
-    columns = text.columns_for(islice(inputs, N_MEASURED), predictor.classes, options.top_k, width)
+    columns = text.columns_for(islice(inputs, N_MEASURED), predictor.info.classes, options.top_k, width)
     has_color = to_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
     return text.table_lines(predictions, columns, color=has_color)
 
@@ -196,7 +196,7 @@ def _write_anything(stream: object) -> None:
 def _progress(inputs: Inputs, output: OutputSettings, *, is_one: bool) -> AbstractContextManager[Callable[[int], None]]:
     if is_one or output.quiet or not sys.stderr.isatty():
         return nullcontext(_say_nothing)
-    from clfctl.display.predict_progress import predict_progress
+    from clfctl.display.progress import predict_progress
 
     return predict_progress(sum(1 for _ in inputs))
 

@@ -7,7 +7,7 @@ drawn here, and torchvision is asked only to carry them out, on Pillow images: t
 import math
 import random
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from PIL import Image
@@ -19,7 +19,7 @@ OpName = Literal[
     "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",
     "Sharpness", "Posterize", "Solarize", "AutoContrast", "Equalize",
 ]  # fmt: skip
-OPERATIONS: tuple[OpName, ...] = OpName.__args__  # type: ignore[attr-defined]
+OPERATIONS: tuple[OpName, ...] = get_args(OpName)
 SIGNED = OPERATIONS[1:10]
 N_BINS = 31  # steps of strength, as in both papers
 RAND_N_OPERATIONS, RAND_STRENGTH = 2, 9

@@ -48,7 +48,7 @@ def take_sample(part: Part, seed: int, seconds: float, n_least: int) -> Sample:
             n_bytes += looked_at(part.source.open(taken[-1]), read_bytes)
     # Each image comes again and again, so that an epoch does not end sooner than it does in training.
     repeated = np.resize(np.asarray(taken, np.int64), len(part))
-    whole = Part(part.source, repeated)  # type: ignore[arg-type]  # an array is as good as a sequence of numbers
+    whole = Part(part.source, repeated.tolist())
     return Sample(whole, len(taken), len(part), n_bytes, time.perf_counter() - started)
 
 

@@ -1,12 +1,9 @@
 """What was found in a data folder, as a table for the terminal, and the progress of looking."""
 
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -14,16 +11,6 @@ from clfctl.data.check import KINDS, Finding
 
 N_FIRST = 3
 STYLES = {"tiny": "yellow", "duplicate": "yellow"}
-
-
-@contextmanager
-def progress_bar(what: str, total: int, *, hidden: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error, if that is a terminal; yield what is told how many more are done."""
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    hidden = hidden or not sys.stderr.isatty()
-    with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as progress:
-        task = progress.add_task(what, total=total)
-        yield lambda n: progress.advance(task, n)
 
 
 def print_findings(findings: Sequence[Finding], console: Console | None = None) -> None:

@@ -70,7 +70,7 @@ def open_input(name: str) -> Image.Image:
         if not content:
             raise ValueError("nothing came on standard input")
         return open_image(content)
-    status = os.stat(name)  # noqa: PTH116
+    status = Path(name).stat()
     if stat.S_ISDIR(status.st_mode):
         raise ValueError("is a folder")
     if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
@@ -87,8 +87,8 @@ def reason(name: str, error: Exception) -> str:
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
-        dangling = isinstance(error, FileNotFoundError) and os.path.islink(name)  # noqa: PTH114
-        return f"{error.strerror} (a link to {os.readlink(name)})" if dangling else error.strerror  # noqa: PTH115
+        dangling = isinstance(error, FileNotFoundError) and Path(name).is_symlink()
+        return f"{error.strerror} (a link to {Path(name).readlink()})" if dangling else error.strerror
     return reason_of(name, error)
 
 
@@ -101,14 +101,14 @@ def _expanded(word: str) -> Iterable[str]:
         return [word]
     matches = sorted(glob.glob(word, recursive=True))  # noqa: PTH207 (Path.glob takes no absolute pattern)
     if "**" in word:  # it matches what is in the folders besides
-        matches = [each for each in matches if not os.path.isdir(each)]  # noqa: PTH112
+        matches = [each for each in matches if not Path(each).is_dir()]
     if not matches:
         raise UsageError(f"{word} matches no file", "** stands for any folders: 'photos/**/*.jpg'")
     return matches
 
 
 def _names(word: str) -> Iterator[str]:
-    if word != STANDARD_INPUT and os.path.isdir(word):  # noqa: PTH112
+    if word != STANDARD_INPUT and Path(word).is_dir():
         try:
             for name in image_names(word):
                 yield os.path.join(word, name)  # noqa: PTH118 (Path objects cost more, and there may be millions)

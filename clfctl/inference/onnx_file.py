@@ -18,7 +18,6 @@ from clfctl.files import reason_of
 
 FORMAT = 1
 META, INPUT, OUTPUT = "clfctl", "pixels", "probabilities"
-SUFFIX = ".onnx"
 _DIGEST_CHARS = 32
 # One more entry of the metadata, as bytes: protocol buffers that are put one after the other are one message. Field 14
 # of a ModelProto is a StringStringEntryProto, of a key and a value.

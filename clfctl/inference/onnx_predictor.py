@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clfctl.data.decode import Pixels, Resize, resize_by_pillow
-from clfctl.data.transform import Preprocess
 from clfctl.errors import DamagedError, ModelError
 from clfctl.inference.onnx_file import INPUT, OnnxInfo, from_metadata, read_onnx
 from clfctl.inference.packages import has_runtime
@@ -30,16 +29,6 @@ class OnnxPredictor:
     def title(self) -> str:
         """Return the file."""
         return f"{self.file}, ONNX Runtime"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the class names in the order of the probabilities."""
-        return self.info.classes
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Return what the model was trained to see."""
-        return self.info.preprocess
 
     @property
     def batch_size(self) -> int:

@@ -9,6 +9,20 @@ from clfctl.data.decode import Pixels, Resize
 from clfctl.data.transform import Preprocess
 
 
+class ModelFacts(Protocol):
+    """What every file of a model says of it."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Return the class names in the order of the model's outputs."""
+        ...
+
+    @property
+    def preprocess(self) -> Preprocess:
+        """Return what the model was trained to see."""
+        ...
+
+
 class Predictor(Protocol):
     """A model in evaluation mode with what it needs to know."""
 
@@ -18,13 +32,8 @@ class Predictor(Protocol):
         ...
 
     @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the class names in the order of the probabilities."""
-        ...
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Return what the model was trained to see."""
+    def info(self) -> ModelFacts:
+        """Return what the model's file says of it."""
         ...
 
     @property

@@ -56,7 +56,7 @@ def read_pixels(predictor: Predictor, name: str) -> Pixels | str:
     """Return what the model is to see of an image, (H, W, 3) uint8 RGB, or why it cannot be read."""
     try:
         with open_input(name) as image:
-            return to_pixels(image, predictor.preprocess, predictor.resize)
+            return to_pixels(image, predictor.info.preprocess, predictor.resize)
     except Exception as error:  # a decoder that fails on one image is no reason to leave the others without an answer
         return reason(name, error)
 
@@ -68,7 +68,7 @@ def answers(predictor: Predictor, read: Sequence[Read], choice: Choice) -> list[
     return [
         Prediction(name, error=each)
         if isinstance(each, str)
-        else Prediction(name, choose(next(rows), predictor.classes, choice))
+        else Prediction(name, choose(next(rows), predictor.info.classes, choice))
         for name, each in read
     ]
 

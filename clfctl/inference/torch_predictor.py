@@ -10,7 +10,6 @@ from torch import nn
 
 from clfctl.data.decode import Pixels, Resize, resize
 from clfctl.data.loader import compute_alone
-from clfctl.data.transform import Preprocess
 from clfctl.engine.device import Precision
 from clfctl.engine.saving import ModelInfo
 from clfctl.engine.step import Normalize
@@ -32,16 +31,6 @@ class TorchPredictor:
     def title(self) -> str:
         """Return the checkpoint and the device."""
         return f"{self.file}, torch on {self.precision.device}"
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the class names in the order of the probabilities."""
-        return self.info.classes
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Return what the model was trained to see."""
-        return self.info.preprocess
 
     @property
     def batch_size(self) -> int:

@@ -158,7 +158,7 @@ def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> N
     assert result.exit_code == 0, result.stderr
     assert result.stdout.startswith("mine.onnx: 18.")
     assert result.stdout.rstrip().endswith("images of scikit-learn")
-    assert load_onnx(Path("mine.onnx"), 1).classes == tuple("0123456789")
+    assert load_onnx(Path("mine.onnx"), 1).info.classes == tuple("0123456789")
 
 
 def test_wrong_usage_of_export(run: RunFolder, cli: Cli) -> None:

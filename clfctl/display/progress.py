@@ -1,4 +1,4 @@
-"""The progress of a prediction: below the rows where they go to the terminal too, alone where they do not."""
+"""How far a command is, on standard error: a bar, where that is a terminal."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -18,8 +18,18 @@ class RateColumn(ProgressColumn):
 
 
 @contextmanager
+def progress_bar(what: str, total: int, *, hidden: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on standard error, if that is a terminal; yield what is told how many more are done."""
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    hidden = hidden or not sys.stderr.isatty()
+    with Progress(*columns, console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda n: progress.advance(task, n)
+
+
+@contextmanager
 def predict_progress(total: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on standard error, a terminal; yield what is told how many more images are done."""
+    """As `progress_bar`, below the rows of a table where these go to the terminal too."""
     # Short enough for 80 columns and the ^C that a terminal echoes: a line more would shift what is to be cleared.
     columns = (TextColumn("Predicting"), BarColumn(24), MofNCompleteColumn(), RateColumn(), TimeRemainingColumn())
     # Rows for a pipe or a file are none of Rich's business; those for the terminal it writes above the bar.
