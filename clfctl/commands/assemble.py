@@ -93,11 +93,12 @@ def make_trainer(
         make_loader(decided, data.val, parts.built.preprocess, bad, device),
         Normalize(parts.built.preprocess, device),
         RunSaver(run, parts.info),
-        class_weights=_class_weights(parts),
+        class_weights=loss_weights(parts),
     )
 
 
-def _class_weights(parts: Parts) -> torch.Tensor | None:
+def loss_weights(parts: Parts) -> torch.Tensor | None:
+    """Return the weights of the classes in the loss, (n_classes,) float32 on the device; None: all alike."""
     if parts.settings.balance != "loss":
         return None
     weights = class_weights(parts.data.train, len(parts.data.classes))

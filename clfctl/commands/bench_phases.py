@@ -6,7 +6,7 @@ from functools import cached_property
 
 import torch
 
-from clfctl.commands.assemble import Parts, build_parts, decide_workers, make_loader
+from clfctl.commands.assemble import Parts, build_parts, decide_workers, loss_weights, make_loader
 from clfctl.commands.bench_cache import Kind, SampleCache, make_sample_cache
 from clfctl.data.bench import Sample, measure_once, take_sample
 from clfctl.data.bench_feeds import (
@@ -24,8 +24,8 @@ from clfctl.data.bench_stages import Work, time_stages
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.sources import Data
 from clfctl.data.transform import Augmentation
-from clfctl.engine.speed import Stepper, model_rate, wait_for
-from clfctl.engine.step import Normalize
+from clfctl.engine.speed import model_rate, training, wait_for
+from clfctl.engine.step import Normalize, Stepper
 from clfctl.settings.groups import TrainSettings
 
 N_WINDOWS = 5
@@ -72,7 +72,8 @@ class Bench:
     def stepper(self) -> Stepper:
         """Training steps of the model."""
         parts = self.parts
-        return Stepper(parts.built.model, parts.optimizer, parts.precision, self._normalize, self.settings)
+        weights = loss_weights(parts)
+        return Stepper(parts.built.model, parts.optimizer, parts.precision, self._normalize, self.settings, weights)
 
     @cached_property
     def _normalize(self) -> Normalize:
@@ -139,7 +140,7 @@ class Bench:
             for config in configs:
                 loader = self.loader(*config)
                 n_ahead = n_ahead_of(loader)
-                into.add(config, *measure_once(self.stepper.fed_by(loader), n_ahead, seconds, 1))
+                into.add(config, *measure_once(training(self.stepper, loader), n_ahead, seconds, 1))
                 tick()
 
     def rivals(

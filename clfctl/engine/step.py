@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -12,7 +13,8 @@ from torch.optim import Optimizer
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.transform import Preprocess
 from clfctl.engine.device import Precision
-from clfctl.engine.mixing import Mixture
+from clfctl.engine.mixing import Mixer, Mixture
+from clfctl.settings.groups import TrainSettings
 
 
 class Normalize:
@@ -66,6 +68,38 @@ def train_step(
     precision.scaler.update()
     optimizer.zero_grad(set_to_none=True)
     return loss.detach()
+
+
+@dataclass(frozen=True)
+class Stepper:
+    """The training steps of a run: a batch as it comes from the loader, by the run's settings."""
+
+    model: nn.Module
+    optimizer: Optimizer
+    precision: Precision
+    normalize: Normalize
+    settings: TrainSettings
+    class_weights: torch.Tensor | None = None
+
+    def step(self, batch: Batch, number: int) -> torch.Tensor:
+        """Train on a batch, the `number`-th of the run (from 0), which seeds its mixture; return the loss."""
+        settings = self.settings
+        mixer = Mixer(settings.mixup, settings.cutmix, settings.seed)
+        return train_step(
+            self.model,
+            self.optimizer,
+            self.precision,
+            self.normalize(batch.images),
+            batch.labels.to(self.precision.device, non_blocking=True),
+            label_smoothing=settings.label_smoothing,
+            class_weights=self.class_weights,
+            clip_grad=settings.clip_grad,
+            mixture=mixer.mixture(number, *batch.images.shape[2:]),
+        )
+
+    def can_train_on(self, batch: Batch) -> bool:
+        """Return whether there is enough: one image left of a batch has no variance for batch normalization."""
+        return len(batch.labels) >= min(2, self.settings.batch_size)
 
 
 @torch.inference_mode()

@@ -11,12 +11,11 @@ import torch
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources import ImageSource
 from clfctl.engine.device import seed_step
-from clfctl.engine.mixing import Mixer
 from clfctl.engine.results import EpochResult, Progress
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
-from clfctl.engine.step import Normalize, evaluate, train_step
+from clfctl.engine.step import Normalize, Stepper, evaluate
 from clfctl.errors import Interrupted, NonFiniteLossError
 from clfctl.plan import Plan
 from clfctl.schedules.stopping import best_epoch
@@ -43,8 +42,10 @@ class Trainer:
     class_weights: torch.Tensor | None = None
 
     def __post_init__(self) -> None:
-        settings = self.state.settings
-        self._mixer = Mixer(settings.mixup, settings.cutmix, settings.seed)
+        state = self.state
+        self._stepper = Stepper(
+            state.model, state.optimizer, state.precision, self.normalize, state.settings, self.class_weights
+        )
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -92,10 +93,7 @@ class Trainer:
                 cursor.lr_start = cursor.lr
             step = cursor.epoch * n_batches + cursor.batch
             seed_step(self.state.precision.device, self.state.settings.seed, step)
-            n_images = len(batch.labels)
-            # One image left of a batch (its others were bad) has no variance for batch normalization.
-            if n_images < min(2, self.state.settings.batch_size):
-                n_images = 0
+            n_images = len(batch.labels) if self._stepper.can_train_on(batch) else 0
             if n_images:
                 cursor.losses[cursor.batch] = self._step(batch, step)
             cursor.n_images.append(n_images)
@@ -113,18 +111,7 @@ class Trainer:
         cursor.train_s = trained_s + time.perf_counter() - started
 
     def _step(self, batch: Batch, step: int) -> torch.Tensor:
-        labels = batch.labels.to(self.state.precision.device, non_blocking=True)
-        return train_step(
-            self.state.model,
-            self.state.optimizer,
-            self.state.precision,
-            self.normalize(batch.images),
-            labels,
-            label_smoothing=self.state.settings.label_smoothing,
-            class_weights=self.class_weights,
-            mixture=self._mixer.mixture(step, *batch.images.shape[2:]),
-            clip_grad=self.state.settings.clip_grad,
-        )
+        return self._stepper.step(batch, step)
 
     def _set_lr(self, metrics: tuple[float, ...]) -> float:
         """Write the learning rate of the coming step into every param group, each in its ratio to the base."""

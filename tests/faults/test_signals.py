@@ -32,7 +32,7 @@ STAGES = {
     "building the model": "import clfctl.commands.assemble as m; slowly(m, 'build_model', 'HERE')",
     "writing the run folder": "import clfctl.commands.train as m; slowly(m, 'write_text', 'HERE')",
     "loading the first batch": "import clfctl.data.loader as m; slowly(m.Loader, '_load', 'HERE')",
-    "training": "import clfctl.engine.trainer as m; slowly(m, 'train_step', 'HERE')",
+    "training": "import clfctl.engine.step as m; slowly(m, 'train_step', 'HERE')",
     "validation": "import clfctl.engine.trainer as m; slowly(m, 'evaluate', 'HERE')",
     "saving": "import clfctl.engine.saving as m; slowly(m, 'save_checkpoint', 'HERE')",
     "flushing to the disk": "import clfctl.files as m; slowly(m, '_flush_folder', 'HERE')",
