@@ -262,3 +262,9 @@ def _flush_folder(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def in_bytes(n: int) -> str:
+    """Return a number of bytes in words: `850.0 kB`, `1.2 GB`."""
+    k = next((k for k in (3, 2) if n >= 1000**k), 1)
+    return f"{n / 1000**k:.1f} {'kMG'[k - 1]}B"

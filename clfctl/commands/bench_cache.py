@@ -54,8 +54,7 @@ def make_sample_cache(
     started = time.perf_counter()
     made = _in_file(some, folder, bad_images, on_images) if kind == "disk" else _in_memory(some, bad_images, on_images)
     seconds = (time.perf_counter() - started) / len(some.indices)
-    train, val = wanted(data, shorter, settings.data, settings.max_per_class)
-    every = [train] if val is train else [train, val]
+    every = wanted(data, shorter, settings.data, settings.max_per_class)
     memory = free_memory()
     memory = sys.maxsize if memory is None else memory
     facts = CacheFacts(

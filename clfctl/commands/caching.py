@@ -22,7 +22,7 @@ from clfctl.data.sources import Data, ImageSource
 from clfctl.data.transform import Preprocess
 from clfctl.data.workers import n_cores
 from clfctl.errors import DataError
-from clfctl.files import explained, replace_file
+from clfctl.files import explained, in_bytes, replace_file
 from clfctl.lock import Holder, locked_in_turn
 from clfctl.settings.groups import DataSettings, OutputSettings
 
@@ -54,7 +54,7 @@ def cached_sources(settings: DataSettings, data: Data, preprocess: Preprocess, o
     """
     if settings.cache == "none":
         return Sources(data.train.source, data.val.source)
-    kinds = _kinds(settings, data, preprocess)
+    kinds = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
     made = _in_memory(kinds, settings, output) if settings.cache == "ram" else _on_disk(kinds, settings, output)
     cached = [CachedImages(each.source, pictures, each.shorter) for each, pictures in zip(kinds, made, strict=True)]
     return Sources(cached[0], cached[-1])
@@ -64,27 +64,23 @@ def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -
     """Return what `cached_sources` would do, a line each, without doing it. Raises DataError if there is no room."""
     if settings.cache == "none":
         return []
-    kinds = _kinds(settings, data, preprocess)
+    kinds = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
     if settings.cache == "ram":
-        return [f"Cache  in memory, about {_size(_room_in_memory(kinds))}"]
+        return [f"Cache  in memory, about {in_bytes(_room_in_memory(kinds))}"]
     files = _files(kinds, settings)
     missing = [each for each in files if each.open() is None]
     if missing:
         _check_disk(missing[0].path.parent, sum(each.what.n_bytes() for each in missing))
-    words = [f"to be made, about {_size(each.what.n_bytes())}" if each in missing else _size_of(each) for each in files]
+    words = [
+        f"to be made, about {in_bytes(each.what.n_bytes())}" if each in missing else _size_of(each) for each in files
+    ]
     return [f"Cache  {file.path}, {word}" for file, word in zip(files, words, strict=True)]
-
-
-def _kinds(settings: DataSettings, data: Data, preprocess: Preprocess) -> list[Wanted]:
-    """Return what to cache, once: for training, and for validation where that is something else."""
-    train, val = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
-    return [train] if val is train else [train, val]
 
 
 def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, output: OutputSettings) -> list[Pictures]:
     needed = _room_in_memory(kinds)
     n_images = sum(len(each.indices) for each in kinds)
-    note(output, f"Cache  decoding {n_images} images into memory, about {_size(needed)}")
+    note(output, f"Cache  decoding {n_images} images into memory, about {in_bytes(needed)}")
     made: list[Pictures] = []
     for each in kinds:
         with _decoding(each, settings, output) as pictures:
@@ -97,7 +93,7 @@ def _room_in_memory(kinds: Sequence[Wanted]) -> int:
     needed, free = sum(each.n_bytes() for each in kinds), free_memory()
     if free is not None and needed > free:
         hint = "use --cache disk or none, or a smaller --image-size"
-        raise DataError(f"--cache: ram needs about {_size(needed)}, and {_size(free)} of memory are free", hint)
+        raise DataError(f"--cache: ram needs about {in_bytes(needed)}, and {in_bytes(free)} of memory are free", hint)
     return needed
 
 
@@ -105,7 +101,9 @@ def _check_disk(folder: Path, needed: int) -> None:
     """Raise DataError if there is no room for so many bytes."""
     if needed > (free := free_disk(folder)):
         hint = "free some, choose another --cache-dir, or use --cache none or a smaller --image-size"
-        raise DataError(f"--cache: disk needs about {_size(needed)} in {folder}, and {_size(free)} are free", hint)
+        raise DataError(
+            f"--cache: disk needs about {in_bytes(needed)} in {folder}, and {in_bytes(free)} are free", hint
+        )
 
 
 def _files(kinds: Sequence[Wanted], settings: DataSettings) -> list[_File]:
@@ -146,9 +144,11 @@ def _make(file: _File, needed: int, settings: DataSettings, output: OutputSettin
             return _opened(file, output)
         sweep(folder, lock)
         if removed := remove_others(folder, stem, file.path.name):
-            note(output, f"Cache  removed {_size(removed)} of the images as they were before they changed")
+            note(output, f"Cache  removed {in_bytes(removed)} of the images as they were before they changed")
         _check_disk(folder, needed)
-        note(output, f"Cache  making {file.path}: {len(file.what.indices)} images, about {_size(file.what.n_bytes())}")
+        note(
+            output, f"Cache  making {file.path}: {len(file.what.indices)} images, about {in_bytes(file.what.n_bytes())}"
+        )
         with _decoding(file.what, settings, output) as pictures, explained(file.path):
             replace_file(file.path, pieces(file.seal, pictures), temporary=temporary_for(file.path))
         if (found := file.open()) is None:
@@ -167,12 +167,4 @@ def _decoding(what: Wanted, settings: DataSettings, output: OutputSettings) -> I
 
 
 def _size_of(file: _File) -> str:
-    return _size(file.path.stat().st_size)
-
-
-def _size(n_bytes: int) -> str:
-    """Return a number of bytes in words: 5.3 GB."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6)):
-        if n_bytes >= factor:
-            return f"{n_bytes / factor:.1f} {unit}"
-    return f"{n_bytes / 1e3:.1f} kB"
+    return in_bytes(file.path.stat().st_size)

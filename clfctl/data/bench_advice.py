@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from clfctl.data.bench_rows import NONE, LoaderRow, Rates
+from clfctl.files import in_bytes
 
 SAME = 0.02  # what nobody should add a worker for, however steady the machine is
 GAIN = 0.05  # what a cache must gain at least to be worth its place
@@ -171,9 +172,3 @@ def _why_workers(chosen: LoaderRow, rows: Sequence[LoaderRow]) -> str:
     has_fewer = any(0 < row.workers < chosen.workers for row in rows)
     why = "fewer are slower by more than the spread" if has_fewer else "more are not faster"
     return f"--workers {chosen.workers}: the fastest, {rates.median:,.0f} images/s; {why}."
-
-
-def in_bytes(n: int) -> str:
-    """Return a size in its largest unit: `850 kB`, `1.2 GB`."""
-    size, unit = next(((n / 1000**k, f"{'kMGT'[k - 1]}B") for k in (4, 3, 2) if n >= 1000**k), (n / 1000, "kB"))
-    return f"{size:.1f} {unit}" if size < 10 else f"{size:,.0f} {unit}"

@@ -129,7 +129,7 @@ def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> P
     pixels = change(pixels, augmentation.level, draw) if is_changed else pixels
     if is_erased := bool(augmentation.erasing) and draw.random() < augmentation.erasing:
         pixels = erase(pixels, preprocess.mean, draw)
-    if is_changed or is_erased or augmentation.level != "none":
+    if is_erased or augmentation.level != "none":
         lap(AUGMENTED)
     return pixels
 

@@ -105,8 +105,8 @@ class Wanted:
         return int(np.mean(known) * len(self.indices)) if known else 0
 
 
-def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> tuple[Wanted, Wanted]:
-    """Return what to cache for training and for validation: the same thing where they share a source.
+def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> list[Wanted]:
+    """Return what to cache, for training and then for validation; once for both where they share a source.
 
     `where` is `--data`.
     """
@@ -115,12 +115,11 @@ def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> tuple[Wa
     train, val = (np.unique(np.asarray(part.indices, np.int64)) for part in (data.train, data.val))
     if data.val.source is data.train.source:
         # All of them, so that another split of the same images needs no other cache.
-        both = Wanted(data.train.source, np.union1d(train, val), shorter, title, f"{folder}\n{max_per_class}")
-        return both, both
-    return (
+        return [Wanted(data.train.source, np.union1d(train, val), shorter, title, f"{folder}\n{max_per_class}")]
+    return [
         Wanted(data.train.source, train, shorter, f"{title}-train", f"{folder}\n{max_per_class}\ntrain"),
         Wanted(data.val.source, val, shorter, f"{title}-val", f"{folder}\nval"),
-    )
+    ]
 
 
 def stored_pictures(

@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from clfctl.data.bench_advice import Advice, bottleneck, in_bytes, slower_of
+from clfctl.data.bench_advice import Advice, bottleneck, slower_of
 from clfctl.data.bench_rows import COPY, NONE, LoaderRow, Rates, Stage, ratio
+from clfctl.files import in_bytes
 
 if TYPE_CHECKING:
     from clfctl.data.bench import Sample

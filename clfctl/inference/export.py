@@ -16,7 +16,7 @@ from clfctl.data.decode import Pixels
 from clfctl.data.transform import Preprocess
 from clfctl.errors import ModelError
 from clfctl.inference.onnx_file import INPUT, OUTPUT, OnnxInfo, to_metadata, with_checksum
-from clfctl.inference.onnx_predictor import OnnxPredictor
+from clfctl.inference.onnx_predictor import OnnxPredictor, first_line
 
 # Largest difference of any probability that is taken for rounding.
 TOLERANCE = 1e-4
@@ -70,8 +70,9 @@ def to_onnx(model: nn.Module, info: OnnxInfo) -> bytes:
     except ModelError:
         raise
     except Exception as error:  # the exporter raises what any operator of any model does
-        reason = str(error).strip().partition("\n")[0][:200]
-        raise ModelError(f"{info.model} cannot be exported: {reason}", "use the checkpoint itself") from error
+        raise ModelError(
+            f"{info.model} cannot be exported: {first_line(error)}", "use the checkpoint itself"
+        ) from error
     return with_checksum(content)
 
 

@@ -43,7 +43,7 @@ class OnnxPredictor:
         try:
             found: NDArray[np.float32] = self.session.run(None, {INPUT: pixels})[0]
         except Exception as error:  # ONNX Runtime's own classes have no common base but this
-            raise ModelError(f"{self.file} cannot be computed: {_first_line(error)}") from error
+            raise ModelError(f"{self.file} cannot be computed: {first_line(error)}") from error
         return found
 
 
@@ -72,9 +72,10 @@ def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
-        raise DamagedError(f"{path} cannot be read: {_first_line(error)}", "clfctl export makes it anew") from None
+        raise DamagedError(f"{path} cannot be read: {first_line(error)}", "clfctl export makes it anew") from None
     return OnnxPredictor(path, from_metadata(path, session.get_modelmeta().custom_metadata_map), session)
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """Return what a library says of its error, on one line that is not too long."""
     return str(error).strip().partition("\n")[0][:200] or type(error).__name__

@@ -16,13 +16,13 @@ from clfctl.data.bench_advice import (
     candidates,
     fastest,
     feed_for,
-    in_bytes,
     is_plenty,
     plenty,
     smallest,
     why_not,
 )
 from clfctl.data.bench_rows import LoaderRow, Rates
+from clfctl.files import in_bytes
 
 GB = 10**9
 FITS = CacheFacts(n_bytes=GB, build_s=10, free=100 * GB, memory=50 * GB)
@@ -99,9 +99,9 @@ ROWS = [row(1, 500), row(2, 900, 910), row(1, 3000, cache="disk"), row(2, 3100, 
 
 @pytest.mark.parametrize(("facts", "training", "cache", "reason"), [
     (FITS, LONG, "disk", "is 3.4 times as fast as without. For all images it takes about 1.0 GB, and 10 s"),
-    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "100 GB are free there; --cache ram would fit."),
-    (CacheFacts(200 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "about 200 GB, and 100 GB are free there."),
-    (CacheFacts(60 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "50 GB of memory are free: it would be read from the"),
+    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "100.0 GB are free there; --cache ram would fit."),
+    (CacheFacts(200 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "about 200.0 GB, and 100.0 GB are free there."),
+    (CacheFacts(60 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "50.0 GB of memory are free: it would be read from the"),
     (FITS, Training(10_000, 1), "none", "building it takes about 10 s, and 1 epoch would save 8 s"),
 ])  # fmt: skip
 def test_a_cache_must_fit_and_pay(facts: CacheFacts, training: Training, cache: str, reason: str) -> None:
@@ -143,6 +143,9 @@ def test_a_model_is_compared_with_a_cache_only_where_files_do_not_feed_it(model:
     assert feed_for(ROWS, Rates((model,))).cache == cache
 
 
-@pytest.mark.parametrize(("n", "words"), [(0, "0.0 kB"), (850, "0.8 kB"), (30_400, "30 kB"), (1_234_567_890, "1.2 GB")])
+SIZES = [(0, "0.0 kB"), (850, "0.8 kB"), (30_400, "30.4 kB"), (1_234_567_890, "1.2 GB")]
+
+
+@pytest.mark.parametrize(("n", "words"), SIZES)
 def test_sizes(n: int, words: str) -> None:
     assert in_bytes(n) == words

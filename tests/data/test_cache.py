@@ -139,8 +139,7 @@ def test_images_that_are_not_wanted_are_not_stored(data: Data) -> None:
 
 
 def test_room_is_told_from_headers(data: Data) -> None:
-    both, same = wanted(data, SHORTER, "photos", 0)
-    assert same is both
+    (both,) = wanted(data, SHORTER, "photos", 0)
     kept = in_memory(stored_pictures(both, BadImages("error", 24), 2, lambda n: None))
     assert both.n_bytes() == sum(each.nbytes for each in kept if each is not None)
 
