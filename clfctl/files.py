@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import filecmp
 import itertools
 import os
 import shutil
@@ -101,13 +102,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 def has_same_content(one: Path, other: Path) -> bool:
     """Return whether both are files of the same bytes. Raises OSError if one of two that are there cannot be read."""
-    if not (one.is_file() and other.is_file()) or one.stat().st_size != other.stat().st_size:
-        return False
-    with one.open("rb") as first, other.open("rb") as second:
-        while block := first.read(BLOCK_BYTES):
-            if block != second.read(BLOCK_BYTES):
-                return False
-    return True
+    return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
 
 
 def numbered(path: Path) -> Iterator[Path]:
