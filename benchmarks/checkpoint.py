@@ -8,16 +8,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clfctl.cli import GOMP_SPINCOUNT
+from clfctl.cli.app import GOMP_SPINCOUNT
 
 os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)  # as the program does; read when torch is imported
 
-from clfctl.commands.assemble import build_parts, make_trainer
-from clfctl.data.open import open_data
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts, make_trainer
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.state import TrainState
 from clfctl.engine.trainer import Trainer
-from clfctl.runs import create_run
+from clfctl.runs.folder import create_run
 from clfctl.settings.groups import TrainSettings
 
 ROUNDS, MAX_SAVE_RATIO = 21, 1.5

@@ -21,8 +21,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from clfctl.commands.caching import cached_sources
-from clfctl.data.bench_feeds import (
+from clfctl.bench.feeds import (
     DALI,
     Runner,
     dali_feed,
@@ -33,11 +32,13 @@ from clfctl.data.bench_feeds import (
     take_turns,
     torchvision_feed,
 )
-from clfctl.data.bench_rows import Rates, ratio
-from clfctl.data.decode import decode, resize
+from clfctl.bench.rows import Rates, ratio
+from clfctl.data.cache.make import cached_sources
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.open import open_data
-from clfctl.data.transform import LIGHT, Preprocess, random_box
+from clfctl.data.pixels.decode import decode, resize
+from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box
+from clfctl.data.sources.open import open_data
+from clfctl.display.progress import onlookers
 from clfctl.settings.groups import DataSettings, OutputSettings
 
 PHOTOGRAPHS = Path("/usr/share/backgrounds")
@@ -106,7 +107,9 @@ def runners_of(root: Path, *, with_cache: bool) -> dict[str, Runner]:
     runners = {"clfctl": Runner(loader_feed(loader), n_ahead_of(loader), BATCH)}
     if with_cache:
         settings = DataSettings(data=str(root), cache="disk", cache_dir=root.parent / "cache")
-        cached = loader.reading(cached_sources(settings, data, Preprocess(CROP), OutputSettings(quiet=True)).train)
+        cached = loader.reading(
+            cached_sources(settings, data, Preprocess(CROP), onlookers(OutputSettings(quiet=True))).train
+        )
         for _ in cached.batches():
             pass
         runners[CACHED] = Runner(loader_feed(cached), n_ahead_of(cached), BATCH)

@@ -16,13 +16,13 @@ MAX_S, MAX_GB = 20.0, 1.5
 OPEN = """
 import resource, sys, time
 started = time.perf_counter()
-from clfctl.data.open import open_data
+from clfctl.data.sources.open import open_data
 from clfctl.settings.groups import DataSettings
 data = open_data(DataSettings(data=sys.argv[1]), seed=0)
 opened_s = time.perf_counter() - started
 n = len(data.train) + len(data.val)
 peak_gb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-from clfctl.data.fingerprint import list_images
+from clfctl.data.sources.fingerprint import list_images
 started = time.perf_counter()
 listing = list_images(data, sys.argv[1])
 listed_s = time.perf_counter() - started

@@ -22,13 +22,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data import cut_files, photographs
-from clfctl.commands.open_predictor import open_predictor
 from clfctl.data.workers import n_cores
+from clfctl.inference.open import open_predictor
 from clfctl.inference.prediction import Choice
 from clfctl.inference.predictor import Predictor
 from clfctl.inference.stream import predict_one, predictions, read_pixels
-from clfctl.runs import RunFolder
-from clfctl.settings.groups import OutputSettings
+from clfctl.runs.folder import RunFolder
 
 CLFCTL = [sys.executable, "-m", "clfctl"]
 SIZE, N_FOLDER, N_WARM = (500, 375), 2000, 40
@@ -54,6 +53,10 @@ class Report:
         self.failed += is_met is False
         mark = "" if is_met is None else f"   {'' if is_met else 'NOT '}{bar}"
         print(f"{what:44} {value:>24}{mark}", flush=True)
+
+
+def _silent(line: str) -> None:
+    """Tell nothing."""
 
 
 def make_run(folder: Path, images: Path) -> RunFolder:
@@ -184,10 +187,9 @@ def main() -> int:
         found = sorted(str(path) for path in images.rglob("*.jpg"))
         files = list(islice((name for _ in range(N_FOLDER) for name in found), N_FOLDER))
         run = make_run(root / "runs", images)
-        silent = OutputSettings(quiet=True)
         process(report, run, files[0], 2 * n_turns + 1)
-        warm(report, open_predictor(run.path, n_cores(), silent), open_predictor(run.best, n_cores(), silent), found)
-        folder(report, open_predictor(run.path, 1, silent), files, n_turns)
+        warm(report, open_predictor(run.path, n_cores(), _silent), open_predictor(run.best, n_cores(), _silent), found)
+        folder(report, open_predictor(run.path, 1, _silent), files, n_turns)
         memory(report, run, root, files)
     print(f"load {os.getloadavg()[0]:.1f} at the end")
     return int(report.failed > 0)

@@ -9,11 +9,11 @@ from pathlib import Path
 import torch
 from torch.nn import functional
 
-from clfctl.commands.assemble import build_parts, make_trainer
-from clfctl.data.open import open_data
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts, make_trainer
 from clfctl.engine.trainer import Trainer
 from clfctl.models.custom_cnn import CustomCNN
-from clfctl.runs import create_run
+from clfctl.runs.folder import create_run
 from clfctl.settings.groups import TrainSettings
 
 ROUNDS = 7

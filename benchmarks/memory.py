@@ -7,8 +7,8 @@ from pathlib import Path
 
 from benchmarks.data import BATCH, CROP, N_THREADS, cut_files, photographs
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.open import open_data
-from clfctl.data.transform import LIGHT, Preprocess
+from clfctl.data.pixels.transform import LIGHT, Preprocess
+from clfctl.data.sources.open import open_data
 from clfctl.settings.groups import DataSettings
 
 N_EPOCHS, N_SETTLING = 30, 10

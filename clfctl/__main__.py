@@ -1,6 +1,6 @@
 """python -m clfctl, and the entry point of the `clfctl` command."""
 
-from clfctl.cli import main
+from clfctl.cli.app import main
 
 __all__ = ["main"]
 

@@ -10,7 +10,7 @@ from hypothesis import settings
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from clfctl.cli import GOMP_SPINCOUNT, make_app
+from clfctl.cli.app import GOMP_SPINCOUNT, make_app
 
 os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)
 settings.register_profile("clfctl", deadline=None, derandomize=True)

@@ -1,37 +1,22 @@
 """clfctl bench-data: how many images/s training can be fed with, what limits it, and what to set."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from clfctl.commands.notes import note
-from clfctl.data.bench_rows import NONE, LoaderRow
-from clfctl.data.names import RIVALS
-from clfctl.data.open import open_data
+from clfctl.bench.options import BenchOptions, as_training
+from clfctl.bench.rows import NONE, LoaderRow
+from clfctl.data.sources.names import RIVALS
+from clfctl.data.sources.open import open_data
+from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError, nearest
-from clfctl.files import write_text
 from clfctl.models.names import check_model_name
-from clfctl.settings.groups import BenchSettings, OutputSettings, TrainSettings
+from clfctl.settings.groups import BenchSettings, OutputSettings
 from clfctl.settings.keep import put_into
 from clfctl.settings.sources import Resolved, read_config
+from clfctl.storage.files import write_text
 
 PICTURES = (".png", ".svg")
-
-
-@dataclass(frozen=True)
-class BenchOptions:
-    """What only this command has: `seconds` of a window, None: so that all takes about a minute.
-
-    With `show_batch` nothing is measured: the first batch becomes a picture, as train --show-batch makes it.
-    """
-
-    against: Sequence[str] = ()
-    seconds: float | None = None
-    write: Path | None = None
-    plot: Path | None = None
-    show_batch: Path | None = None
 
 
 def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, options: BenchOptions) -> None:
@@ -46,7 +31,7 @@ def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, option
     with stopping_at_once("What was measured until then is shown above."):
         data = open_data(settings, settings.seed)
         # torch costs seconds: a misspelt folder or model is reported before.
-        from clfctl.commands.bench_run import run_bench
+        from clfctl.bench.run import run_bench
 
         found = run_bench(settings, data, output, options, with_model=resolved.origins["model"] != "default")
         if options.plot:
@@ -54,11 +39,6 @@ def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, option
             note(output, f"Wrote {options.plot}")
         if options.write and found.advice:
             _keep(options.write, found.advice.row, output)
-
-
-def as_training(settings: BenchSettings) -> TrainSettings:
-    """Return the settings of the training that is asked about; weights cost no time, so none are downloaded."""
-    return TrainSettings.model_validate(settings.model_dump() | {"pretrained": False})
 
 
 def _check(settings: BenchSettings, options: BenchOptions) -> None:

@@ -8,15 +8,15 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 
-from clfctl.commands.notes import note
 from clfctl.data.check import Finding, Place, check_files, place_in_folder
-from clfctl.data.manifest import is_manifest, read_manifest
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
-from clfctl.data.walk import image_names
+from clfctl.data.sources.manifest import is_manifest, read_manifest
+from clfctl.data.sources.walk import image_names
 from clfctl.data.workers import n_cores
+from clfctl.display.notes import note
 from clfctl.errors import DataError, UsageError
-from clfctl.runs import dump_json
 from clfctl.settings.groups import OutputSettings
+from clfctl.storage.json_lines import dump_json
 
 
 @dataclass(frozen=True)

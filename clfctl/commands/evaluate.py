@@ -8,17 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clfctl.commands.notes import note
+from clfctl.display.notes import note
 from clfctl.errors import DataError, UsageError
-from clfctl.runs import RunFolder, dump_json, open_run
+from clfctl.runs.folder import RunFolder, open_run
 from clfctl.settings.groups import EvalSettings, OutputSettings
+from clfctl.storage.json_lines import dump_json
 
 if TYPE_CHECKING:
-    from clfctl.commands.assemble import Trained
-    from clfctl.commands.eval_data import Chosen
     from clfctl.data.loader import BadImages
     from clfctl.evaluation.outputs import Outputs
     from clfctl.evaluation.record import Evaluation, Mistake
+    from clfctl.inference.eval_images import Chosen
+    from clfctl.inference.trained import Trained
 
 N_MISTAKES = 24
 
@@ -34,10 +35,10 @@ def evaluate(path: Path, options: EvalSettings, output: OutputSettings) -> None:
 
 
 def _evaluate(run: RunFolder, file: Path, options: EvalSettings, output: OutputSettings) -> None:
-    from clfctl.commands.assemble import load_trained
-    from clfctl.commands.eval_data import choose_data
-    from clfctl.commands.eval_files import pictures_of, save_evaluation
     from clfctl.data.loader import BadImages
+    from clfctl.display.eval_files import pictures_of, save_evaluation
+    from clfctl.inference.eval_images import choose_data
+    from clfctl.inference.trained import load_trained
 
     trained = load_trained(run, file, options.device)
     chosen = choose_data(run, trained, options.data, options.split)
@@ -94,9 +95,9 @@ def _named(path: Path) -> str:
 def _measure(
     trained: "Trained", chosen: "Chosen", bad: "BadImages", options: EvalSettings, output: OutputSettings
 ) -> "Outputs":
-    from clfctl.commands.assemble import make_loader
-    from clfctl.data.views import views
+    from clfctl.data.pixels.views import views
     from clfctl.display.progress import progress_bar
+    from clfctl.engine.assemble import make_loader
     from clfctl.engine.measure import measure
     from clfctl.engine.step import Normalize
 

@@ -6,18 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clfctl.commands.notes import note
+from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import ClfctlError, ModelError, UsageError
-from clfctl.files import explained, replace_file
 from clfctl.inference.packages import missing_packages
-from clfctl.runs import ONNX_SUFFIX, RunFolder, dump_json, open_run, run_of
+from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.settings.groups import DataSettings, OutputSettings
+from clfctl.storage.files import explained, replace_file
+from clfctl.storage.json_lines import dump_json
 
 if TYPE_CHECKING:
-    from clfctl.data.decode import Pixels
-    from clfctl.data.sources import Part
-    from clfctl.data.transform import Preprocess
+    from clfctl.data.pixels.decode import Pixels
+    from clfctl.data.pixels.transform import Preprocess
+    from clfctl.data.sources.base import Part
 
 N_CHECKED = 16
 INSTALL = "install it with: pip install 'clfctl[onnx]'"
@@ -81,11 +82,11 @@ def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = N
     The images are those of `part`, or else those that the run held out from training, if they are still there, or else
     two photographs that scikit-learn has. Raises CheckpointError, ModelError or WriteError; the old file stays then.
     """
-    from clfctl.commands.assemble import load_trained
     from clfctl.inference.export import TOLERANCE, difference, to_onnx
     from clfctl.inference.onnx_file import OnnxInfo
     from clfctl.inference.onnx_predictor import start_onnx
-    from clfctl.saved import checksum_of
+    from clfctl.inference.trained import load_trained
+    from clfctl.runs.saved import checksum_of
 
     trained = load_trained(run, file)
     info = OnnxInfo(trained.info.name, trained.info.classes, trained.info.preprocess, checksum_of(file))
@@ -106,7 +107,7 @@ def _some_pixels(part: "Part | None", settings: DataSettings, preprocess: "Prepr
     import numpy as np
 
     if part is None:
-        from clfctl.data.open import open_data
+        from clfctl.data.sources.open import open_data
 
         with suppress(Exception):  # it may have been moved since, or may have to be downloaded again
             data = open_data(settings.model_copy(update={"download": False}), getattr(settings, "seed", 0))
@@ -116,8 +117,8 @@ def _some_pixels(part: "Part | None", settings: DataSettings, preprocess: "Prepr
 
 
 def _pixels_of(part: "Part", preprocess: "Preprocess") -> "Iterator[Pixels]":
-    from clfctl.data.decode import looked_at
-    from clfctl.data.transform import to_pixels
+    from clfctl.data.pixels.decode import looked_at
+    from clfctl.data.pixels.transform import to_pixels
 
     step = max(1, len(part) // N_CHECKED)
     for index in list(part.indices[::step])[:N_CHECKED]:
@@ -129,7 +130,7 @@ def _photographs(preprocess: "Preprocess") -> "Iterator[Pixels]":
     from PIL import Image
     from sklearn.datasets import load_sample_images
 
-    from clfctl.data.transform import to_pixels
+    from clfctl.data.pixels.transform import to_pixels
 
     for photograph in load_sample_images().images:
         for part in (photograph, photograph[:200, :200], photograph[200:, 300:], photograph[::-1]):

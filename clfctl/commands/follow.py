@@ -2,16 +2,19 @@
 
 import math
 
-from clfctl.commands.notes import note
 from clfctl.display.choose import make_display
 from clfctl.display.epochs import format_time
+from clfctl.display.notes import note
+from clfctl.engine.assemble import Parts
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import CheckpointError, ClfctlError, WriteError
-from clfctl.runs import RunFolder, append_json_line, write_json_lines
+from clfctl.planning.plan import Plan
+from clfctl.runs.folder import RunFolder
 from clfctl.schedules import sample_curve
 from clfctl.schedules.stopping import best_epoch
 from clfctl.settings.groups import OutputSettings
+from clfctl.storage.json_lines import append_json_line, write_json_lines
 
 
 def follow(trainer: Trainer, run: RunFolder, output: OutputSettings) -> None:
@@ -92,3 +95,36 @@ def next_steps(run: RunFolder) -> list[str]:
 def _best(trainer: Trainer) -> EpochResult | None:
     best = best_epoch(trainer.metrics(), trainer.plan.mode)
     return None if best is None else trainer.state.cursor.history[best]
+
+
+def describe_loader(trainer: Trainer) -> list[str]:
+    """Return how many threads decode, where that was not asked for by number."""
+    n = trainer.train_loader.workers
+    if trainer.state.settings.workers != "auto":
+        return []
+    return [f"Loader {n} {'thread decodes' if n == 1 else 'threads decode'} images (--workers auto)"]
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """Return what about the learning rate is most likely a mistake, a line each."""
+    return [f"Warning: {caution}." for caution in plan.cautions]
+
+
+def describe_parts(parts: Parts) -> list[str]:
+    """Return data, model and device, a line each."""
+    from clfctl.engine.device import describe
+
+    data, built, precision = parts.data, parts.built, parts.precision
+    counts = f"{len(data.train)} training and {len(data.val)} validation images"
+    counts += f", {len(data.test)} for testing" if data.test else ""
+    dtype = str(precision.dtype).removeprefix("torch.")
+    size = f"{built.n_parameters / 1e6:.2f} M parameters"
+    n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
+    from clfctl.data.balance import describe_counts
+
+    return [
+        f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
+        *describe_counts(data.train, data.classes, parts.settings.balance),
+        f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
+        f"Device {describe(precision.device)}, {dtype}",
+    ]

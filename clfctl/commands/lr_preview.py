@@ -7,14 +7,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clfctl.commands.notes import note
+from clfctl.display.notes import note
 from clfctl.display.preview_text import csv_lines, json_lines, kind_lines, plot_lines, seam_of, spans_of, table_lines
 from clfctl.errors import UsageError
-from clfctl.files import explained, replace_file
-from clfctl.plan import heed
-from clfctl.preview import Track, tracks_of
+from clfctl.planning.plan import heed
+from clfctl.planning.preview import Track, tracks_of
 from clfctl.settings.groups import OutputSettings, PlanSettings
 from clfctl.settings.sources import Resolved
+from clfctl.storage.files import explained, replace_file
 
 FORMATS = ("plot", "table", "csv", "json")
 PICTURES, TABLES = (".png", ".svg"), (".csv", ".json")

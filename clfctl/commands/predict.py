@@ -8,20 +8,21 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from clfctl.commands.notes import note
-from clfctl.commands.open_predictor import check_model, open_predictor
 from clfctl.commands.predict_options import Format, PredictOptions, choose_format
-from clfctl.commands.sorted_copies import SortedCopies, check_folder
 from clfctl.data.workers import n_cores
+from clfctl.display.notes import note
 from clfctl.engine.signals import EXIT_CODES, StopSignals, stopping_at_once
 from clfctl.errors import DataError, Interrupted, UsageError
-from clfctl.files import explained, replace_file
 from clfctl.inference.inputs import Inputs, find_inputs, why_no_path
+from clfctl.inference.open import check_model, open_predictor
+from clfctl.inference.sorted_copies import SortedCopies, check_folder
 from clfctl.settings.groups import OutputSettings
+from clfctl.storage.files import explained, replace_file
 
 if TYPE_CHECKING:
     from clfctl.inference.prediction import Choice, Prediction
@@ -73,7 +74,7 @@ def predict(model: Path, words: Sequence[str], options: PredictOptions, output: 
         check_folder(options.copy_to, inputs)
     with stopping_at_once("nothing was looked at yet"):
         is_one = len(list(islice(inputs, 2))) == 1
-        predictor = open_predictor(model, n_cores() if is_one else 1, output)
+        predictor = open_predictor(model, n_cores() if is_one else 1, partial(note, output))
     tally, started = Tally(), time.perf_counter()
     copies = SortedCopies(options.copy_to) if options.copy_to else None
     with StopSignals() as signals, warnings.catch_warnings():
@@ -108,7 +109,7 @@ def answer_lines(model: Path, options: PredictOptions, output: OutputSettings) -
         raise UsageError(f"{given}: --warm answers in JSON lines on standard output", f"leave {given} out")
     with stopping_at_once("no more lines are answered"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        predictor = open_predictor(model, n_cores(), output)
+        predictor = open_predictor(model, n_cores(), partial(note, output))
         from clfctl.display.predictions import json_lines
         from clfctl.inference.prediction import Prediction
         from clfctl.inference.stream import predict_one

@@ -7,22 +7,23 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from clfctl.changes import Change, change_settings
-from clfctl.commands.notes import note
 from clfctl.commands.runs import progress_words
-from clfctl.commands.seam import seam_lines
+from clfctl.display.notes import note
+from clfctl.display.seam import seam_lines
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import DataError, UsageError
-from clfctl.plan import heed, make_plan
-from clfctl.run_state import states_in, training
-from clfctl.runs import RunFolder, open_run, write_json_lines
+from clfctl.planning.changes import Change, change_settings
+from clfctl.planning.plan import heed, make_plan
+from clfctl.runs.folder import RunFolder, open_run
+from clfctl.runs.state import states_in, training
 from clfctl.settings.groups import OutputSettings, TrainSettings
+from clfctl.storage.json_lines import write_json_lines
 
 if TYPE_CHECKING:
-    from clfctl.checkpoint import Checkpoint
-    from clfctl.data.fingerprint import DataChange
-    from clfctl.data.sources import Data
+    from clfctl.data.sources.base import Data
+    from clfctl.data.sources.fingerprint import DataChange
     from clfctl.engine.trainer import Trainer
+    from clfctl.runs.checkpoint import Checkpoint
 
 # Settings that decide which images make which batch.
 NEW_BATCHES = ("batch_size", "balance")
@@ -41,14 +42,14 @@ def resume(
 
 
 def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, allow_data_change: bool) -> None:
-    from clfctl.checkpoint import load_last
-    from clfctl.commands.assemble import make_trainer, rebuild_parts
-    from clfctl.commands.caching import cached_sources
-    from clfctl.commands.follow import complete, follow
-    from clfctl.commands.train import describe_parts, warnings_of
-    from clfctl.data.open import open_data
+    from clfctl.commands.follow import complete, describe_parts, follow, warnings_of
+    from clfctl.data.cache.make import cached_sources
+    from clfctl.data.sources.open import open_data
+    from clfctl.display.progress import onlookers
+    from clfctl.engine.assemble import make_trainer, rebuild_parts
     from clfctl.engine.device import set_threads
     from clfctl.engine.saving import saved_settings
+    from clfctl.runs.checkpoint import load_last
 
     checkpoint, warning = load_last(run.last)
     saved = saved_settings(checkpoint)
@@ -72,7 +73,7 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
         note(output, *_changed(changes, data_change), *seam_lines(trainer, old_plan, checkpoint.meta["cursor"]["lr"]))
     if not trainer.is_finished():
         # Before the change is kept: a cache for which there is no room is not asked for again at the next resume.
-        sources = cached_sources(settings, data, parts.built.preprocess, output)
+        sources = cached_sources(settings, data, parts.built.preprocess, onlookers(output))
         trainer.read_from(sources.train, sources.val)
     if changes or data_change:
         _keep(run, trainer, data, changes, data_change)
@@ -87,7 +88,7 @@ def _data_change(
     run: RunFolder, data: "Data", settings: TrainSettings, checkpoint: "Checkpoint", is_allowed: bool
 ) -> "DataChange":
     """Return how the images differ from those that the run began with. Raises DataError where that is not allowed."""
-    from clfctl.data.fingerprint import DataChange, compare, list_images, read_listing
+    from clfctl.data.sources.fingerprint import DataChange, compare, list_images, read_listing
 
     before = tuple(checkpoint.meta["classes"])
     if data.classes != before:
@@ -114,9 +115,9 @@ def _keep(
     run: RunFolder, trainer: "Trainer", data: "Data", changes: Sequence[Change], data_change: "DataChange"
 ) -> None:
     """Record the change before anything is trained with it: in the checkpoint, which decides, then in the files."""
-    from clfctl.commands.train import saved_config
-    from clfctl.data.fingerprint import list_images, write_listing
-    from clfctl.files import write_text
+    from clfctl.data.sources.fingerprint import list_images, write_listing
+    from clfctl.settings.dump import saved_config
+    from clfctl.storage.files import write_text
 
     state = trainer.state
     record: dict[str, Any] = {"epoch": state.cursor.epoch, "batch": state.cursor.batch}

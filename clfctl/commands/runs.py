@@ -3,12 +3,13 @@
 import sys
 from pathlib import Path
 
-from clfctl.commands.notes import note
 from clfctl.display.curve import format_lr
+from clfctl.display.notes import note
 from clfctl.errors import UsageError
-from clfctl.run_state import RunState, state_of, states_in
-from clfctl.runs import RunFolder, dump_json
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.state import RunState, state_of, states_in
 from clfctl.settings.groups import OutputSettings
+from clfctl.storage.json_lines import dump_json
 
 
 def runs(folder: Path, output: OutputSettings) -> None:

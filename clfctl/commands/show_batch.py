@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from clfctl.commands.notes import note
-from clfctl.data.open import open_data
+from clfctl.data.sources.open import open_data
+from clfctl.display.notes import note
 from clfctl.errors import DataError, UsageError
 from clfctl.settings.groups import OutputSettings, TrainSettings
 
@@ -17,9 +17,9 @@ def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> N
         hint = f"its name must end in {', '.join(FORMATS)}"
         raise UsageError(f"--show-batch: {path} does not say what to write", hint)
     data = open_data(settings, settings.seed)
-    from clfctl.commands.assemble import build_parts, make_loader
-    from clfctl.data.cache import CachedImages, NoPictures
+    from clfctl.data.cache.images import CachedImages, NoPictures
     from clfctl.data.loader import BadImages
+    from clfctl.engine.assemble import build_parts, make_loader
     from clfctl.engine.mixing import Mixer
 
     parts = build_parts(settings, data)

@@ -2,27 +2,27 @@
 
 from typing import TYPE_CHECKING
 
-from clfctl.commands.notes import note
-from clfctl.data.fingerprint import list_images, write_listing
-from clfctl.data.index import count_batches
-from clfctl.data.open import open_data
-from clfctl.data.sources import Data
+from clfctl.data.sources.base import Data
+from clfctl.data.sources.fingerprint import list_images, write_listing
+from clfctl.data.sources.index import count_batches
+from clfctl.data.sources.open import open_data
+from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
-from clfctl.files import write_text
 from clfctl.models.names import check_model_name
-from clfctl.plan import Plan, heed, keep_fitting, make_plan
-from clfctl.run_state import training
-from clfctl.runs import RunFolder, check_new_run, create_run, discard_run, dump_json
+from clfctl.planning.plan import Plan, heed, keep_fitting, make_plan
+from clfctl.runs.folder import RunFolder, check_new_run, create_run, discard_run
+from clfctl.runs.state import training
 from clfctl.schedules import sample_curve
-from clfctl.settings.dump import to_toml
+from clfctl.settings.dump import saved_config
 from clfctl.settings.groups import OutputSettings, TrainSettings
 from clfctl.settings.sources import Resolved
+from clfctl.storage.files import write_text
+from clfctl.storage.json_lines import dump_json
 
 if TYPE_CHECKING:
-    from clfctl.commands.assemble import Parts
-    from clfctl.commands.caching import Sources
-    from clfctl.engine.trainer import Trainer
+    from clfctl.data.cache.make import Sources
+    from clfctl.engine.assemble import Parts
 
 
 def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
@@ -31,20 +31,22 @@ def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
         settings = keep_fitting(resolved).settings
         data, plan = _checked(settings)
         # torch costs seconds: a misspelt folder or model is reported before.
-        from clfctl.commands.assemble import build_parts
-        from clfctl.commands.caching import cached_sources
+        from clfctl.commands.follow import warnings_of
+        from clfctl.data.cache.make import cached_sources
+        from clfctl.display.progress import onlookers
+        from clfctl.engine.assemble import build_parts
 
         parts = build_parts(settings, data)
-        sources = cached_sources(settings, data, parts.built.preprocess, output)
+        sources = cached_sources(settings, data, parts.built.preprocess, onlookers(output))
         run = create_run(settings.runs_dir, settings.run_name, settings.model)
         with training(run):
             _begin(run, parts, sources, warnings_of(plan), output)
 
 
 def _begin(run: RunFolder, parts: "Parts", sources: "Sources", warnings: list[str], output: OutputSettings) -> None:
-    from clfctl.commands.assemble import make_trainer
-    from clfctl.commands.environment import environment
-    from clfctl.commands.follow import follow
+    from clfctl.commands.follow import describe_loader, describe_parts, follow
+    from clfctl.engine.assemble import make_trainer
+    from clfctl.engine.environment import environment
 
     trainer = make_trainer(parts, run)
     trainer.read_from(sources.train, sources.val)
@@ -63,21 +65,13 @@ def _begin(run: RunFolder, parts: "Parts", sources: "Sources", warnings: list[st
         follow(trainer, run, output)
 
 
-def describe_loader(trainer: "Trainer") -> list[str]:
-    """Return how many threads decode, where that was not asked for by number."""
-    n = trainer.train_loader.workers
-    if trainer.state.settings.workers != "auto":
-        return []
-    return [f"Loader {n} {'thread decodes' if n == 1 else 'threads decode'} images (--workers auto)"]
-
-
 def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
     """Check everything as train does, show settings with their sources, curve and model, and stop."""
     resolved = keep_fitting(resolved)
     settings = resolved.settings
     data, plan = _checked(settings)
-    from clfctl.commands.assemble import build_parts
-    from clfctl.commands.caching import describe_cache
+    from clfctl.data.cache.make import describe_cache
+    from clfctl.engine.assemble import build_parts
 
     parts = build_parts(settings, data)
     cache = describe_cache(settings, data, parts.built.preprocess)
@@ -87,35 +81,11 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
         return
     if output.quiet:
         return
+    from clfctl.commands.follow import describe_parts, warnings_of
     from clfctl.display.settings_table import print_dry_run
 
     curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
     print_dry_run(resolved, curve, [*warnings_of(plan), *describe_parts(parts), *cache])
-
-
-def warnings_of(plan: Plan) -> list[str]:
-    """Return what about the learning rate is most likely a mistake, a line each."""
-    return [f"Warning: {caution}." for caution in plan.cautions]
-
-
-def describe_parts(parts: "Parts") -> list[str]:
-    """Return data, model and device, a line each."""
-    from clfctl.engine.device import describe
-
-    data, built, precision = parts.data, parts.built, parts.precision
-    counts = f"{len(data.train)} training and {len(data.val)} validation images"
-    counts += f", {len(data.test)} for testing" if data.test else ""
-    dtype = str(precision.dtype).removeprefix("torch.")
-    size = f"{built.n_parameters / 1e6:.2f} M parameters"
-    n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
-    from clfctl.data.balance import describe_counts
-
-    return [
-        f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
-        *describe_counts(data.train, data.classes, parts.settings.balance),
-        f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
-        f"Device {describe(precision.device)}, {dtype}",
-    ]
 
 
 def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
@@ -129,8 +99,3 @@ def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     heed(settings, plan)
     return data, plan
-
-
-def saved_config(settings: TrainSettings) -> str:
-    """Return the text of a run's config.toml: everything but the name, which is taken now."""
-    return to_toml(settings.model_copy(update={"run_name": ""}))

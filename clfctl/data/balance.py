@@ -7,35 +7,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.data.keys import LIMIT, permutation
-from clfctl.data.sources import FileImages, Part
+from clfctl.data.sources.base import FileImages, Part
+from clfctl.data.sources.splits import labels_of
 from clfctl.errors import DataError
 
 Balance = Literal["none", "sampler", "loss"]
 # Largest class over smallest from which the counts are worth a line.
 UNEVEN = 1.5
 N_SHOWN = 3
-
-
-def labels_of(part: Part) -> NDArray[np.int64]:
-    """Return the class number of each image of a part, (N,)."""
-    return np.asarray(part.source.labels, np.int64)[np.asarray(part.indices, np.int64)]
-
-
-def limit_classes(part: Part, n: int, seed: int) -> Part:
-    """Return at most the first `n` images of each class, by a permutation of (seed, class), in their old order.
-
-    A larger `n` keeps what a smaller one keeps; `n` 0 keeps all.
-    """
-    if n == 0:
-        return part
-    labels = labels_of(part)
-    kept = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        kept.append(members[permutation(len(members), LIMIT, seed, int(label))[:n]])
-    places = np.sort(np.concatenate(kept))
-    return Part(part.source, np.asarray(part.indices, np.int64)[places].tolist())
 
 
 def with_chances(part: Part, balance: Balance) -> Part:

@@ -14,13 +14,13 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from clfctl.data.bad import BAD_IMAGE_ERRORS, reason_of
-from clfctl.data.decode import Picture, Pixels, looked_at
-from clfctl.data.index import count_batches
 from clfctl.data.keys import AUGMENT, ORDER, mix, order_of, times_before
-from clfctl.data.sources import ImageSource, Part
-from clfctl.data.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
-from clfctl.data.views import Crop, crop_pixels
+from clfctl.data.pixels.bad import BAD_IMAGE_ERRORS, reason_of
+from clfctl.data.pixels.decode import Picture, Pixels, looked_at
+from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
+from clfctl.data.pixels.views import Crop, crop_pixels
+from clfctl.data.sources.base import ImageSource, Part
+from clfctl.data.sources.index import count_batches
 from clfctl.errors import DataError
 
 MAX_BAD_SHARE, MIN_BAD = 0.05, 3

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clfctl.data.check import Finding
 from clfctl.errors import DataError
-from clfctl.files import append_line, explained, hint_of, move_file, numbered, reason_of
+from clfctl.storage.files import append_line, explained, hint_of, move_file, numbered, reason_of
 
 LIST_NAME = "moved.jsonl"
 

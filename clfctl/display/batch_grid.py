@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from clfctl.files import explained, replace_file
+from clfctl.storage.files import explained, replace_file
 
 # Small images are enlarged by a whole factor, so that a pixel stays a square.
 MIN_SIDE, GAP, LABEL_HEIGHT = 96, 6, 18

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from clfctl.evaluation.calibration import Calibration
 from clfctl.evaluation.metrics import Metrics
-from clfctl.files import explained, replace_file
+from clfctl.storage.files import explained, replace_file
 
 # Of Okabe and Ito: right answers in blue, mistakes in vermilion, for every kind of colour vision.
 _RIGHT, _WRONG, _BEYOND = "#0072B2", "#D55E00", "#56B4E9"

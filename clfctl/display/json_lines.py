@@ -2,7 +2,7 @@
 
 from clfctl.display.base import Display
 from clfctl.engine.results import EpochResult
-from clfctl.runs import dump_json
+from clfctl.storage.json_lines import dump_json
 
 
 class JsonDisplay(Display):

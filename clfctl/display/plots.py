@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from clfctl.engine.results import EpochResult
-from clfctl.files import explained, replace_file
+from clfctl.storage.files import explained, replace_file
 
 # Blue, vermilion and green of Okabe and Ito, which stay apart for every kind of colour vision.
 _BLUE, _VERMILION, _GREEN = "#0072B2", "#D55E00", "#009E73"

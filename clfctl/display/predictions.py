@@ -12,7 +12,7 @@ from typing import Any
 from rich.cells import cell_len, set_cell_size
 
 from clfctl.inference.prediction import Prediction
-from clfctl.runs import dump_json
+from clfctl.storage.json_lines import dump_json
 
 UNSURE = "unsure"
 _GAP = 2

@@ -16,7 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from clfctl.display.axes import Axis, y_axis
 from clfctl.display.curve import Span, format_lr
 from clfctl.errors import UsageError
-from clfctl.files import explained, replace_file
+from clfctl.storage.files import explained, replace_file
 
 # Blue, vermilion, green, purple, orange, sky blue of Okabe and Ito, which stay apart for every kind of colour vision.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

@@ -7,11 +7,11 @@ import textwrap
 from collections.abc import Collection, Iterator, Sequence
 
 from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
-from clfctl.preview import Track
-from clfctl.runs import dump_json
+from clfctl.planning.preview import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
 from clfctl.settings.schedule import default_in_words
+from clfctl.storage.json_lines import dump_json
 
 HEIGHT, TALL_HEIGHT, TALL_FROM = 15, 21, 120
 MAX_ROWS = 16

@@ -3,10 +3,15 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColumn, Task, TextColumn, TimeRemainingColumn
 from rich.text import Text
+
+from clfctl.data.cache.make import Onlookers
+from clfctl.display.notes import note
+from clfctl.settings.groups import OutputSettings
 
 
 class RateColumn(ProgressColumn):
@@ -38,3 +43,8 @@ def predict_progress(total: int) -> Iterator[Callable[[int], None]]:
     with Progress(*columns, console=console, transient=True, redirect_stdout=shares_terminal) as progress:
         task = progress.add_task("Predicting", total=total)
         yield lambda n: progress.advance(task, n)
+
+
+def onlookers(output: OutputSettings) -> Onlookers:
+    """Return those who look on: lines and bars on standard error, as far as the output settings allow."""
+    return Onlookers(partial(note, output), partial(progress_bar, hidden=output.quiet))

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from clfctl.display.curve import format_lr
 from clfctl.display.epochs import WIDE
-from clfctl.run_state import RunState
+from clfctl.runs.state import RunState
 
 STYLES = {"running": "cyan", "finished": "green", "interrupted": "yellow", "failed": "red", "broken": "red"}
 TITLES = ("state", "epochs", "best", "LR", "age")

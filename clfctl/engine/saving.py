@@ -7,7 +7,11 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from clfctl.checkpoint import (
+from clfctl.data.pixels.transform import Preprocess
+from clfctl.engine.results import EpochResult
+from clfctl.engine.state import TrainState
+from clfctl.errors import CheckpointError
+from clfctl.runs.checkpoint import (
     LOSSES,
     MODEL,
     OPTIMIZER,
@@ -16,11 +20,7 @@ from clfctl.checkpoint import (
     optimizer_tensors,
     save_checkpoint,
 )
-from clfctl.data.transform import Preprocess
-from clfctl.engine.results import EpochResult
-from clfctl.engine.state import TrainState
-from clfctl.errors import CheckpointError
-from clfctl.runs import RunFolder
+from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import TrainSettings
 
 SETTINGS_OF_GROUPS = ("initial_lr", "weight_decay")

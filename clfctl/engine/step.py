@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from clfctl.data.loader import Batch, Loader
-from clfctl.data.transform import Preprocess
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.device import Precision
 from clfctl.engine.mixing import Mixer, Mixture
 from clfctl.settings.groups import TrainSettings

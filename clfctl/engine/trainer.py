@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from clfctl.data.loader import Batch, Loader
-from clfctl.data.sources import ImageSource
+from clfctl.data.sources.base import ImageSource
 from clfctl.engine.device import seed_step
 from clfctl.engine.results import EpochResult, Progress
 from clfctl.engine.saving import RunSaver
@@ -17,7 +17,7 @@ from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
 from clfctl.engine.step import Normalize, Stepper, evaluate
 from clfctl.errors import Interrupted, NonFiniteLossError
-from clfctl.plan import Plan
+from clfctl.planning.plan import Plan
 from clfctl.schedules.stopping import best_epoch
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.

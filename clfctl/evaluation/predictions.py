@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from clfctl.evaluation.outputs import Outputs
-from clfctl.files import Piece, explained, replace_file
+from clfctl.storage.files import Piece, explained, replace_file
 
 COLUMNS = ("file", "true", "predicted")
 # Before the name of a class, so that one that is called `file` is no second column of that name.

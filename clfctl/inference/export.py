@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from clfctl import __version__
-from clfctl.data.decode import Pixels
-from clfctl.data.transform import Preprocess
+from clfctl.data.pixels.decode import Pixels
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import ModelError
 from clfctl.inference.onnx_file import INPUT, OUTPUT, OnnxInfo, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import OnnxPredictor, first_line

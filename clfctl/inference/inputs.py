@@ -12,9 +12,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from clfctl.data.bad import reason_of
-from clfctl.data.image_file import open_image, read_image
-from clfctl.data.walk import image_names
+from clfctl.data.pixels.bad import reason_of
+from clfctl.data.pixels.image_file import open_image, read_image
+from clfctl.data.sources.walk import image_names
 from clfctl.errors import DataError, UsageError
 
 STANDARD_INPUT = "-"

@@ -12,9 +12,9 @@ from typing import Any
 
 import xxhash
 
-from clfctl.data.transform import Preprocess
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import DamagedError, ModelError
-from clfctl.files import reason_of
+from clfctl.storage.files import reason_of
 
 FORMAT = 1
 META, INPUT, OUTPUT = "clfctl", "pixels", "probabilities"

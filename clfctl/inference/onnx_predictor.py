@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.data.decode import Pixels, Resize, resize_by_pillow
+from clfctl.data.pixels.decode import Pixels, Resize, resize_by_pillow
 from clfctl.errors import DamagedError, ModelError
 from clfctl.inference.onnx_file import INPUT, OnnxInfo, from_metadata, read_onnx
 from clfctl.inference.packages import has_runtime

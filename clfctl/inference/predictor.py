@@ -5,8 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.data.decode import Pixels, Resize
-from clfctl.data.transform import Preprocess
+from clfctl.data.pixels.decode import Pixels, Resize
+from clfctl.data.pixels.transform import Preprocess
 
 
 class ModelFacts(Protocol):

@@ -8,8 +8,8 @@ from typing import TypeVar
 
 import numpy as np
 
-from clfctl.data.decode import Pixels
-from clfctl.data.transform import to_pixels
+from clfctl.data.pixels.decode import Pixels
+from clfctl.data.pixels.transform import to_pixels
 from clfctl.inference.inputs import open_input, reason
 from clfctl.inference.prediction import Choice, Prediction, choose
 from clfctl.inference.predictor import Predictor

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clfctl.data.decode import Pixels, Resize, resize
 from clfctl.data.loader import compute_alone
+from clfctl.data.pixels.decode import Pixels, Resize, resize
 from clfctl.engine.device import Precision
 from clfctl.engine.saving import ModelInfo
 from clfctl.engine.step import Normalize

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from clfctl.data.transform import Preprocess
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import ModelError, UsageError
 from clfctl.models.custom_cnn import MIN_IMAGE_SIZE, CustomCNN
 from clfctl.models.names import CUSTOM, check_model_name

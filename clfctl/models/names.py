@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from clfctl.errors import UsageError, nearest
-from clfctl.places import cache_folder
+from clfctl.storage.files import cache_folder
 
 CUSTOM = "custom"
 _REGISTERED = re.compile(r"^@register_model\s*\n(?:@[^\n]*\n)*def (\w+)\(", re.MULTILINE)

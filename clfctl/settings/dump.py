@@ -66,6 +66,11 @@ def _by_panel(settings_type: type[Settings]) -> dict[str, list[str]]:
     return panels
 
 
+def saved_config(settings: "TrainSettings") -> str:
+    """Return the text of a run's config.toml: everything but the name, which is taken now."""
+    return to_toml(settings.model_copy(update={"run_name": ""}))
+
+
 if __name__ == "__main__":
     from clfctl.settings.groups import OutputSettings, TrainSettings
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from clfctl import files
 from clfctl.data.check import KINDS, Finding, look_at
+from clfctl.storage import files
 
 Cli = Callable[..., Result]
 

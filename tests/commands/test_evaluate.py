@@ -13,9 +13,10 @@ from pyarrow import parquet
 from sklearn.metrics import accuracy_score, f1_score
 from typer.testing import CliRunner, Result
 
-from clfctl.checkpoint import load_checkpoint, save_checkpoint
-from clfctl.cli import make_app
-from clfctl.runs import RunFolder, read_json_lines
+from clfctl.cli.app import make_app
+from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
+from clfctl.runs.folder import RunFolder
+from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import QUICK, SMALL, make_photos
 
 Cli = Callable[..., Result]
@@ -55,7 +56,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def run(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The run on photos, without evaluations; figures, half a second for each, are those of the run on digits."""
-    monkeypatch.setattr("clfctl.commands.eval_files.save_figure", lambda path, figure: None)
+    monkeypatch.setattr("clfctl.display.eval_files.save_figure", lambda path, figure: None)
     monkeypatch.setattr("clfctl.display.report.svg_of", lambda figure, label: f"<svg aria-label='{label}'></svg>")
     yield made / "runs/p"
     shutil.rmtree(made / "runs/p/eval", ignore_errors=True)

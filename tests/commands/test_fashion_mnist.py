@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from clfctl.commands.assemble import build_parts, make_trainer
-from clfctl.data.idx import SYSTEM_FOLDERS
-from clfctl.data.open import open_data
-from clfctl.data.sources import Part
-from clfctl.runs import create_run
+from clfctl.data.sources.base import Part
+from clfctl.data.sources.idx import SYSTEM_FOLDERS
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts, make_trainer
+from clfctl.runs.folder import create_run
 from clfctl.settings.groups import TrainSettings
 
 

@@ -11,8 +11,9 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from clfctl.runs import RunFolder, read_json_lines, write_json_lines
+from clfctl.runs.folder import RunFolder
 from clfctl.schedules import KINDS
+from clfctl.storage.json_lines import read_json_lines, write_json_lines
 from tests.conftest import SMALL, make_photos
 
 Cli = Callable[..., Result]
@@ -32,7 +33,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     """A run of four epochs of a cosine, stopped by nothing."""
     from typer.testing import CliRunner
 
-    from clfctl.cli import make_app
+    from clfctl.cli.app import make_app
 
     folder = tmp_path_factory.mktemp("preview")
     words = [

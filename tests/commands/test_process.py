@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from clfctl.models.names import model_names
-from clfctl.runs import RunFolder, read_json_lines
+from clfctl.runs.folder import RunFolder
 from clfctl.settings.sources import recipe_names
+from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import SMALL
 
 CLFCTL = [sys.executable, "-m", "clfctl"]

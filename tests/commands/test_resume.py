@@ -10,14 +10,15 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from clfctl.changes import change_settings
-from clfctl.cli import make_app
-from clfctl.data.fingerprint import compare, read_listing
+from clfctl.cli.app import make_app
+from clfctl.data.sources.fingerprint import compare, read_listing
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import UsageError
-from clfctl.runs import RunFolder, read_json_lines
-from clfctl.saved import read_saved
+from clfctl.planning.changes import change_settings
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.saved import read_saved
 from clfctl.settings.groups import TrainSettings
+from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import SMALL, make_photos
 
 Cli = Callable[..., Result]

@@ -18,8 +18,9 @@ from rich.console import Console
 from typer.testing import Result
 
 from clfctl.display.runs_table import format_age, print_runs
-from clfctl.run_state import RunState, state_of, states_in
-from clfctl.runs import RunFolder, read_json_lines
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.state import RunState, state_of, states_in
+from clfctl.storage.json_lines import read_json_lines
 from tests.faults.processes import TINY, run, start
 
 Cli = Callable[..., Result]

@@ -11,10 +11,11 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
-from clfctl.checkpoint import load_checkpoint
-from clfctl.data.open import open_data
-from clfctl.runs import RunFolder, read_json_lines
+from clfctl.data.sources.open import open_data
+from clfctl.runs.checkpoint import load_checkpoint
+from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import DataSettings
+from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import QUICK
 
 Cli = Callable[..., Result]
@@ -25,7 +26,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Result
     """One run of the digits, trained by the command line with `--json`."""
     from typer.testing import CliRunner
 
-    from clfctl.cli import make_app
+    from clfctl.cli.app import make_app
 
     folder = tmp_path_factory.mktemp("trained")
     words = [

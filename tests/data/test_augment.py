@@ -10,10 +10,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from clfctl.data.augment import OPERATIONS, change, erase, operate, rand_magnitude, trivial_magnitude
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.open import open_data
-from clfctl.data.transform import Augmentation, Preprocess
+from clfctl.data.pixels.augment import OPERATIONS, change, erase, operate, rand_magnitude, trivial_magnitude
+from clfctl.data.pixels.transform import Augmentation, Preprocess
+from clfctl.data.sources.open import open_data
 from clfctl.settings.groups import AugmentLevel, DataSettings
 
 PHOTO = Image.fromarray(load_sample_images().images[1]).resize((96, 64))

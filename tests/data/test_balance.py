@@ -9,10 +9,11 @@ import torch
 from torch import nn
 from typer.testing import Result
 
-from clfctl.data.balance import class_weights, describe_counts, labels_of, limit_classes, with_chances
+from clfctl.data.balance import class_weights, describe_counts, with_chances
 from clfctl.data.keys import order_of
-from clfctl.data.open import open_data
-from clfctl.data.sources import FileImages, Part
+from clfctl.data.sources.base import FileImages, Part
+from clfctl.data.sources.open import open_data
+from clfctl.data.sources.splits import labels_of, limit_classes
 from clfctl.engine.device import pick_precision
 from clfctl.engine.step import train_step
 from clfctl.errors import DataError

@@ -14,19 +14,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from clfctl.commands.caching import cached_sources
-from clfctl.data.cache import CachedImages, NoPictures, Stored, Wanted, in_memory, stored_pictures, wanted
-from clfctl.data.cache_file import Seal, open_pictures, pieces
-from clfctl.data.cache_folder import free_memory, lock_for, sweep, temporary_for
-from clfctl.data.cache_key import content_digest
-from clfctl.data.decode import Pixels, resize
-from clfctl.data.idx import SYSTEM_FOLDERS
+from clfctl.data.cache.file import Seal, open_pictures, pieces
+from clfctl.data.cache.folder import free_memory, lock_for, sweep, temporary_for
+from clfctl.data.cache.images import CachedImages, NoPictures, Stored, Wanted, in_memory, stored_pictures, wanted
+from clfctl.data.cache.key import content_digest
+from clfctl.data.cache.make import cached_sources
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.open import open_data
-from clfctl.data.sources import ArrayImages, Data, ImageSource, TorchvisionImages
-from clfctl.data.transform import LIGHT, Preprocess, random_box, stored_size, to_augmented_pixels, to_pixels, to_stored
-from clfctl.lock import locked
+from clfctl.data.pixels.decode import Pixels, resize
+from clfctl.data.pixels.transform import (
+    LIGHT,
+    Preprocess,
+    random_box,
+    stored_size,
+    to_augmented_pixels,
+    to_pixels,
+    to_stored,
+)
+from clfctl.data.sources.base import ArrayImages, Data, ImageSource, TorchvisionImages
+from clfctl.data.sources.idx import SYSTEM_FOLDERS
+from clfctl.data.sources.open import open_data
 from clfctl.settings.groups import DataSettings, OutputSettings
+from clfctl.storage.lock import locked
 
 SEEN = Preprocess(32)
 SHORTER = 36
@@ -261,7 +269,7 @@ def test_digest_of_shards_follows_the_shard_and_the_places_in_it(photos: Path, t
 def test_digest_of_arrow_files_follows_them_and_the_images_beside_them(photos: Path, tmp_path: Path) -> None:
     import pyarrow
 
-    from clfctl.data.hf import ArrowImages
+    from clfctl.data.sources.hf import ArrowImages
 
     outside = photos / "red" / "0.jpg"
     rows = [{"bytes": (photos / "red" / "1.jpg").read_bytes(), "path": "1.jpg"}, {"bytes": None, "path": str(outside)}]

@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clfctl.data.index import images_in, index_folder
 from clfctl.data.keys import mix, permutation, times_before
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.open import open_data
-from clfctl.data.sources import ArrayImages, Part
-from clfctl.data.splits import stratified_split
-from clfctl.data.transform import LIGHT, Preprocess, random_box, to_augmented_pixels, to_pixels
+from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box, to_augmented_pixels, to_pixels
+from clfctl.data.sources.base import ArrayImages, Part
+from clfctl.data.sources.index import images_in, index_folder
+from clfctl.data.sources.open import open_data
+from clfctl.data.sources.splits import stratified_split
 from clfctl.errors import ClfctlError, DataError, UsageError
 from clfctl.settings.groups import DataSettings
 
@@ -164,7 +164,7 @@ def test_bad_images_are_named_skipped_and_counted(photos: Path) -> None:
     spoil(photos / "red" / "3.jpg", 300)
     (photos / "green" / "4.jpg").write_text("not an image")
     index = index_folder(photos)
-    from clfctl.data.sources import FileImages
+    from clfctl.data.sources.base import FileImages
 
     part = Part(FileImages(index.train.paths, index.train.labels), range(24))
     bad = BadImages("skip", 24)

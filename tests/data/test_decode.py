@@ -8,9 +8,9 @@ import pytest
 from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_images
 
-from clfctl.data import decode as module
-from clfctl.data.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
-from clfctl.data.transform import Preprocess, to_pixels
+from clfctl.data.pixels import decode as module
+from clfctl.data.pixels.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.data.pixels.transform import Preprocess, to_pixels
 
 # Mean and largest difference in levels of 255. Without the decoder's scaling: the rounding of one resize. With it:
 # another filter where the picture gets smaller, and a box rounded to whole decoded pixels.

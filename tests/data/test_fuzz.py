@@ -15,8 +15,8 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.sources import Part
-from clfctl.data.transform import LIGHT, Preprocess
+from clfctl.data.pixels.transform import LIGHT, Preprocess
+from clfctl.data.sources.base import Part
 
 N_FILES = 2000
 LONGEST_S = 10.0

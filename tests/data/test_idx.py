@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from clfctl.data.idx import SYSTEM_FOLDERS, find_idx, read_idx
-from clfctl.data.open import open_data
+from clfctl.data.sources.idx import SYSTEM_FOLDERS, find_idx, read_idx
+from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError
 from clfctl.settings.groups import DataSettings
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clfctl.data.labelled import ALL, Labelled, held_out, match, open_other
-from clfctl.data.open import open_data
-from clfctl.data.sources import FileImages, Part
+from clfctl.data.sources.base import FileImages, Part
+from clfctl.data.sources.labelled import ALL, Labelled, held_out, match, open_other
+from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError, DataError, UsageError
 from clfctl.settings.groups import DataSettings
 

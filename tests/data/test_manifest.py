@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from clfctl.data.fingerprint import compare, list_images
-from clfctl.data.open import open_data
-from clfctl.data.sources import Data, FileImages
+from clfctl.data.sources.base import Data, FileImages
+from clfctl.data.sources.fingerprint import compare, list_images
+from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError
 from clfctl.settings.groups import DataSettings
 from tests.conftest import SMALL

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from clfctl.data.open import open_data
-from clfctl.data.sources import Data
+from clfctl.data.sources.base import Data
+from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError
 from clfctl.settings.groups import DataSettings
 from tests.conftest import SMALL

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from clfctl.data.transform import Preprocess, to_pixels
-from clfctl.data.views import CROPS, MAX_VIEWS, Crop, crop_pixels, views
+from clfctl.data.pixels.transform import Preprocess, to_pixels
+from clfctl.data.pixels.views import CROPS, MAX_VIEWS, Crop, crop_pixels, views
 
 
 @pytest.mark.parametrize("n", range(1, MAX_VIEWS + 1))

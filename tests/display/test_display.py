@@ -20,9 +20,9 @@ from clfctl.display.live import LiveDisplay, epoch_table
 from clfctl.display.plain import PlainDisplay
 from clfctl.display.plots import save_plots
 from clfctl.engine.results import EpochResult, Progress
-from clfctl.runs import dump_json
 from clfctl.schedules import Cosine, Warmup, sample_curve
 from clfctl.settings.groups import OutputSettings
+from clfctl.storage.json_lines import dump_json
 
 CURVE = sample_curve(Warmup(Cosine(9), 1), 0.001, 10, per_epoch=20)
 

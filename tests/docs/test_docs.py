@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from clfctl.cli import make_app
+from clfctl.cli.app import make_app
 from clfctl.schedules import KINDS
 from tests.docs.documents import (
     DOCUMENTS,

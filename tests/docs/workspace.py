@@ -6,7 +6,7 @@ from pathlib import Path
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from clfctl.cli import make_app
+from clfctl.cli.app import make_app
 from tests.docs.documents import PICTURES, ROOT, Command
 
 # Later options win. 24 images of three colours at 32 pixels are two batches of nine: half a second an epoch. Neither

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from clfctl.checkpoint import load_checkpoint
-from clfctl.commands.assemble import build_parts, make_trainer, rebuild_parts
-from clfctl.commands.caching import cached_sources
-from clfctl.data.open import open_data
-from clfctl.data.sources import Data, Part
+from clfctl.data.cache.make import cached_sources
+from clfctl.data.sources.base import Data, Part
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted
-from clfctl.runs import RunFolder, create_run
+from clfctl.runs.checkpoint import load_checkpoint
+from clfctl.runs.folder import RunFolder, create_run
 from clfctl.settings.groups import OutputSettings, TrainSettings
 from tests.engine.matrix import FEATURES
 

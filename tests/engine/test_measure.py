@@ -9,9 +9,9 @@ from torch import nn
 from torch.nn import functional
 
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.sources import ArrayImages, FileImages, Part
-from clfctl.data.transform import Preprocess
-from clfctl.data.views import views
+from clfctl.data.pixels.transform import Preprocess
+from clfctl.data.pixels.views import views
+from clfctl.data.sources.base import ArrayImages, FileImages, Part
 from clfctl.engine.device import pick_precision
 from clfctl.engine.measure import View, measure
 from clfctl.engine.step import Normalize, evaluate

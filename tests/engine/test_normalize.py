@@ -4,7 +4,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional
 
-from clfctl.data.transform import Preprocess
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.step import Normalize
 
 

@@ -10,17 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from clfctl.checkpoint import load_checkpoint
-from clfctl.commands.assemble import build_parts, make_trainer, rebuild_parts
-from clfctl.data.open import open_data
-from clfctl.data.sources import Part
+from clfctl.data.sources.base import Part
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import NonFiniteLossError
 from clfctl.models.custom_cnn import CustomCNN
-from clfctl.plan import make_plan
-from clfctl.runs import RunFolder, create_run
+from clfctl.planning.plan import make_plan
+from clfctl.runs.checkpoint import load_checkpoint
+from clfctl.runs.folder import RunFolder, create_run
 from clfctl.schedules import sample_curve
 from clfctl.schedules.stopping import best_epoch, fired_after
 from clfctl.settings.groups import TrainSettings

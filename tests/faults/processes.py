@@ -11,8 +11,9 @@ from typing import Any
 
 import torch
 
-from clfctl.checkpoint import load_checkpoint
-from clfctl.runs import RunFolder, read_json_lines
+from clfctl.runs.checkpoint import load_checkpoint
+from clfctl.runs.folder import RunFolder
+from clfctl.storage.json_lines import read_json_lines
 
 # A small network, with parameters and batch statistics; two seconds for all epochs.
 TINY = ("--model", "test_efficientnet", "--no-pretrained", "--image-size", "32", "--batch-size", "4")
@@ -21,7 +22,7 @@ TIMES = ("images_per_s", "time_s")
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["tests.faults.processes", "timm", "sklearn.datasets", "clfctl.cli", "clfctl.commands.assemble"]
+    ["tests.faults.processes", "timm", "sklearn.datasets", "clfctl.cli.app", "clfctl.engine.assemble"]
 )
 
 
@@ -82,7 +83,7 @@ def _main(words: tuple[str, ...], place: str, environment: dict[str, str], out: 
         os.dup2(os.open(path, os.O_WRONLY | os.O_APPEND), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", buffering=1, closefd=False) for number in (1, 2))
     sys.argv = ["clfctl", *words]
-    from clfctl.cli import main
+    from clfctl.cli.app import main
 
     exec(prepare, {})
     main()

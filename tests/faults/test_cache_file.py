@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from clfctl import files
-from clfctl.runs import RunFolder
+from clfctl.runs.folder import RunFolder
+from clfctl.storage import files
 from tests.faults.processes import TINY, assert_same_bits, run, start
 from tests.faults.test_disk import FailingDisk
 
@@ -21,7 +21,7 @@ needs_fork = pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
 # 24 images take a second, and each is announced: there is time to do something in between.
 SLOWLY = """
 import sys, time
-from clfctl.data import cache
+from clfctl.data.cache import images as cache
 real = cache.to_stored
 def to_stored(image, shorter):
     print("decoding", file=sys.stderr)

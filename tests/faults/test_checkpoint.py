@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from typer.testing import Result
 
-from clfctl.checkpoint import (
+from clfctl.errors import CheckpointError, DamagedError
+from clfctl.runs.checkpoint import (
     Checkpoint,
     load_checkpoint,
     load_last,
@@ -24,10 +25,9 @@ from clfctl.checkpoint import (
     optimizer_tensors,
     save_checkpoint,
 )
-from clfctl.errors import CheckpointError, DamagedError
-from clfctl.runs import RunFolder
-from clfctl.saved import Position, previous_of
-from clfctl.tensor_file import read_header
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.saved import Position, previous_of
+from clfctl.storage.tensor_file import read_header
 from tests.faults.processes import TINY, assert_same_bits
 
 Cli = Callable[..., Result]
@@ -192,7 +192,8 @@ def test_files_of_others_are_refused(tmp_path: Path) -> None:
 FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
-from clfctl.checkpoint import Checkpoint, save_checkpoint
+from clfctl.runs.checkpoint import Checkpoint
+from clfctl.runs.checkpoint import save_checkpoint
 from clfctl.errors import CheckpointError
 path = Path(sys.argv[1])
 save_checkpoint(path, Checkpoint({"a": torch.ones(10)}, {}), keep_previous=True)
@@ -219,7 +220,8 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path) -> None:
 KILLED = """
 import sys, torch
 from pathlib import Path
-from clfctl.checkpoint import Checkpoint, save_checkpoint
+from clfctl.runs.checkpoint import Checkpoint
+from clfctl.runs.checkpoint import save_checkpoint
 n = 0
 while True:
     tensors = {"a": torch.full((300_000,), float(n))}

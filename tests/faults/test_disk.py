@@ -15,9 +15,10 @@ import pytest
 from typer.testing import Result
 
 import clfctl
-from clfctl import files
-from clfctl.run_state import state_of
-from clfctl.runs import RunFolder, append_json_line, read_json_lines
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.state import state_of
+from clfctl.storage import files
+from clfctl.storage.json_lines import append_json_line, read_json_lines
 from tests.faults.processes import TINY, assert_same_bits, run, start
 
 Cli = Callable[..., Result]
@@ -25,7 +26,7 @@ CALLS = ("open", "write", "fsync", "close", "link", "unlink", "replace")
 
 
 class FailingDisk:
-    """The `os` of clfctl.files, whose call number `k` fails; on a disk that stays full, every later one too."""
+    """The `os` of clfctl.storage.files, whose call number `k` fails; on a disk that stays full, every later one too."""
 
     def __init__(self, k: int, number: int, *, stays: bool) -> None:
         self.k, self.number, self.stays, self.n_calls = k, number, stays, 0
@@ -92,14 +93,14 @@ def assert_is_said(result: Result, reason: str, k: int) -> None:
 
 
 def test_every_write_of_the_package_is_one_of_those_that_were_let_fail() -> None:
-    """Nothing but clfctl/files.py, the lock and a cache writes files; the program opens /dev/null."""
+    """Nothing but clfctl/storage/files.py, the lock and a cache writes files; the program opens /dev/null."""
     package = Path(clfctl.__file__).parent
     allowed = {
-        "data/image_file.py": ("open",),  # to read
-        "files.py": CALLS,
-        "lock.py": ("open", "write", "ftruncate"),
+        "data/pixels/image_file.py": ("open",),  # to read
+        "storage/files.py": CALLS,
+        "storage/lock.py": ("open", "write", "ftruncate"),
         "models/names.py": ("write_text", "replace"),
-        "reporting.py": ("open",),
+        "cli/reporting.py": ("open",),
     }
     for path in package.rglob("*.py"):
         writes = set(_writes(ast.parse(path.read_text(encoding="utf-8"))))

@@ -12,20 +12,20 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from clfctl import files
 from clfctl.errors import WriteError
-from clfctl.files import replacing_folder, write_text
+from clfctl.storage import files
+from clfctl.storage.files import replacing_folder, write_text
 from tests.faults.processes import TINY, run, start
 from tests.faults.test_disk import FAULTS, FailingDisk
 from tests.faults.test_signals import CODES, SLOW
 
 NAMES = ("a.json", "b.html")
 STAGES = {
-    "reading the checkpoint": "import clfctl.commands.assemble as m; slowly(m, 'load_checkpoint', 'HERE')",
+    "reading the checkpoint": "import clfctl.inference.trained as m; slowly(m, 'load_checkpoint', 'HERE')",
     "measuring": "import clfctl.data.loader as m; slowly(m.Loader, '_load', 'HERE')",
     "computing": "import clfctl.evaluation.metrics as m; slowly(m, 'compute_metrics', 'HERE')",
-    "writing": "import clfctl.commands.eval_files as m; slowly(m, 'confused_csv', 'HERE')",
-    "flushing to the disk": "import clfctl.files as m; slowly(m, '_flush_folder', 'HERE')",
+    "writing": "import clfctl.display.eval_files as m; slowly(m, 'confused_csv', 'HERE')",
+    "flushing to the disk": "import clfctl.storage.files as m; slowly(m, '_flush_folder', 'HERE')",
 }
 CASES = list(zip(STAGES, [*CODES, signal.SIGTERM], strict=True))
 

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import Result
 
 from clfctl.errors import RunLockedError
-from clfctl.lock import holder_of, locked, locked_in_turn
-from clfctl.run_state import state_of
-from clfctl.runs import RunFolder
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.state import state_of
+from clfctl.storage.lock import holder_of, locked, locked_in_turn
 from tests.faults.processes import TINY, run, start
 
 Cli = Callable[..., Result]

@@ -18,8 +18,8 @@ from typer.testing import Result
 
 from clfctl.errors import ModelError
 from clfctl.models.weights import read_state
-from clfctl.runs import RunFolder
-from clfctl.saved import previous_of
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.saved import previous_of
 from tests.faults.processes import TINY
 
 Cli = Callable[..., Result]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from clfctl.run_state import state_of
-from clfctl.runs import RunFolder
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.state import state_of
 from tests.faults.processes import TINY, Running, assert_same_bits, run, start
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
@@ -29,13 +29,13 @@ def slowly(owner, name, text):
 """
 STAGES = {
     "opening the data": "import clfctl.commands.train as m; slowly(m, 'open_data', 'HERE')",
-    "building the model": "import clfctl.commands.assemble as m; slowly(m, 'build_model', 'HERE')",
+    "building the model": "import clfctl.engine.assemble as m; slowly(m, 'build_model', 'HERE')",
     "writing the run folder": "import clfctl.commands.train as m; slowly(m, 'write_text', 'HERE')",
     "loading the first batch": "import clfctl.data.loader as m; slowly(m.Loader, '_load', 'HERE')",
     "training": "import clfctl.engine.step as m; slowly(m, 'train_step', 'HERE')",
     "validation": "import clfctl.engine.trainer as m; slowly(m, 'evaluate', 'HERE')",
     "saving": "import clfctl.engine.saving as m; slowly(m, 'save_checkpoint', 'HERE')",
-    "flushing to the disk": "import clfctl.files as m; slowly(m, '_flush_folder', 'HERE')",
+    "flushing to the disk": "import clfctl.storage.files as m; slowly(m, '_flush_folder', 'HERE')",
     "drawing the plots": "import clfctl.display.plots as m; slowly(m, 'save_plots', 'HERE')",
 }
 # Every stage with one of the signals, in turn, and training with each.
@@ -130,7 +130,7 @@ def test_a_resume_stopped_before_it_trains_leaves_the_run_as_it_was(photos: Path
     folder = RunFolder(Path("runs/one"))
     before = folder.last.read_bytes()
     process = start(
-        "resume", "runs/one", prepare=f"{SLOW}\nimport clfctl.data.open as m; slowly(m, 'open_data', 'HERE')"
+        "resume", "runs/one", prepare=f"{SLOW}\nimport clfctl.data.sources.open as m; slowly(m, 'open_data', 'HERE')"
     )
     stop_in_the_middle(process)
     assert "clfctl resume runs/one" in process.err.read_text()

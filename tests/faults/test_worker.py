@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from clfctl.run_state import state_of
-from clfctl.runs import RunFolder
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.state import state_of
 from tests.faults.processes import TINY, assert_same_bits, run
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork there")

@@ -8,8 +8,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 from typer.testing import CliRunner, Result
 
-from clfctl.cli import make_app
-from clfctl.runs import RunFolder
+from clfctl.cli.app import make_app
+from clfctl.runs.folder import RunFolder
 
 # Twenty steps, after which a model knows most digits.
 ENOUGH = ("--data", "digits", "--epochs", "1", "--lr", "2e-3", "--augment", "none", "--max-per-class", "60")

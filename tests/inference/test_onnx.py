@@ -19,17 +19,17 @@ from torch import nn
 from typer.testing import Result
 
 from clfctl import __version__
-from clfctl.checkpoint import load_checkpoint, save_checkpoint
-from clfctl.data.decode import Pixels, resize, resize_by_pillow
-from clfctl.data.transform import Preprocess, to_pixels
+from clfctl.data.pixels.decode import Pixels, resize, resize_by_pillow
+from clfctl.data.pixels.transform import Preprocess, to_pixels
 from clfctl.engine.saving import model_info
 from clfctl.errors import ClfctlError, DamagedError, ModelError
 from clfctl.inference.export import TOLERANCE, FromPixels, difference, to_onnx
 from clfctl.inference.onnx_file import OnnxInfo, read_onnx, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import load_onnx, start_onnx
 from clfctl.models.custom_cnn import CustomCNN
-from clfctl.runs import RunFolder
-from clfctl.saved import checksum_of
+from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.saved import checksum_of
 from tests.conftest import SMALL
 
 Cli = Callable[..., Result]
@@ -287,7 +287,7 @@ def test_a_tool_may_change_an_export(tmp_path: Path, run: RunFolder) -> None:
 def test_a_run_without_onnx_runtime_is_answered_by_torch(
     copy: RunFolder, digits: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in ("clfctl.commands.open_predictor", "clfctl.inference.onnx_predictor"):
+    for module in ("clfctl.inference.open", "clfctl.inference.onnx_predictor"):
         monkeypatch.setattr(f"{module}.has_runtime", lambda: False)
     result = cli("predict", str(copy.path), str(digits), "--json")
     assert result.exit_code == 0

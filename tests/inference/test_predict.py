@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from clfctl.cli import make_app
-from clfctl.data.decode import ORIENTATION
-from clfctl.runs import RunFolder
+from clfctl.cli.app import make_app
+from clfctl.data.pixels.decode import ORIENTATION
+from clfctl.runs.folder import RunFolder
 from tests.commands.test_process import HEAVY, modules_of
 from tests.docs.documents import INFERENCE, blocks
 from tests.inference.conftest import N_IMAGES, digit
@@ -361,7 +361,7 @@ def copied() -> dict[str, set[bytes]]:
     ],
 )
 def test_a_class_of_any_name_has_a_folder_of_its_own(class_name: str | None, folder: str) -> None:
-    from clfctl.commands.sorted_copies import folder_name
+    from clfctl.inference.sorted_copies import folder_name
 
     assert folder_name(class_name) == folder
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from clfctl import files
-from clfctl.runs import RunFolder
+from clfctl.runs.folder import RunFolder
+from clfctl.storage import files
 from tests.faults.test_disk import FailingDisk
 from tests.inference.conftest import N_IMAGES
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from clfctl.plan import make_plan
+from clfctl.planning.plan import make_plan
 from clfctl.settings.groups import PlanSettings
 
 MISTAKES = [

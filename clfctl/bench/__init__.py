@@ -1,0 +1,1 @@
+"""How fast images can be fed, what limits that, and what to set: measuring, advice, and what is shown of it."""

@@ -1,0 +1,1 @@
+"""Typer and nothing else: the commands' names, options and help, completion, and errors as sentences."""

@@ -1,0 +1,138 @@
+"""Values offered on TAB, from caches and folders: nothing heavy is imported, and nothing here may fail."""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "lamb", "lion", "adafactor", "muon")
+
+
+def offer(values: str | None, choices: tuple[str, ...]) -> Callable[[str], list[str]] | None:
+    """Return the completer for a kind of value or for given choices; None where the shell completes files itself."""
+    if choices:
+        return lambda incomplete: _starting(choices, incomplete)
+    return COMPLETERS.get(values or "")
+
+
+def models(incomplete: str) -> list[str]:
+    """Offer model names, from the cache of timm's list."""
+    from clfctl.models.names import model_names
+
+    return _starting(model_names(), incomplete)
+
+
+def recipes(incomplete: str) -> list[str]:
+    """Offer the recipes."""
+    from clfctl.settings.sources import recipe_names
+
+    return _starting(recipe_names(), incomplete)
+
+
+def data_sets(incomplete: str) -> list[str]:
+    """Offer the data sets known by name, folders, tables and shards."""
+    from clfctl.data.sources.names import DATA_NAMES, SHARD
+
+    return _starting(DATA_NAMES, incomplete) + tables(incomplete) + _entries(incomplete, (SHARD,))
+
+
+def schedules(incomplete: str) -> list[str]:
+    """Offer the kinds of schedule."""
+    from clfctl.schedules.catalog import KINDS
+
+    return _starting(KINDS, incomplete)
+
+
+def subjects(incomplete: str) -> list[str]:
+    """Offer what can be previewed: kinds of schedule and run folders."""
+    return schedules(incomplete) or runs(incomplete)
+
+
+def formats(incomplete: str) -> list[str]:
+    """Offer the formats of a preview."""
+    from clfctl.commands.lr_preview import FORMATS
+
+    return _starting(FORMATS, incomplete)
+
+
+def rivals(incomplete: str) -> list[str]:
+    """Offer the loaders that ours can be compared with."""
+    from clfctl.data.sources.names import RIVALS
+
+    return _starting(RIVALS, incomplete)
+
+
+def optimizers(incomplete: str) -> list[str]:
+    """Offer the most used optimizers; any name of timm's is accepted."""
+    return _starting(OPTIMIZERS, incomplete)
+
+
+def runs(incomplete: str) -> list[str]:
+    """Offer the run folders that exist under runs/, newest first."""
+    from clfctl.runs.folder import find_runs
+
+    found = [str(run) for run in find_runs(Path("runs"))]
+    return _starting(found, incomplete) or folders(incomplete)
+
+
+def checkpoints(incomplete: str) -> list[str]:
+    """Offer which checkpoint of a run to take, and files."""
+    return _starting(("best", "last"), incomplete) + folders(incomplete) + _entries(incomplete, (".safetensors",))
+
+
+def trained(incomplete: str) -> list[str]:
+    """Offer what can be asked about images: runs, and files of models."""
+    from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX
+
+    return [*runs(incomplete), *_entries(incomplete, (ONNX_SUFFIX, CHECKPOINT_SUFFIX))]
+
+
+def exportable(incomplete: str) -> list[str]:
+    """Offer runs and checkpoints."""
+    return [*runs(incomplete), *_entries(incomplete, (".safetensors",))]
+
+
+def prediction_formats(incomplete: str) -> list[str]:
+    """Offer the formats of predictions."""
+    from clfctl.commands.predict_options import FORMATS
+
+    return _starting(FORMATS, incomplete)
+
+
+def folders(incomplete: str) -> list[str]:
+    """Offer folders."""
+    return _entries(incomplete)
+
+
+def tables(incomplete: str) -> list[str]:
+    """Offer folders and tables of images."""
+    from clfctl.data.sources.names import TABLES
+
+    return folders(incomplete) + _entries(incomplete, TABLES)
+
+
+def _entries(incomplete: str, suffixes: tuple[str, ...] = ()) -> list[str]:
+    """Return the files that end so, in any case, or without suffixes the folders, each with a slash."""
+    path = Path(incomplete or ".")
+    parent = path if incomplete.endswith("/") or not incomplete else path.parent
+    try:
+        entries = sorted(entry for entry in parent.iterdir() if not entry.name.startswith("."))
+    except OSError:
+        return []
+    if suffixes:
+        return _starting([str(entry) for entry in entries if entry.name.lower().endswith(suffixes)], incomplete)
+    return _starting([f"{entry}/" for entry in entries if entry.is_dir()], incomplete)
+
+
+def _starting(words: Iterable[str], start: str) -> list[str]:
+    return [word for word in words if word.startswith(start)]
+
+
+COMPLETERS: dict[str, Callable[[str], list[str]]] = {
+    "models": models,
+    "recipes": recipes,
+    "schedules": schedules,
+    "data": data_sets,
+    "optimizers": optimizers,
+    "runs": runs,
+    "folders": folders,
+    "checkpoints": checkpoints,
+}

@@ -1,0 +1,132 @@
+"""A settings class becomes a command's options: the only file that knows how Typer reads a signature."""
+
+import inspect
+from collections.abc import Callable, Iterator
+from types import UnionType
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+
+import typer
+
+from clfctl.cli import completion
+
+if TYPE_CHECKING:
+    from clfctl.settings.base import Settings
+
+
+def option_rules(group_names: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return the context settings of a command: dashes and underscores are one, older names stand for the new."""
+    newer = _newer_names(group_names) if group_names else {}
+
+    def normalize(name: str) -> str:
+        plain = name.replace("_", "-")
+        return newer.get(plain, plain)
+
+    return {"token_normalize_func": normalize, "help_option_names": ["-h", "--help"]}
+
+
+def _newer_names(group_names: tuple[str, ...]) -> dict[str, str]:
+    from clfctl.settings import groups
+    from clfctl.settings.base import option_of
+
+    newer = {}
+    for group in (getattr(groups, name) for name in group_names):
+        for name in group.model_fields:
+            mark = option_of(group, name)
+            for older in (name, *mark.aliases):
+                newer[older.replace("_", "-")] = (mark.spelling or name).replace("_", "-")
+    return newer
+
+
+def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) -> Callable[..., None]:
+    """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
+
+    A parameter of its own that is named as a field is that field as an argument, and is not passed on. Numbers and
+    choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
+    a bad line of a file read the same.
+    """
+    from clfctl.settings import groups, sources
+
+    types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
+    uses_sources = any(issubclass(each, groups.BaseRateSettings) for each in types)
+    uses_sources = uses_sources and groups.ResumeSettings not in types
+    every: list[type[Settings]] = [*types, groups.SourceSettings] if uses_sources else types
+
+    def run(**values: Any) -> None:
+        typed = {
+            name: value
+            for group in every
+            for name in group.model_fields
+            if (value := values.pop(name, None)) is not None
+        }
+        command(*(sources.resolve(group, typed) for group in types), **values)
+
+    own = list(inspect.signature(command).parameters.values())[len(types) :]
+    # A field that the command declares itself, as an argument, is no option besides.
+    declared = {parameter.name for parameter in own}
+    options = (
+        parameter
+        for group in every
+        for parameter in _options(group, of_run=group is groups.ResumeSettings)
+        if parameter.name not in declared
+    )
+    # Two groups may share a field: it is one option, and both get it.
+    return _signed(run, command, [*own, *{option.name: option for option in options}.values()])
+
+
+def without_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Return a stand-in with the command's name and help and no options: enough where another command was called."""
+
+    def stand_in() -> None:
+        raise AssertionError("another command was called")
+
+    return _signed(stand_in, command, [])
+
+
+def _signed(
+    run: Callable[..., None], command: Callable[..., None], parameters: list[inspect.Parameter]
+) -> Callable[..., None]:
+    """Give `run` the name and help of `command`, and the parameters that Typer is to read."""
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # inspect reads it; no type has it
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return run
+
+
+def _options(group: "type[Settings]", *, of_run: bool) -> Iterator[inspect.Parameter]:
+    from clfctl.settings.base import option_name, option_of, panel_of
+
+    for name, field in group.model_fields.items():
+        mark = option_of(group, name)
+        is_flag = bool in (field.annotation, *get_args(field.annotation))
+        names = [option_name(mark.spelling or name), *([mark.short] if mark.short else [])]
+        names[0] += f"/{option_name('no_' + name)}" if is_flag and not mark.one_way else ""
+        # In the help's text: Typer would show a default of its own in brackets and parentheses.
+        # Of a run the default is what the run has.
+        default = "" if is_flag or of_run or field.default in (None, "") else f" [default: {field.default}]"
+        option = typer.Option(
+            *names,
+            help=" ".join((field.description or "").split()) + default,
+            rich_help_panel=panel_of(group, name),
+            metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
+            # Hidden, not unknown: who tries to change it is told why it cannot be.
+            hidden=of_run and bool(mark.fixed),
+            autocompletion=None if is_flag else completion.offer(mark.values, _choices(field.annotation)),
+        )
+        kind: Any = bool | None if is_flag else str | None
+        yield inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    if type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    return tuple(str(choice) for choice in get_args(annotation)) if "Literal" in str(get_origin(annotation)) else ()
+
+
+def _metavar(annotation: Any) -> str:
+    if choices := _choices(annotation):
+        return "|".join(choices)
+    if get_origin(annotation) is UnionType or type(None) in get_args(annotation):
+        annotation = get_args(annotation)[0]
+    while get_origin(annotation) is Annotated:
+        annotation = get_args(annotation)[0]
+    return {"int": "N", "float": "X", "Path": "PATH"}.get(getattr(annotation, "__name__", ""), "TEXT")

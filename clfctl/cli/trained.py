@@ -1,0 +1,91 @@
+"""The commands that use a trained model: name, help and options only, as cli.py has the others."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clfctl.cli import completion
+
+if TYPE_CHECKING:
+    from clfctl.settings.groups import OutputSettings
+    from clfctl.settings.sources import Resolved
+
+ModelArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="Run folder, checkpoint, or .onnx file.", metavar="RUN|FILE", autocompletion=completion.trained
+    ),
+]
+ImagesArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Image files, folders of images, patterns ('photos/**/*.jpg'), or - for an image on standard input.",
+        metavar="IMAGE|DIR|-...",
+    ),
+]
+FormatOption = Annotated[
+    str,
+    typer.Option(
+        "--format",
+        "-f",
+        help="table, json (an array), jsonl (an object a line) or csv; without it, what --output ends in.",
+        metavar="table|json|jsonl|csv",
+        autocompletion=completion.prediction_formats,
+    ),
+]
+OutputOption = Annotated[
+    Path | None,
+    typer.Option("--output", "-o", help="Write to FILE.csv, .json, .jsonl or .txt instead.", metavar="FILE"),
+]
+CopyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Copy each image to a folder of its class in DIR; nothing is moved, overwritten or deleted.",
+        metavar="DIR",
+        autocompletion=completion.folders,
+    ),
+]
+THRESHOLD = "Name no class of a smaller probability; an image with none left is unsure."
+WARM = "Answer each line of standard input, a path, with a line of JSON, until its end."
+
+
+def predict(
+    output: "Resolved[OutputSettings]",
+    *,
+    run: ModelArgument,
+    images: ImagesArgument = None,
+    top_k: Annotated[int, typer.Option(help="Classes to name for each image.", min=1)] = 3,
+    threshold: Annotated[float, typer.Option(help=THRESHOLD, min=0, max=1, metavar="X")] = 0.0,
+    format_: FormatOption = "",
+    output_file: OutputOption = None,
+    copy_to: CopyOption = None,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", help="Images at once; 0 chooses.", min=0)] = 0,
+    workers: Annotated[int, typer.Option(help="Threads that decode; 0 is one a core.", min=0)] = 0,
+    warm: Annotated[bool, typer.Option("--warm", help=WARM)] = False,
+) -> None:
+    """Name the class of images."""
+    from clfctl.commands.predict import predict_or_warm as command
+    from clfctl.commands.predict_options import PredictOptions
+
+    options = PredictOptions(top_k, threshold, format_, output_file, copy_to, batch_size, workers)
+    if not command(run, images or [], options, output.settings, warm=warm):
+        raise typer.Exit(1)
+
+
+def export(
+    output: "Resolved[OutputSettings]",
+    *,
+    run: Annotated[
+        Path,
+        typer.Argument(help="Run folder, or checkpoint.", metavar="RUN|FILE", autocompletion=completion.exportable),
+    ],
+    output_file: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write to this file instead of model.onnx in the run.", metavar="FILE"),
+    ] = None,
+) -> None:
+    """Write a trained model as ONNX: `clfctl predict` is then done before torch would have started."""
+    from clfctl.commands.export import export as command
+
+    command(run, output_file, output.settings)

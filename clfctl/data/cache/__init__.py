@@ -1,0 +1,1 @@
+"""Images that are decoded once: in memory or in a file."""

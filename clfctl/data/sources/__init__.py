@@ -1,0 +1,1 @@
+"""What images there are, of which class, in which part."""

@@ -1,0 +1,111 @@
+"""Images by number: files on disk, arrays in memory, or a torchvision data set."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from clfctl.data.pixels.image_file import read_image
+
+if TYPE_CHECKING:
+    from clfctl.data.pixels.decode import Picture  # it needs torch
+
+
+class ImageSource(Protocol):
+    """Images and their labels; `open` may be called from several threads at once."""
+
+    @property
+    def labels(self) -> Sequence[int]:
+        """Return the number of each image's class."""
+        ...
+
+    def open(self, index: int) -> "Picture":
+        """Return an image, not necessarily decoded yet. Raises OSError or another error of Pillow's if it cannot."""
+        ...
+
+    def name(self, index: int) -> str:
+        """Return what the user knows the image by."""
+        ...
+
+
+@dataclass(frozen=True)
+class FileImages:
+    """Image files; `weights` say how often each is drawn in training, relative to the others."""
+
+    paths: Sequence[str | Path]
+    labels: Sequence[int]
+    weights: Sequence[float] | None = None
+
+    def open(self, index: int) -> Image.Image:
+        """Open a file; Pillow reads the pixels when they are asked for."""
+        return read_image(self.paths[index])
+
+    def name(self, index: int) -> str:
+        """Return the path."""
+        return os.fspath(self.paths[index])
+
+
+@dataclass(frozen=True)
+class ArrayImages:
+    """Images in memory: (N, H, W) grey or (N, H, W, 3) RGB, uint8."""
+
+    title: str
+    images: NDArray[np.uint8]
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Image.Image:
+        """Return one array as an image."""
+        return Image.fromarray(self.images[index])
+
+    def name(self, index: int) -> str:
+        """Return the set's name and the number."""
+        return f"{self.title} image {index}"
+
+
+@dataclass(frozen=True)
+class TorchvisionImages:
+    """A torchvision data set that yields (PIL image, label)."""
+
+    title: str
+    data: Any
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Image.Image:
+        """Return the image as torchvision opens it."""
+        image: Image.Image = self.data[index][0]
+        return image
+
+    def name(self, index: int) -> str:
+        """Return the set's name and the number."""
+        return f"{self.title} image {index}"
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some images of a source: the training, validation or test images.
+
+    With `chances` (N,) an epoch of training draws N images with replacement, in proportion to them; else each once.
+    """
+
+    source: ImageSource
+    indices: Sequence[int]
+    chances: NDArray[np.float64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+
+@dataclass(frozen=True)
+class Data:
+    """Everything to train on. `is_small` says that the images are whole objects of a few pixels, not photographs."""
+
+    classes: tuple[str, ...]
+    train: Part
+    val: Part
+    test: Part | None = None
+    is_small: bool = False

@@ -1,0 +1,112 @@
+"""The names and sizes of the images that a run began with, to tell whether they have changed since."""
+
+import gzip
+import hashlib
+import os
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from clfctl.data.sources.base import Data, FileImages, Part
+from clfctl.data.sources.hf import ArrowImages
+from clfctl.data.sources.manifest import is_manifest
+from clfctl.data.sources.shards import TarImages
+from clfctl.errors import DataError
+from clfctl.storage.files import explained, replace_file
+
+Listing = dict[str, int]
+
+
+@dataclass(frozen=True)
+class DataChange:
+    """What is different: names of images, in order."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    replaced: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.added or self.removed or self.replaced)
+
+    def __str__(self) -> str:
+        """Return the counts, each with the first name: `3 added (cat/9.jpg, …), 1 removed (dog/2.jpg)`."""
+        words = []
+        for names, what in ((self.added, "added"), (self.removed, "removed"), (self.replaced, "replaced")):
+            if names:
+                words.append(f"{len(names)} {what} ({names[0]}{', …' if len(names) > 1 else ''})")
+        return ", ".join(words)
+
+
+def list_images(data: Data, root: str) -> Listing:
+    """Return the size in bytes of every image file, by its name under `root`.
+
+    The table that lists them counts too, by its content. Of images that are no files, the number of them by a name that
+    holds a digest of their labels.
+    """
+    listing: Listing = {}
+    if is_manifest(root):
+        # Classes, splits and weights stand in the table, not in the names of the files.
+        table = Path(root).expanduser()
+        content = table.read_bytes()
+        listing[f"{table.name} of content {xxhash.xxh3_64_hexdigest(content)}"] = len(content)
+        root = str(table.parent)
+    parts = {"train": data.train, "val": data.val, "test": data.test}
+    for name, part in parts.items():
+        if not part:
+            continue
+        if isinstance(part.source, FileImages):
+            listing.update(_files(part, part.source, root))
+        else:
+            labels = [part.source.labels[index] for index in part.indices]
+            if isinstance(part.source, TarImages | ArrowImages):
+                listing |= {f"{path.parent.name}/{path.name}": path.stat().st_size for path in part.source.shards}
+            digest = hashlib.sha256(repr(labels).encode()).hexdigest()[:16]
+            listing[f"{name} images with labels {digest}"] = len(labels)
+    return listing
+
+
+def compare(before: Listing, now: Listing) -> DataChange:
+    """Return what is different now."""
+    return DataChange(
+        tuple(sorted(now.keys() - before.keys())),
+        tuple(sorted(before.keys() - now.keys())),
+        tuple(sorted(name for name in before.keys() & now.keys() if before[name] != now[name])),
+    )
+
+
+def write_listing(path: Path, listing: Listing) -> None:
+    """Write a listing as compressed lines of size and name. Raises WriteError."""
+    lines = (f"{size}\t{_on_one_line(name)}\n" for name, size in listing.items())
+    # No time stamp: the same listing is the same bytes.
+    packed = gzip.compress("".join(lines).encode("utf-8", "surrogateescape"), compresslevel=3, mtime=0)
+    with explained(path):
+        replace_file(path, [packed])
+
+
+def read_listing(path: Path) -> Listing:
+    """Return a listing that was written. Raises DataError if it cannot be read."""
+    try:
+        text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
+        pairs = (line.split("\t", 1) for line in text.split("\n") if line)
+        return {name: int(size) for size, name in pairs}
+    except (OSError, EOFError, ValueError, zlib.error) as error:
+        hint = "go on with --allow-data-change if you know that the images are the same"
+        raise DataError(f"{path}, the list of the run's images, cannot be read: {error}", hint) from None
+
+
+def _files(part: Part, source: FileImages, root: str) -> Iterable[tuple[str, int]]:
+    prefix = os.path.join(os.path.expanduser(root), "")  # noqa: PTH111, PTH118 (a million pathlib joins take seconds)
+    for index in part.indices:
+        path = os.fspath(source.paths[index])
+        try:
+            size = os.stat(path).st_size  # noqa: PTH116 (as above)
+        except OSError:
+            size = -1  # a broken link is listed too: mended, it counts as replaced
+        yield _on_one_line(path.removeprefix(prefix)), size
+
+
+def _on_one_line(name: str) -> str:
+    return name.replace("\n", "\\n").replace("\r", "\\r")

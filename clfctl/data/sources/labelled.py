@@ -1,0 +1,139 @@
+"""Images to measure a trained model on, whose classes are matched with those of the model by name."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from clfctl.data.pixels.decode import Picture
+from clfctl.data.sources.base import Data, FileImages, ImageSource, Part
+from clfctl.data.sources.hf import is_on_disk
+from clfctl.data.sources.index import Listing, index_part, part_folder, readable_names
+from clfctl.data.sources.manifest import is_manifest, read_parts
+from clfctl.data.sources.names import TORCHVISION
+from clfctl.data.sources.open import open_data
+from clfctl.data.sources.shards import find_shards
+from clfctl.errors import DataError, UsageError
+from clfctl.settings.groups import DataSettings
+
+ALL = "all"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Images with labels, numbers of `classes`; `split` says which of the data they are: val, test or all."""
+
+    classes: tuple[str, ...]
+    part: Part
+    split: str
+
+
+@dataclass(frozen=True)
+class Matched:
+    """Images with labels of a model; `unknown` counts those left out by class, `absent` are classes without images."""
+
+    part: Part
+    unknown: dict[str, int]
+    absent: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RenumberedImages:
+    """Images of another source under other labels."""
+
+    source: ImageSource
+    labels: Sequence[int]
+
+    def open(self, index: int) -> Picture:
+        """Open an image as its source does."""
+        return self.source.open(index)
+
+    def name(self, index: int) -> str:
+        """Return the name that the source has for it."""
+        return self.source.name(index)
+
+
+def match(images: Labelled, classes: Sequence[str]) -> Matched:
+    """Give images the labels of a model with these classes, by name. Raises DataError if no image has one of them."""
+    number_of = {name: number for number, name in enumerate(classes)}
+    places = [number_of.get(name, -1) for name in images.classes]
+    labels = images.part.source.labels
+    counts = Counter(labels[index] for index in images.part.indices)
+    unknown = {name: counts[label] for label, name in enumerate(images.classes) if places[label] < 0 and counts[label]}
+    found = {places[label] for label in counts}
+    absent = tuple(name for number, name in enumerate(classes) if number not in found)
+    if not found - {-1}:
+        theirs, ours = (f"{', '.join(each[:5])}{', …' if len(each) > 5 else ''}" for each in (images.classes, classes))
+        hint = f"the data has {theirs}; the model knows {ours}"
+        raise DataError("--data: none of its classes is one that the model knows", hint)
+    if places == list(range(len(classes))):
+        return Matched(images.part, unknown, absent)
+    source = RenumberedImages(images.part.source, [places[label] for label in labels])
+    known = [index for index in images.part.indices if source.labels[index] >= 0]
+    return Matched(Part(source, known), unknown, absent)
+
+
+def held_out(name: str, data: Data, split: str) -> Labelled:
+    """Return the val or test images of the data called `name`. Raises UsageError if it has none of that split."""
+    parts = {word: part for word, part in (("val", data.val), ("test", data.test)) if part}
+    return Labelled(data.classes, _part_of(name, parts, split), split)
+
+
+def open_other(settings: DataSettings, split: str) -> Labelled:
+    """Open data that a run was not trained on: its val or test images, or all where it has no parts.
+
+    It needs no training images, and one class is enough. Raises UsageError if it has parts, but not that one.
+    """
+    root = Path(settings.data).expanduser()
+    if is_manifest(settings.data):
+        classes, listings = read_parts(root)
+        classes = readable_names(root.parent, classes)
+        parts = {name: _files(listing) for name, listing in listings.items()}
+        if parts.keys() <= {"train"}:
+            return Labelled(classes, parts["train"], ALL)
+        return Labelled(classes, _part_of(settings.data, parts, split), split)
+    if root.is_dir() and not is_on_disk(root) and not find_shards(root):
+        return _open_folder(root, split)
+    # Nothing is split off, and nothing is limited as it was for training.
+    whole = settings.model_copy(update={"val_split": 0.0, "max_per_class": 0, "batch_size": 1})
+    data = open_data(whole, 0)
+    if not data.val and not data.test:
+        return Labelled(data.classes, data.train, ALL)
+    return held_out(settings.data, data, split)
+
+
+def is_held_out_by_us(settings: DataSettings) -> bool:
+    """Return whether the validation images are split off by clfctl: they depend on all images of the data."""
+    if settings.data in TORCHVISION or is_manifest(settings.data):
+        return True  # perhaps; a change of such data is worth to be told in any case
+    return part_folder(Path(settings.data).expanduser(), "val") is None
+
+
+def _open_folder(root: Path, split: str) -> Labelled:
+    top, which = root, ALL
+    parts = {name: part_folder(root, name) for name in ("val", "test")}
+    # Without train/, a folder that is called test may be one of images of that class: then it has no folders.
+    is_split = (root / "train").is_dir() or any(folder and _has_folders(folder) for folder in parts.values())
+    if is_split:
+        top, which = _part_of(str(root), {name: each for name, each in parts.items() if each}, split), split
+    classes, listing = index_part(top)
+    return Labelled(readable_names(root, classes), _files(listing), which)
+
+
+def _has_folders(folder: Path) -> bool:
+    return any(entry.is_dir() for entry in folder.iterdir())
+
+
+def _part_of(data: str, parts: Mapping[str, T], split: str) -> T:
+    if split in parts:
+        return parts[split]
+    others = [name for name in parts if name != "train"]
+    hint = f"there are: {', '.join(others)}" if others else "there are only training images"
+    raise UsageError(f"--split: {data} has no {split} images", hint)
+
+
+def _files(listing: Listing) -> Part:
+    source = FileImages(listing.paths, listing.labels)
+    return Part(source, range(len(listing.labels)))

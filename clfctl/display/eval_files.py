@@ -1,0 +1,77 @@
+"""The files of an evaluation: all of them, or none."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from clfctl.data.loader import BadImages
+from clfctl.data.sources.base import ImageSource, Part
+from clfctl.display.batch_grid import save_grid
+from clfctl.display.eval_plots import confusion_figure, drawing, reliability_figure, save_figure
+from clfctl.display.report import render_report
+from clfctl.engine.assemble import make_loader
+from clfctl.engine.results import EpochResult
+from clfctl.evaluation.outputs import Numbers, Outputs
+from clfctl.evaluation.predictions import save_predictions
+from clfctl.evaluation.record import Evaluation, Mistake, confused_csv
+from clfctl.inference.trained import Trained
+from clfctl.runs.folder import RunFolder
+from clfctl.storage.files import explained, replace_file, replacing_folder, write_text
+from clfctl.storage.json_lines import read_json_lines
+
+
+def pictures_of(trained: Trained, source: ImageSource, indices: Numbers) -> NDArray[np.uint8] | None:
+    """Return images as the model sees them (M, H, W, 3) uint8; None if there are none to show."""
+    if not len(indices):
+        return None
+    part = Part(source, indices.tolist())
+    bad, cpu = BadImages("error", len(part)), torch.device("cpu")
+    loader = make_loader(trained.settings, part, trained.info.preprocess, bad, cpu)
+    images = torch.cat([batch.images for batch in loader.batches()])
+    return images.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def save_evaluation(
+    folder: Path,
+    run: RunFolder,
+    evaluation: Evaluation,
+    outputs: Outputs,
+    source: ImageSource,
+    pictures: NDArray[np.uint8] | None,
+) -> list[str]:
+    """Write everything into `folder`, in place of what was there, and return the names of the files.
+
+    `pictures` (M, H, W, 3) are those of the evaluation's mistakes. Raises WriteError; the old folder is untouched then.
+    """
+    history = _history(run)
+    metrics = evaluation.metrics
+    with replacing_folder(folder) as new:
+        with drawing():
+            save_figure(new / "confusion.png", confusion_figure(metrics))
+            save_figure(new / "reliability.png", reliability_figure(metrics.calibration))
+        if pictures is not None:
+            save_grid(new / "mistakes.png", pictures, [_caption(each) for each in evaluation.mistakes])
+        with explained(new / "report.html"):
+            replace_file(new / "report.html", render_report(evaluation, pictures, history))
+        classes = [each.name for each in metrics.classes]
+        save_predictions(new, outputs, classes, source.name)
+        write_text(new / "confused.csv", confused_csv(metrics))
+        record = json.dumps(evaluation.as_record(), indent=2, ensure_ascii=False, allow_nan=False)
+        write_text(new / "metrics.json", record + "\n")
+        names = sorted((each.name for each in new.iterdir()), key=lambda name: (name != "report.html", name))
+    return names
+
+
+def _history(run: RunFolder) -> list[EpochResult]:
+    """Return the finished epochs, none if another program wrote the file."""
+    try:
+        return [EpochResult.from_record(record) for record in read_json_lines(run.history)]
+    except (KeyError, TypeError, ValueError):
+        return []
+
+
+def _caption(mistake: Mistake) -> str:
+    return f"is {mistake.true}\nnot {mistake.predicted} ({100 * mistake.probability:.0f} %)"

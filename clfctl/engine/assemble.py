@@ -1,0 +1,131 @@
+"""From settings to a trainer: the parts in the order in which a mistake is cheapest to find."""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import torch
+from torch.optim import Optimizer
+
+from clfctl.data.balance import class_weights, with_chances
+from clfctl.data.keys import WEIGHTS, mix
+from clfctl.data.loader import BadImages, Loader
+from clfctl.data.pixels.decode import looked_at
+from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
+from clfctl.data.sources.base import Data, Part
+from clfctl.data.workers import pick_workers
+from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.optimizers import build_optimizer
+from clfctl.engine.saving import ModelInfo, RunSaver, model_info, restore
+from clfctl.engine.state import Cursor, TrainState
+from clfctl.engine.step import Normalize
+from clfctl.engine.trainer import Trainer
+from clfctl.models.factory import Built, build_model, rebuild_model
+from clfctl.planning.plan import make_plan
+from clfctl.runs.checkpoint import Checkpoint
+from clfctl.runs.folder import RunFolder
+from clfctl.settings.groups import DataSettings, TrainSettings
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a training is made of, before it has a run folder."""
+
+    settings: TrainSettings
+    data: Data
+    built: Built
+    optimizer: Optimizer
+    precision: Precision
+
+    @property
+    def info(self) -> ModelInfo:
+        """What a checkpoint says of the model."""
+        return ModelInfo(self.settings.model, self.data.classes, self.built.preprocess)
+
+
+def build_parts(settings: TrainSettings, data: Data) -> Parts:
+    """Choose the device and build the model, whose first weights depend on the seed alone."""
+    precision = pick_precision(settings.amp, pick_device(settings.device))
+    torch.manual_seed(mix(WEIGHTS, settings.seed))
+    built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)
+    return _parts(settings, data, built, precision)
+
+
+def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -> Parts:
+    """Build the parts of a saved run; its weights come from the checkpoint."""
+    precision = pick_precision(settings.amp, pick_device(settings.device))
+    info = model_info(checkpoint)
+    built = Built(rebuild_model(info.name, len(info.classes), settings), info.preprocess, "the checkpoint")
+    return _parts(settings, data, built, precision)
+
+
+def _parts(settings: TrainSettings, data: Data, built: Built, precision: Precision) -> Parts:
+    model = built.model.to(precision.device)
+    # Convolutions on CPU and on tensor cores read channels-last; on the CPU here 1.3 to 2 times as fast.
+    model.to(memory_format=torch.channels_last)
+    return Parts(settings, data, built, build_optimizer(settings, model), precision)
+
+
+def make_trainer(
+    parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = None, *, restarts_epoch: bool = False
+) -> Trainer:
+    """Return a trainer that stands at the beginning, or where the checkpoint was written, or before its epoch."""
+    settings, data, precision = parts.settings, parts.data, parts.precision
+    device = precision.device
+    bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
+    decided = settings.model_copy(update={"workers": decide_workers(settings, data.train, parts.built.preprocess)})
+    train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed)
+    state = TrainState(
+        parts.built.model,
+        parts.optimizer,
+        precision,
+        settings,
+        Cursor(torch.zeros(train_loader.n_batches, device=device)),
+    )
+    if checkpoint:
+        restore(state, checkpoint, restarts_epoch=restarts_epoch)
+    return Trainer(
+        state,
+        make_plan(settings, train_loader.n_batches),
+        train_loader,
+        make_loader(decided, data.val, parts.built.preprocess, bad, device),
+        Normalize(parts.built.preprocess, device),
+        RunSaver(run, parts.info),
+        class_weights=loss_weights(parts),
+    )
+
+
+def loss_weights(parts: Parts) -> torch.Tensor | None:
+    """Return the weights of the classes in the loss, (n_classes,) float32 on the device; None: all alike."""
+    if parts.settings.balance != "loss":
+        return None
+    weights = class_weights(parts.data.train, len(parts.data.classes))
+    return torch.tensor(weights, dtype=torch.float32, device=parts.precision.device)
+
+
+def make_loader(
+    settings: DataSettings,
+    part: Part,
+    preprocess: Preprocess,
+    bad: BadImages,
+    device: torch.device,
+    shuffle_seed: int | None = None,
+) -> Loader:
+    """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
+    part = part if shuffle_seed is None else with_chances(part, settings.balance)
+    augment = None if shuffle_seed is None else Augmentation(settings.augment, settings.random_erasing)
+    on_cuda = device.type == "cuda"
+    workers = decide_workers(settings, part, preprocess)
+    return Loader(part, preprocess, settings.batch_size, workers, bad, shuffle_seed, augment, on_cuda)
+
+
+def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -> int:
+    """Return the number of threads that decode; `auto` reads a few images of the part."""
+    if settings.workers != "auto":
+        return settings.workers
+
+    def read(index: int) -> None:
+        # What is bad is counted, and told, when it is met in training.
+        with suppress(Exception):
+            looked_at(part.source.open(index), lambda image: to_pixels(image, preprocess))
+
+    return pick_workers(read, part.indices)

@@ -1,0 +1,99 @@
+"""The images that `clfctl eval` measures on, and what has to be said about them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from clfctl.data.sources.base import Data, Part
+from clfctl.data.sources.fingerprint import compare, list_images, read_listing
+from clfctl.data.sources.labelled import held_out, is_held_out_by_us, match, open_other
+from clfctl.data.sources.names import DATA_NAMES
+from clfctl.data.sources.open import open_data
+from clfctl.errors import ClfctlError, DataError
+from clfctl.inference.trained import Trained
+from clfctl.runs.folder import RunFolder
+from clfctl.settings.groups import TrainSettings
+
+N_FIRST = 5
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Images with the model's labels; `is_own` says that they are of the data that the run was trained on.
+
+    `unknown` counts the images left out because the model has no such class, `absent` are classes without images.
+    """
+
+    data: str
+    split: str
+    is_own: bool
+    part: Part
+    unknown: dict[str, int]
+    absent: tuple[str, ...]
+    notes: tuple[str, ...]
+
+
+def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) -> Chosen:
+    """Open the images, give them the model's labels by the names of their classes, and note what is unusual.
+
+    The run's own data is that which its settings name, or `data` if that is the same after a move. Raises UsageError
+    or DataError if there is nothing to measure.
+    """
+    settings = trained.settings
+    own: Data | None
+    if data is None or _is_same_place(data, settings.data):
+        own = open_data(settings, settings.seed)
+        notes = _changes(run, settings, own, split)
+    else:
+        settings = settings.model_copy(update={"data": data})
+        own = _moved(run, settings)
+        what = f"{data} has the very images that the run was trained on; measured are those held out."
+        notes = [what] if own else []
+    labelled = held_out(settings.data, own, split) if own else open_other(settings, split)
+    matched = match(labelled, trained.info.classes)
+    if matched.unknown:
+        n = sum(matched.unknown.values())
+        what = "1 image is" if n == 1 else f"{n} images are"
+        notes.append(f"{what} left out; the model does not know the class: {_listed([*matched.unknown])}.")
+    if matched.absent:
+        what = f"{len(matched.absent)} of the model's {len(trained.info.classes)} classes"
+        have = "has no images and counts" if len(matched.absent) == 1 else "have no images and count"
+        notes.append(f"{what} {have} in no mean: {_listed(matched.absent)}.")
+    return Chosen(
+        settings.data, labelled.split, own is not None, matched.part, matched.unknown, matched.absent, tuple(notes)
+    )
+
+
+def _is_same_place(data: str, own: str) -> bool:
+    if data in DATA_NAMES or own in DATA_NAMES:
+        return data == own
+    return Path(data).expanduser().resolve() == Path(own).expanduser().resolve()
+
+
+def _moved(run: RunFolder, settings: TrainSettings) -> Data | None:
+    """Return the data if it has the very images, by name and size, that the run began with; else None."""
+    if not run.data.is_file():
+        return None
+    try:
+        data = open_data(settings, settings.seed)
+        return None if compare(read_listing(run.data), list_images(data, settings.data)) else data
+    except ClfctlError:  # what cannot be trained on is not what was trained on
+        return None
+
+
+def _changes(run: RunFolder, settings: TrainSettings, data: Data, split: str) -> list[str]:
+    """Return a warning if the data changed since the run began and its validation images were chosen by us."""
+    if split != "val" or not is_held_out_by_us(settings) or not run.data.is_file():
+        return []
+    try:
+        before = read_listing(run.data)
+    except DataError as error:
+        return [f"Warning: {error}; whether the data has changed cannot be told."]
+    change = compare(before, list_images(data, settings.data))
+    if not change:
+        return []
+    what = f"Warning: {settings.data} has changed since the run began: {change}"
+    return [f"{what}. Some of the images measured may have been trained on."]
+
+
+def _listed(names: tuple[str, ...] | list[str]) -> str:
+    return ", ".join(names[:N_FIRST]) + (", …" if len(names) > N_FIRST else "")

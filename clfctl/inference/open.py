@@ -1,0 +1,77 @@
+"""From what the user names to a model that can be asked: ONNX Runtime where it may answer, torch where it must."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from clfctl.errors import CheckpointError, ModelError, UsageError
+from clfctl.inference.packages import has_runtime
+from clfctl.inference.predictor import Predictor
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX, RunFolder, open_run, run_of
+from clfctl.runs.saved import checksum_of
+
+
+def check_model(path: Path) -> None:
+    """Raise UsageError if a path is neither a run nor a file that can be a model; nothing is read."""
+    if path.suffix == ONNX_SUFFIX and not path.is_dir():
+        if not path.is_file():
+            raise UsageError(f"{path} {'is no file' if path.exists() else 'does not exist'}", "clfctl export makes one")
+    elif path.is_file():
+        if path.suffix != CHECKPOINT_SUFFIX:
+            hint = f"give a run folder, a checkpoint ({CHECKPOINT_SUFFIX}) or an {ONNX_SUFFIX} file"
+            raise UsageError(f"{path} is no model of clfctl's", hint)
+    else:
+        open_run(path)
+
+
+def open_predictor(path: Path, n_threads: int, tell: Callable[[str], None]) -> Predictor:
+    """Open a run, a checkpoint or a model.onnx; ONNX Runtime computes each question with `n_threads` threads.
+
+    A run's model.onnx answers for it if it was made of the checkpoint that would be used; if not, `tell` gets
+    a line. Raises
+    UsageError, CheckpointError or ModelError.
+    """
+    check_model(path)
+    if path.is_dir():
+        run = open_run(path)
+        return _exported(run, n_threads, tell) or _by_torch(run, run.chosen)
+    if path.suffix == ONNX_SUFFIX:
+        from clfctl.inference.onnx_predictor import load_onnx
+
+        return load_onnx(path, n_threads)
+    return _by_torch(run_of(path), path)
+
+
+def _exported(run: RunFolder, n_threads: int, tell: Callable[[str], None]) -> Predictor | None:
+    """Return a run's model.onnx, if there is one that answers as the checkpoint would."""
+    if not run.onnx.is_file():
+        return None
+    again = f"torch answers instead, after a few seconds; clfctl export {run.path} makes it anew"
+    if not has_runtime():
+        tell(f"{run.onnx} needs ONNX Runtime (pip install 'clfctl[onnx]'); torch answers instead.")
+        return None
+    from clfctl.inference.onnx_predictor import load_onnx
+
+    try:
+        exported = load_onnx(run.onnx, n_threads)
+    except (CheckpointError, ModelError) as error:
+        tell(f"{error}; {again}.")
+        return None
+    if run.chosen.is_file() and exported.info.checkpoint != _checksum(run.chosen):
+        tell(f"{run.onnx} was made of an older checkpoint; {again}.")
+        return None
+    return exported
+
+
+def _checksum(path: Path) -> str:
+    try:
+        return checksum_of(path)
+    except (OSError, ValueError):
+        return ""  # torch's reader says what is wrong with it
+
+
+def _by_torch(run: RunFolder, file: Path) -> Predictor:
+    from clfctl.inference.torch_predictor import TorchPredictor
+    from clfctl.inference.trained import load_trained
+
+    trained = load_trained(run, file)
+    return TorchPredictor(trained.file, trained.model, trained.info, trained.precision)

@@ -1,0 +1,48 @@
+"""The model of a checkpoint, ready to be asked."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.saving import ModelInfo, load_model, model_info, saved_settings
+from clfctl.errors import CheckpointError, DamagedError
+from clfctl.models.factory import rebuild_model
+from clfctl.runs.checkpoint import load_checkpoint
+from clfctl.runs.folder import RunFolder
+from clfctl.settings.groups import TrainSettings
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs."""
+
+    file: Path
+    settings: TrainSettings
+    info: ModelInfo
+    model: nn.Module
+    precision: Precision
+    n_epochs: int
+
+
+def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> Trained:
+    """Load a checkpoint, by default the best of a run, or the last where there is none, on the device of its training.
+
+    Raises CheckpointError if it cannot be used, UsageError if there is no such device.
+    """
+    file = file or run.chosen
+    try:
+        checkpoint = load_checkpoint(file)
+    except DamagedError as error:
+        # Not of itself: another model that answers in its place would not be noticed.
+        raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
+    settings, info = saved_settings(checkpoint), model_info(checkpoint)
+    place = pick_device(device or settings.device)
+    # What was trained in fp16 on a GPU is computed in full elsewhere.
+    precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
+    model = rebuild_model(info.name, len(info.classes), settings)
+    load_model(model, checkpoint)
+    model.to(precision.device).to(memory_format=torch.channels_last)
+    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.meta["history"]))

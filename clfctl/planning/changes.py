@@ -1,0 +1,73 @@
+"""Changing the settings of a run that has begun: what may change, what exactly does, and what cannot and why."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from clfctl.errors import UsageError
+from clfctl.planning.plan import keep_fitting
+from clfctl.settings.base import option_name, option_of
+from clfctl.settings.groups import TrainSettings
+from clfctl.settings.sources import Resolved
+
+# Where runs are looked for, not what one is made of.
+WHERE = ("runs_dir",)
+DECAY = "weights that were decayed and those that were not are kept apart; it can only change from one value to another"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A setting by its field's name, with its value before and after."""
+
+    name: str
+    old: Any
+    new: Any
+
+    def __str__(self) -> str:
+        """Return it as the user is told."""
+        return f"{option_name(self.name)} {_word(self.old)} → {_word(self.new)}"
+
+
+def change_settings(saved: TrainSettings, stated: Mapping[str, Any]) -> tuple[TrainSettings, list[Change]]:
+    """Return the settings with the stated ones in the place of the saved, and the changes that this makes.
+
+    A parameter of the schedule that was saved for another kind than the new one is dropped. Raises UsageError for a
+    setting that cannot change, with the reason, and for a parameter that the schedule does not have.
+    """
+    stated = {name: value for name, value in stated.items() if name not in WHERE}
+    for name, value in stated.items():
+        if value != getattr(saved, name) and (reason := option_of(TrainSettings, name).fixed):
+            raise _fixed(name, getattr(saved, name), reason)
+    if "weight_decay" in stated and bool(stated["weight_decay"]) != bool(saved.weight_decay):
+        raise _fixed("weight_decay", saved.weight_decay, DECAY)
+    try:
+        changed = TrainSettings.model_validate(saved.model_dump() | stated)
+    except ValidationError as error:
+        raise UsageError(str(error)) from None
+    ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}
+    origins = {name: "run" if rank else "command line" for name, rank in ranks.items()}
+    settings = keep_fitting(Resolved(changed, origins, ranks)).settings
+    changes = [
+        Change(name, getattr(saved, name), getattr(settings, name))
+        for name in TrainSettings.model_fields
+        if getattr(saved, name) != getattr(settings, name)
+    ]
+    return settings, changes
+
+
+def stated_in(resolved: Resolved[Any]) -> dict[str, Any]:
+    """Return the settings that were typed on the command line."""
+    return {name: getattr(resolved.settings, name) for name, rank in resolved.ranks.items() if rank == 0}
+
+
+def _fixed(name: str, saved: Any, reason: str) -> UsageError:
+    hint = f"it is {_word(saved)}; for another, train a new run"
+    return UsageError(f"{option_name(name)}: cannot change in a run that has begun: {reason}", hint)
+
+
+def _word(value: Any) -> str:
+    if value is None or value == "":
+        return "unset"
+    return f"{value:g}" if isinstance(value, float) else str(value)

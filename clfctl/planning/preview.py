@@ -1,0 +1,206 @@
+"""What lr-preview shows: a track is one course that a learning rate can take, or has taken. No torch, no rich."""
+
+import csv
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from clfctl.errors import DataError, UsageError, nearest
+from clfctl.planning.changes import change_settings, stated_in
+from clfctl.planning.plan import Plan, keep_fitting, make_plan
+from clfctl.runs.folder import RunFolder, open_run
+from clfctl.runs.saved import Saved, previous_of, read_saved
+from clfctl.schedules import Part, before, parse_expression, sample_curve
+from clfctl.settings.groups import PlanSettings, TrainSettings
+from clfctl.settings.sources import Resolved, read_config
+from clfctl.storage.json_lines import read_json_lines
+
+# So far apart that every threshold counts them as an improvement.
+STRIDE = 1e6
+
+
+@dataclass(frozen=True)
+class Track:
+    """The learning rate of a subject over `epochs`.
+
+    `used` holds (start, end) of the learning rate of each epoch that was trained already; training goes on at `begins`,
+    in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it is known
+    or supposed, which `case` puts into words.
+    """
+
+    subject: str
+    plan: Plan
+    epochs: int
+    metrics: tuple[float, ...] = ()
+    used: tuple[tuple[float, float], ...] = ()
+    begins: float = 0.0
+    last_lr: float = 0.0
+    parts: tuple[Part, ...] = ()
+    case: str = ""
+
+    @property
+    def name(self) -> str:
+        """The subject, and which case of it this is."""
+        return f"{self.subject}, {self.case}" if self.case else self.subject
+
+    @property
+    def done(self) -> int:
+        """Epochs that were trained."""
+        return len(self.used)
+
+    def points(self, per_epoch: int = 0) -> list[tuple[float, float]]:
+        """Return (time in epochs, learning rate) for drawing, or of every batch if `per_epoch` says how many."""
+        curve = sample_curve(self.plan.schedule, self.plan.base_lr, self.epochs, self.metrics, per_epoch)
+        if not self.begins:
+            return curve
+        trained = [p for n, (start, end) in enumerate(self.used) for p in ((float(n), start), (n + 1.0, end))]
+        if self.begins > self.done:
+            trained.append((self.begins, self.last_lr))
+        return [*trained, *self._seam_point(), *(point for point in curve if point[0] > self.begins)]
+
+    def rates(self, steps_per_epoch: int | None = None) -> Iterator[tuple[int, float, float]]:
+        """Yield (epoch, learning rate of its first step, of its last); without batches, at its very end."""
+        for epoch in range(self.epochs):
+            if epoch < self.done:
+                yield epoch + 1, *self.used[epoch]
+                continue
+            last = epoch + (steps_per_epoch - 1) / steps_per_epoch if steps_per_epoch else before(epoch + 1)
+            known = self.metrics[:epoch]
+            yield epoch + 1, self.plan.lr(max(epoch, self.begins), known), self.plan.lr(last, known)
+
+    def seam(self) -> tuple[float, float] | None:
+        """Return the learning rate before and after the place from which training goes on; None without one."""
+        if not 0 < self.begins < self.epochs:
+            return None
+        return self.last_lr, self.plan.lr(self.begins, self.metrics[: self.done])
+
+    def _seam_point(self) -> list[tuple[float, float]]:
+        seam = self.seam()
+        return [(self.begins, seam[1])] if seam else []
+
+
+def tracks_of(
+    resolved: Resolved[PlanSettings], subjects: Sequence[str], metrics: str, steps_per_epoch: int | None
+) -> list[Track]:
+    """Return the tracks of expressions and run folders; raises UsageError for what is neither."""
+    folders = [each for each in subjects if is_folder(each)]
+    texts = [each for each in subjects if each not in folders]
+    if texts and resolved.ranks["scheduler"] == 0:
+        raise UsageError(f"--scheduler: {texts[0]!r} is given as a schedule already", "name each as an argument")
+    if folders and metrics:
+        raise UsageError(f"--metrics: {folders[0]} has metrics of its own", "give them with a schedule, not with a run")
+    tracks = [track for folder in folders for track in _of_run(resolved, Path(folder))]
+    if texts or not folders:
+        fitting = keep_fitting(resolved, texts)
+        known = read_metrics(metrics, fitting.settings.monitor) if metrics else None
+        for text in texts or [fitting.settings.scheduler]:
+            tracks += _of_expression(fitting, text, known, steps_per_epoch)
+    return tracks
+
+
+def is_folder(subject: str) -> bool:
+    """Return whether a subject is meant as a run folder: it is one, or looks like a path."""
+    return (bool(subject) and Path(subject).is_dir()) or ("/" in subject and "(" not in subject and ">" not in subject)
+
+
+def _of_expression(
+    resolved: Resolved[PlanSettings], text: str, metrics: tuple[float, ...] | None, steps_per_epoch: int | None
+) -> Iterator[Track]:
+    settings = resolved.settings
+    if resolved.ranks["epochs"] and resolved.origins["epochs"].startswith("default"):
+        length = len(metrics) if metrics else _natural_length(settings, text)
+        settings = settings.model_copy(update={"epochs": length or settings.epochs})
+    plan = make_plan(settings, steps_per_epoch, text)
+    parts = tuple(plan.schedule.parts(plan.epochs))
+    if metrics is not None:
+        yield Track(text, plan, plan.last_epoch(metrics), metrics, parts=parts)
+    elif not plan.schedule.follows_metrics:
+        yield Track(text, plan, plan.epochs, parts=parts)
+    else:
+        never, always = (1.0,) * plan.epochs, improving(plan)
+        yield Track(text, plan, plan.last_epoch(never), never, parts=parts, case="never improving")
+        yield Track(text, plan, plan.last_epoch(always), always, parts=parts, case="improving every epoch")
+
+
+def improving(plan: Plan) -> tuple[float, ...]:
+    """Return a metric that improves every epoch by more than any threshold, relative or absolute."""
+    # Below 0 a relative threshold asks for nothing: the bar lies on the other side of the best value.
+    if plan.mode == "min":
+        return tuple(-STRIDE * (epoch + 1) for epoch in range(plan.epochs))
+    return tuple(STRIDE * (epoch - plan.epochs) for epoch in range(plan.epochs))
+
+
+def _natural_length(settings: PlanSettings, text: str) -> int:
+    """Return the epochs that a schedule needs to come to its end, where it says so; else 0."""
+    expression = parse_expression(text)
+    lengths = [call.length for call in expression.calls]
+    if all(each and each.unit == "epochs" for each in lengths):
+        return math.ceil(sum(each.value for each in lengths if each))
+    if not expression.kind:
+        return 0
+    stated = expression.calls[0].arguments.get("t_max") or settings.model_dump().get("t_max")
+    return math.ceil(stated or 0)
+
+
+def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
+    """Yield what a run has used and what is to come; changed options show what resuming with them would do."""
+    run = open_run(folder)
+    saved = _saved(run)
+    config = saved.settings if saved else dict(read_config(run.config).values)
+    settings, _ = change_settings(TrainSettings.model_validate(config), stated_in(resolved))
+    # A run that is not saved at every epoch has a history that is newer than its checkpoint.
+    history = max(read_json_lines(run.history), saved.history if saved else [], key=len)
+    metrics = tuple(float(record[settings.monitor]) for record in history)
+    used = tuple((float(record["lr_start"]), float(record["lr"])) for record in history)
+    begins, last_lr = float(len(used)), used[-1][1] if used else 0.0
+    if saved and saved.position.epoch == len(used) and saved.position.batch:
+        begins += saved.position.batch / saved.position.n_batches
+        last_lr = saved.lr
+    plan = make_plan(settings, saved.position.n_batches if saved else None)
+    epochs = max(len(used), plan.last_epoch(metrics))
+    yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, tuple(plan.schedule.parts(plan.epochs)))
+
+
+def _saved(run: RunFolder) -> Saved | None:
+    for path in (run.last, previous_of(run.last)):
+        try:
+            return read_saved(path)
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def read_metrics(text: str, monitor: str) -> tuple[float, ...]:
+    """Return the metric of every epoch: numbers `0.9,0.7`, a run folder, or `FILE.csv:COLUMN`.
+
+    Raises UsageError for what is none of these, DataError for a file without numbers in that column.
+    """
+    try:
+        return tuple(float(each) for each in text.replace(",", " ").split())
+    except ValueError:
+        pass
+    if Path(text).is_dir():
+        records = read_json_lines(open_run(Path(text)).history)
+        return tuple(float(record[monitor]) for record in records)
+    path, _, column = text.partition(":") if not Path(text).exists() else (text, "", "")
+    if not Path(path).is_file():
+        hint = "give numbers (0.9,0.7,0.7), a run folder, or a file and a column (losses.csv:val_loss)"
+        raise UsageError(f"--metrics: {text!r} is neither numbers nor a file", hint)
+    return _read_column(Path(path), column or monitor)
+
+
+def _read_column(path: Path, column: str) -> tuple[float, ...]:
+    if path.suffix == ".jsonl":
+        records = [{name: str(value) for name, value in record.items()} for record in read_json_lines(path)]
+    else:
+        with path.open(encoding="utf-8", newline="") as file:
+            records = [*csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", skipinitialspace=True)]
+    names = [*records[0]] if records else []
+    if column not in names:
+        hint = nearest(column, names) or ("it has " + ", ".join(names) if names else "it is empty")
+        raise DataError(f"--metrics: {path} has no column {column!r}", hint)
+    try:
+        return tuple(float(record[column]) for record in records)
+    except (TypeError, ValueError):
+        raise DataError(f"--metrics: the column {column} of {path} is not all numbers") from None

@@ -1,0 +1,171 @@
+"""The run folder: its name, its paths, its history and how numbers are written in JSON. No torch here."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from clfctl.errors import ClfctlError, UsageError
+
+CHECKPOINT_SUFFIX, ONNX_SUFFIX = ".safetensors", ".onnx"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run."""
+
+    path: Path
+
+    @property
+    def config(self) -> Path:
+        """Every setting, as TOML that `--config` reads."""
+        return self.path / "config.toml"
+
+    @property
+    def classes(self) -> Path:
+        """Class names in the order of the model's outputs, a JSON list."""
+        return self.path / "classes.json"
+
+    @property
+    def history(self) -> Path:
+        """One JSON object a line an epoch."""
+        return self.path / "history.jsonl"
+
+    @property
+    def data(self) -> Path:
+        """Names and sizes of the images that it was begun with."""
+        return self.path / "data.tsv.gz"
+
+    @property
+    def changes(self) -> Path:
+        """What was changed when it was resumed, one JSON object a line."""
+        return self.path / "changes.jsonl"
+
+    @property
+    def environment(self) -> Path:
+        """Versions, device and git commit that the run was made with."""
+        return self.path / "environment.json"
+
+    @property
+    def lock(self) -> Path:
+        """Locked by the process that trains the run."""
+        return self.path / "lock"
+
+    @property
+    def end(self) -> Path:
+        """Why the latest process stopped before the run's end, a JSON object."""
+        return self.path / "end.json"
+
+    @property
+    def bad_images(self) -> Path:
+        """Images that could not be read, one JSON object a line."""
+        return self.path / "bad_images.jsonl"
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint to go on from; its predecessor lies beside it."""
+        return self.path / "checkpoints" / f"last{CHECKPOINT_SUFFIX}"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the best epoch."""
+        return self.path / "checkpoints" / f"best{CHECKPOINT_SUFFIX}"
+
+    @property
+    def chosen(self) -> Path:
+        """Checkpoint to use: the best, or the last where there is none."""
+        return self.best if self.best.is_file() else self.last
+
+    @property
+    def onnx(self) -> Path:
+        """The checkpoint to use, as it was when this was made, for ONNX Runtime."""
+        return self.path / f"model{ONNX_SUFFIX}"
+
+    @property
+    def plots(self) -> Path:
+        """Folder of the PNG plots."""
+        return self.path / "plots"
+
+    @property
+    def eval(self) -> Path:
+        """Folder of evaluations, one folder each."""
+        return self.path / "eval"
+
+
+def run_of(checkpoint: Path) -> RunFolder:
+    """Return the run that a checkpoint lies in, if it lies where a run has its checkpoints."""
+    return RunFolder(checkpoint.parent.parent)
+
+
+def open_run(path: Path) -> RunFolder:
+    """Return an existing run; raises UsageError if the folder is none."""
+    run = RunFolder(path)
+    if not run.config.is_file():
+        if run.last.parent.is_dir():
+            hint = "it ended while it was being made: remove it and train again"
+            raise UsageError(f"{path} is no whole run folder: it has no {run.config.name}", hint)
+        found = [str(each) for each in find_runs(path if path.is_dir() else Path("runs"))][:3]
+        hint = "there are: " + ", ".join(found) if found else "`clfctl train` makes one"
+        raise UsageError(f"{path} is no run folder: it has no {run.config.name}", hint)
+    return run
+
+
+def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
+    """Make a new run folder called `name`; `{n}` in it becomes the first unused number, an empty name is made up.
+
+    Raises UsageError if the name is taken or no file name, ClfctlError if the folder cannot be made.
+    """
+    check_new_run(runs_dir, name)
+    pattern = name or made_from.replace("/", "-") + "-{n}"
+    try:
+        runs_dir.mkdir(parents=True, exist_ok=True)
+        for path in _candidates(runs_dir, pattern):
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+            RunFolder(path).last.parent.mkdir()
+            return RunFolder(path)
+    except OSError as error:
+        hint = "choose another folder with --runs-dir"
+        raise ClfctlError(f"--runs-dir: cannot make a run folder in {runs_dir}: {error.strerror}", hint) from None
+    raise _taken(runs_dir / name)  # made by another process since the check
+
+
+def discard_run(run: RunFolder) -> None:
+    """Remove a run folder that could not be finished, as far as that goes."""
+    shutil.rmtree(run.path, ignore_errors=True)
+
+
+def check_new_run(runs_dir: Path, name: str) -> None:
+    """Raise UsageError if a run cannot be called `name`: it is no file name, or taken. Nothing is made."""
+    if name and (name.strip(". ") == "" or "/" in name or "\\" in name):
+        hint = "--runs-dir chooses the folder that it is made in"
+        raise UsageError(f"--run-name: {name!r} is no name for a folder", hint)
+    if name and "{n}" not in name and (runs_dir / name).exists():
+        raise _taken(runs_dir / name)
+
+
+def _taken(path: Path) -> UsageError:
+    numbered = f"let clfctl number it (--run-name '{path.name}-{{n}}')"
+    hint = f"choose another name, {numbered}, or go on with: clfctl resume {path}"
+    return UsageError(f"--run-name: {path} exists already", hint)
+
+
+def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:
+    if "{n}" not in pattern:
+        yield runs_dir / pattern
+        return
+    n = 1
+    while True:
+        yield runs_dir / pattern.replace("{n}", str(n))
+        n += 1
+
+
+def find_runs(folder: Path) -> list[Path]:
+    """Return the run folders in `folder`, newest first."""
+    try:
+        found = [entry for entry in folder.iterdir() if RunFolder(entry).config.is_file()]
+        return sorted(found, key=lambda run: RunFolder(run).config.stat().st_mtime, reverse=True)
+    except OSError:
+        return []
