@@ -5,13 +5,21 @@ from collections.abc import Iterable
 
 
 class ClfctlError(Exception):
-    """Something that the user can act on: shown as one sentence and a hint, without a traceback."""
+    """Something that the user can act on: shown as one sentence and a hint, without a traceback.
+
+    `field` names the setting or argument at fault, as Python spells it: `batch_size`. Where a message or a hint speaks
+    of a setting, it stands in backticks as a keyword argument: "`val_split=0.2`", or "`val_split=`" without a value.
+    The command line alone knows that these are called `--batch-size` and `--val-split 0.2`; see `cli/reporting.py`.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
         super().__init__(message)
-        self.hint = hint
+        self.message, self.hint, self.field = message, hint, field
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.message}" if self.field else self.message
 
 
 class UsageError(ClfctlError):

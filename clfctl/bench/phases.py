@@ -19,7 +19,7 @@ from clfctl.bench.feeds import (
 from clfctl.bench.rows import NONE, LoaderRow, Rates, Stage
 from clfctl.bench.sample_cache import Kind, SampleCache, make_sample_cache
 from clfctl.bench.stages import Work, time_stages
-from clfctl.bench.steps import model_rate, training, wait_for
+from clfctl.bench.steps import endless_steps, model_rate, wait_for
 from clfctl.bench.windows import Sample, measure_once, take_sample
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.transform import Augmentation
@@ -140,7 +140,7 @@ class Bench:
             for config in configs:
                 loader = self.loader(*config)
                 n_ahead = n_ahead_of(loader)
-                into.add(config, *measure_once(training(self.stepper, loader), n_ahead, seconds, 1))
+                into.add(config, *measure_once(endless_steps(self.stepper, loader), n_ahead, seconds, 1))
                 tick()
 
     def rivals(

@@ -12,12 +12,12 @@ import torch
 
 from clfctl.bench.rows import COPY, Rates, Stage
 from clfctl.bench.windows import read_bytes
-from clfctl.data.keys import AUGMENT, mix
+from clfctl.data.keys import AUGMENT, hash_key
 from clfctl.data.loader import BadImages, compute_alone
 from clfctl.data.pixels.augment import change, erase
-from clfctl.data.pixels.bad import BAD_IMAGE_ERRORS
 from clfctl.data.pixels.decode import Picture, Pixels, decode, looked_at, mirrored, orientation_of, resize, upright_size
 from clfctl.data.pixels.transform import Augmentation, Preprocess, random_box, to_pixels
+from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Part
 from clfctl.errors import DataError
 
@@ -98,7 +98,7 @@ def _make(work: Work, number: int) -> tuple[torch.Tensor, dict[str, float]]:
     batch = np.empty((work.batch_size, size, size, 3), np.uint8)
     for index in work.part.indices[place * work.batch_size : (place + 1) * work.batch_size]:
         try:
-            pixels = pixels_of(work, index, mix(AUGMENT, work.seed, epoch, index), clock.lap)
+            pixels = pixels_of(work, index, hash_key(AUGMENT, work.seed, epoch, index), clock.lap)
         except BAD_IMAGE_ERRORS as error:
             work.bad_images.add(work.part.source.name(index), error)
             continue

@@ -10,7 +10,7 @@ from clfctl.data.loader import Batch, Loader
 from clfctl.engine.step import Stepper
 
 
-def training(stepper: Stepper, loader: Loader) -> Generator[int, None, None]:
+def endless_steps(stepper: Stepper, loader: Loader) -> Generator[int, None, None]:
     """Train on the loader's batches, epoch after epoch; yield the size of each when its step is begun.
 
     A device that computes beside the processor is a few steps behind, always the same few.

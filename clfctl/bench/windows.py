@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from clfctl.data.keys import SAMPLE, permutation
-from clfctl.data.pixels.bad import BAD_IMAGE_ERRORS
 from clfctl.data.pixels.decode import Picture, looked_at
+from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Part
 
 Feed = Iterator[int]  # endless; each value is a number of images that are ready

@@ -1,6 +1,7 @@
 """Errors in one place: an exception becomes a sentence on standard error and an exit code."""
 
 import os
+import re
 import sys
 import threading
 import traceback
@@ -14,6 +15,10 @@ import typer
 from clfctl.errors import ClfctlError, StoppedAtOnce
 
 PATIENCE_S = 0.5
+# A setting in a message, as Python would write it: `val_split=0.2`, or `val_split=` without a value.
+_SETTING = re.compile(r"`([a-z][a-z0-9_]*)=([^`]*)`")
+# The only setting whose option is not called as its field.
+_OTHER_NAMES = {"json_lines": "json"}
 
 
 @contextmanager
@@ -22,7 +27,7 @@ def report_errors() -> Iterator[None]:
     try:
         yield
     except ClfctlError as error:
-        _show(str(error), error.hint, error)
+        _show(f"{option(error.field)}: {error.message}" if error.field else error.message, error.hint, error)
         raise typer.Exit(error.exit_code) from None
     except StoppedAtOnce as error:
         _show(str(error), error.hint, error)
@@ -42,7 +47,26 @@ def _show(message: str, hint: str, error: BaseException) -> None:
     if os.environ.get("CLFCTL_DEBUG"):
         traceback.print_exception(error, file=sys.stderr)
     prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
-    print(f"{prefix}{message}", *([f"  {hint}"] if hint else []), sep="\n", file=sys.stderr)
+    print(f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else []), sep="\n", file=sys.stderr)
+
+
+def spelled(text: str) -> str:
+    """Return a message with its settings as options: `--val-split 0.2` for "`val_split=0.2`"."""
+    return _SETTING.sub(lambda found: _as_option(found[1], found[2]), text)
+
+
+def option(field: str) -> str:
+    """Return the option that sets a field."""
+    return "--" + _OTHER_NAMES.get(field, field).replace("_", "-")
+
+
+def _as_option(field: str, value: str) -> str:
+    match value:
+        case "" | "True":
+            return option(field)
+        case "False":
+            return option(f"no_{field}")
+    return f"{option(field)} {value}"
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:

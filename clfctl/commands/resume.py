@@ -15,7 +15,7 @@ from clfctl.errors import DataError, UsageError
 from clfctl.planning.changes import Change, change_settings
 from clfctl.planning.plan import heed, make_plan
 from clfctl.runs.folder import RunFolder, open_run
-from clfctl.runs.state import states_in, training
+from clfctl.runs.state import held, states_in
 from clfctl.settings.groups import OutputSettings, TrainSettings
 from clfctl.storage.json_lines import write_json_lines
 
@@ -37,7 +37,7 @@ def resume(
     if chosen is None:
         return
     run = open_run(chosen)
-    with stopping_at_once(f"go on with: clfctl resume {run.path}"), training(run):
+    with stopping_at_once(f"go on with: clfctl resume {run.path}"), held(run):
         _go_on(run, stated, output, allow_data_change)
 
 

@@ -12,7 +12,7 @@ from clfctl.errors import UsageError
 from clfctl.models.names import check_model_name
 from clfctl.planning.plan import Plan, heed, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, check_new_run, create_run, discard_run
-from clfctl.runs.state import training
+from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
 from clfctl.settings.dump import saved_config
 from clfctl.settings.groups import OutputSettings, TrainSettings
@@ -39,7 +39,7 @@ def train(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
         parts = build_parts(settings, data)
         sources = cached_sources(settings, data, parts.built.preprocess, onlookers(output))
         run = create_run(settings.runs_dir, settings.run_name, settings.model)
-        with training(run):
+        with held(run):
             _begin(run, parts, sources, warnings_of(plan), output)
 
 

@@ -99,7 +99,7 @@ def _look_at_all(
     pool = ThreadPoolExecutor(workers, "clfctl-check")  # decoders release the interpreter's lock
 
     def look(start: int) -> tuple[int, list[Finding | bytes]]:
-        return start, [look_at(root, name, min_size) for name in names[start : start + AT_ONCE]]
+        return start, [read_or_note(root, name, min_size) for name in names[start : start + AT_ONCE]]
 
     starts = iter(range(0, len(names), AT_ONCE))
     try:
@@ -112,7 +112,7 @@ def _look_at_all(
         pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
 
 
-def look_at(root: str, name: str, min_size: int) -> Finding | bytes:
+def read_or_note(root: str, name: str, min_size: int) -> Finding | bytes:
     """Decode a file; return what is wrong with it, or the digest (xxh3, 16 bytes) of its content if nothing is."""
     path = os.path.join(root, name)  # noqa: PTH118 (a million of them)
     try:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 ORDER, AUGMENT, STEP, SPLIT, WEIGHTS, LIMIT, MIXING, SAMPLE = range(8)
 
 
-def mix(*key: int) -> int:
+def hash_key(*key: int) -> int:
     """Return 63 bits that depend on every number of the key and on their order.
 
     Sums would not do: seed 1 epoch 0 would be seed 0 epoch 1.
@@ -21,7 +21,7 @@ def mix(*key: int) -> int:
 
 def permutation(n: int, *key: int) -> NDArray[np.int64]:
     """Return the numbers below `n` in the order that the key stands for."""
-    return np.random.Generator(np.random.Philox(key=mix(*key))).permutation(n)
+    return np.random.Generator(np.random.Philox(key=hash_key(*key))).permutation(n)
 
 
 def times_before(order: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -39,7 +39,7 @@ def order_of(n: int, chances: NDArray[np.float64] | None, *key: int) -> NDArray[
         return permutation(n, *key)
     # By hand, not by `choice`: the same numbers whatever numpy makes of it in another version.
     ends = np.cumsum(chances)
-    draws = np.random.Generator(np.random.Philox(key=mix(*key))).random(n) * ends[-1]
+    draws = np.random.Generator(np.random.Philox(key=hash_key(*key))).random(n) * ends[-1]
     # A draw may round up to the end itself.
     drawn: NDArray[np.int64] = np.minimum(np.searchsorted(ends, draws, side="right"), np.flatnonzero(chances)[-1])
     return drawn

@@ -14,10 +14,10 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from clfctl.data.keys import AUGMENT, ORDER, mix, order_of, times_before
-from clfctl.data.pixels.bad import BAD_IMAGE_ERRORS, reason_of
+from clfctl.data.keys import AUGMENT, ORDER, hash_key, order_of, times_before
 from clfctl.data.pixels.decode import Picture, Pixels, looked_at
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
+from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, reason_of
 from clfctl.data.pixels.views import Crop, crop_pixels
 from clfctl.data.sources.base import ImageSource, Part
 from clfctl.data.sources.index import count_batches
@@ -60,7 +60,9 @@ class BadImages:
             )
 
 
-def look_at(source: ImageSource, index: int, bad_images: BadImages, see: Callable[[Picture], Pixels]) -> Pixels | None:
+def read_or_note(
+    source: ImageSource, index: int, bad_images: BadImages, see: Callable[[Picture], Pixels]
+) -> Pixels | None:
     """Return what `see` makes of an image; None if it cannot be read, which `bad_images` then notes.
 
     Raises DataError for a crash, with the image's name, and where `bad_images` does.
@@ -159,7 +161,7 @@ class Loader:
         read: list[int] = []
         for index, times in draws.tolist():
             see = partial(self._pixels, key=(epoch, index, times) if times else (epoch, index))
-            seen = look_at(self.part.source, index, self.bad_images, see)
+            seen = read_or_note(self.part.source, index, self.bad_images, see)
             if seen is not None:
                 pixels[len(labels)] = seen
                 labels.append(self.part.source.labels[index])
@@ -173,4 +175,6 @@ class Loader:
     def _pixels(self, image: Picture, key: tuple[int, ...]) -> NDArray[np.uint8]:
         if self.augment is None:
             return crop_pixels(image, self.preprocess, self.crop) if self.crop else to_pixels(image, self.preprocess)
-        return to_augmented_pixels(image, self.preprocess, mix(AUGMENT, self.shuffle_seed or 0, *key), self.augment)
+        return to_augmented_pixels(
+            image, self.preprocess, hash_key(AUGMENT, self.shuffle_seed or 0, *key), self.augment
+        )

@@ -7,7 +7,7 @@ import torch
 from torch.optim import Optimizer
 
 from clfctl.data.balance import class_weights, with_chances
-from clfctl.data.keys import WEIGHTS, mix
+from clfctl.data.keys import WEIGHTS, hash_key
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import looked_at
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
@@ -45,7 +45,7 @@ class Parts:
 def build_parts(settings: TrainSettings, data: Data) -> Parts:
     """Choose the device and build the model, whose first weights depend on the seed alone."""
     precision = pick_precision(settings.amp, pick_device(settings.device))
-    torch.manual_seed(mix(WEIGHTS, settings.seed))
+    torch.manual_seed(hash_key(WEIGHTS, settings.seed))
     built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)
     return _parts(settings, data, built, precision)
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import torch
 
-from clfctl.data.keys import STEP, mix
+from clfctl.data.keys import STEP, hash_key
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
 
@@ -60,7 +60,7 @@ def pick_precision(amp: Literal["auto", "off", "bf16", "fp16"], device: torch.de
 def seed_step(device: torch.device, seed: int, step: int) -> None:
     """Seed what a step draws (dropout, drop path) from (seed, step), so that a resumed run draws the same."""
     # torch.manual_seed would take 97 µs to visit every backend; the generators themselves take 3.
-    key = mix(STEP, seed, step)
+    key = hash_key(STEP, seed, step)
     torch.default_generator.manual_seed(key)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(key)

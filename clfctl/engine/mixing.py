@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from clfctl.data.keys import MIXING, mix
+from clfctl.data.keys import MIXING, hash_key
 
 Box = tuple[int, int, int, int]
 
@@ -57,7 +57,7 @@ class Mixer:
         """Return the mixture of a step (from 0) for images of a size, in pixels; None: leave them as they are."""
         if not self:
             return None
-        draw = random.Random(mix(MIXING, self.seed, step))
+        draw = random.Random(hash_key(MIXING, self.seed, step))
         cuts = draw.random() < 0.5 if self.mixup and self.cutmix else bool(self.cutmix)
         alpha = self.cutmix if cuts else self.mixup
         share = draw.betavariate(alpha, alpha)

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from clfctl.data.pixels.bad import reason_of
 from clfctl.data.pixels.image_file import open_image, read_image
+from clfctl.data.pixels.unreadable import reason_of
 from clfctl.data.sources.walk import image_names
 from clfctl.errors import DataError, UsageError
 

@@ -55,7 +55,7 @@ class RunState:
 
 
 @contextlib.contextmanager
-def training(run: RunFolder) -> Iterator[None]:
+def held(run: RunFolder) -> Iterator[None]:
     """Hold a run's lock, and leave behind why it ended if it does not end well. Raises RunLockedError."""
     with locked(run.lock):
         remove_leftovers(run.last.parent)

@@ -34,8 +34,7 @@ class FieldError(UsageError):
     """A value that a field's own validation refused; the resolver adds where it came from."""
 
     def __init__(self, field: str, message: str, hint: str = "") -> None:
-        super().__init__(message, hint)
-        self.field = field
+        super().__init__(message, hint, field=field)
 
 
 class Settings(BaseModel):

@@ -198,7 +198,7 @@ def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
     except FieldError as error:
         where = "" if ranks[error.field] == 0 else f"(it is set in the {origins[error.field]})"
         hint = " ".join(each for each in (error.hint, where) if each)
-        raise UsageError(f"{option_name(error.field)}: {error}", hint) from None
+        raise UsageError(f"{option_name(error.field)}: {error.message}", hint) from None
     except ValidationError as error:
         problem, *_ = error.errors()
         name = str(problem["loc"][0])

@@ -13,7 +13,7 @@ import torch
 from clfctl.bench.feeds import Files, Runner, files_of, loader_feed, n_ahead_of, take_turns, torchvision_feed
 from clfctl.bench.stages import Work, pixels_of, time_stages
 from clfctl.bench.windows import measure, measure_once, resident_bytes, take_sample, worker_counts
-from clfctl.data.keys import mix
+from clfctl.data.keys import hash_key
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_pixels
 from clfctl.data.sources.base import ArrayImages, Data, Part
@@ -38,7 +38,7 @@ def work_on(part: Part, level: AugmentLevel = "light", erasing: float = 0.0, pol
 def test_stages_make_the_pixels_of_the_loader(data: Data, level: AugmentLevel, erasing: float) -> None:
     work = work_on(data.train, level, erasing)
     for index in range(12):
-        key = mix(index)
+        key = hash_key(index)
         with data.train.source.open(index) as image:
             expected = to_augmented_pixels(image, SEEN, key, work.augmentation)
         assert np.array_equal(pixels_of(work, index, key, lambda name: None), expected)

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from typer.testing import Result
 
-from clfctl.data.check import KINDS, Finding, look_at
+from clfctl.data.check import KINDS, Finding, read_or_note
 from clfctl.storage import files
 
 Cli = Callable[..., Result]
@@ -98,10 +98,10 @@ def test_cut_anywhere_a_file_is_found_and_never_a_crash(tmp_path: Path, kind: st
     path = tmp_path / f"whole.{kind}"
     Image.fromarray(noise).save(path)
     whole = path.read_bytes()
-    assert isinstance(look_at(str(tmp_path), path.name, 8), bytes)
+    assert isinstance(read_or_note(str(tmp_path), path.name, 8), bytes)
     for n in range(1, len(whole) * 9 // 10, max(1, len(whole) // 40)):
         path.write_bytes(whole[:n])
-        look = look_at(str(tmp_path), path.name, 8)
+        look = read_or_note(str(tmp_path), path.name, 8)
         assert isinstance(look, Finding), f"{n} of {len(whole)} bytes"
         assert look.kind in KINDS
         if n > 200:
@@ -246,5 +246,5 @@ def test_flipped_bits_are_a_finding_or_an_image_and_never_a_crash(tmp_path: Path
             for place in draw.integers(0, len(whole), 3):
                 spoiled[place] ^= 1 << int(draw.integers(8))
             path.write_bytes(spoiled)
-            look = look_at(str(tmp_path), path.name, 8)
+            look = read_or_note(str(tmp_path), path.name, 8)
             assert isinstance(look, bytes) or look.kind in KINDS

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clfctl.data.keys import mix, permutation, times_before
+from clfctl.data.keys import hash_key, permutation, times_before
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box, to_augmented_pixels, to_pixels
 from clfctl.data.sources.base import ArrayImages, Part
@@ -59,7 +59,7 @@ def test_split_differs_by_seed() -> None:
 
 
 def test_key_depends_on_every_number_and_its_place() -> None:
-    keys = [mix(a, b, c) for a in range(8) for b in range(8) for c in range(8)]
+    keys = [hash_key(a, b, c) for a in range(8) for b in range(8) for c in range(8)]
     assert len(set(keys)) == 512
     assert all(0 <= key < 2**63 for key in keys)
     assert sorted(permutation(100, 1, 2).tolist()) == list(range(100))

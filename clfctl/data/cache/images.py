@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from clfctl.data.cache.file import SUFFIX, Seal
 from clfctl.data.cache.key import content_digest
-from clfctl.data.loader import BadImages, compute_alone, look_at
-from clfctl.data.pixels.bad import BAD_IMAGE_ERRORS
+from clfctl.data.loader import BadImages, compute_alone, read_or_note
 from clfctl.data.pixels.decode import Pixels, looked_at, orientation_of, upright_size
 from clfctl.data.pixels.transform import stored_size, to_stored
+from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Data, ImageSource
 from clfctl.data.sources.names import DATA_NAMES
 
@@ -145,7 +145,7 @@ def _decoded(
     see = partial(to_stored, shorter=what.shorter)
 
     def decode(indices: NDArray[np.int64]) -> list[tuple[int, Stored]]:
-        return [(index, look_at(what.source, index, bad_images, see)) for index in indices.tolist()]
+        return [(index, read_or_note(what.source, index, bad_images, see)) for index in indices.tolist()]
 
     pool = ThreadPoolExecutor(workers, "clfctl-cache", initializer=compute_alone)
     jobs = (what.indices[at : at + AT_ONCE] for at in range(0, len(what.indices), AT_ONCE))
