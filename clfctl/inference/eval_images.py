@@ -1,4 +1,4 @@
-"""The images that `clfctl eval` measures on, and what has to be said about them."""
+"""The images that `clfctl eval` measures on, and what the user should know about them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +18,7 @@ N_FIRST = 5
 
 @dataclass(frozen=True)
 class Chosen:
-    """Images with the model's labels; `is_own` says that they are of the data that the run was trained on.
+    """Images with the model's labels; `is_own` tells whether they come from the data that the run was trained on.
 
     `unknown` counts the images left out because the model has no such class, `absent` are classes without images.
     """
@@ -33,7 +33,7 @@ class Chosen:
 
 
 def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) -> Chosen:
-    """Open the images, give them the model's labels by the names of their classes, and note what is unusual.
+    """Open the images, label them as the model numbers its classes (matched by name), and note what is unusual.
 
     The run's own data is that which its settings name, or `data` if that is the same after a move. Raises UsageError
     or DataError if there is nothing to measure.
@@ -46,18 +46,18 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
     else:
         settings = settings.model_copy(update={"data": data})
         own = _moved(run, settings)
-        what = f"{data} has the very images that the run was trained on; measured are those held out."
+        what = f"{data} holds the same images that the run was trained on: only those held out are measured."
         notes = [what] if own else []
     labelled = held_out(settings.data, own, split) if own else open_other(settings, split)
     matched = match(labelled, trained.info.classes)
     if matched.unknown:
         n = sum(matched.unknown.values())
         what = "1 image is" if n == 1 else f"{n} images are"
-        notes.append(f"{what} left out; the model does not know the class: {_listed([*matched.unknown])}.")
+        notes.append(f"{what} left out, as the model does not know the class: {_listed([*matched.unknown])}.")
     if matched.absent:
         what = f"{len(matched.absent)} of the model's {len(trained.info.classes)} classes"
-        have = "has no images and counts" if len(matched.absent) == 1 else "have no images and count"
-        notes.append(f"{what} {have} in no mean: {_listed(matched.absent)}.")
+        have = "has no images and is" if len(matched.absent) == 1 else "have no images and are"
+        notes.append(f"{what} {have} left out of every mean: {_listed(matched.absent)}.")
     return Chosen(
         settings.data, labelled.split, own is not None, matched.part, matched.unknown, matched.absent, tuple(notes)
     )
@@ -87,12 +87,12 @@ def _changes(run: RunFolder, settings: TrainSettings, data: Data, split: str) ->
     try:
         before = read_listing(run.data)
     except DataError as error:
-        return [f"Warning: {error}; whether the data has changed cannot be told."]
+        return [f"Warning: {error}; so it is unknown whether the data has changed."]
     change = compare(before, list_images(data, settings.data))
     if not change:
         return []
     what = f"Warning: {settings.data} has changed since the run began: {change}"
-    return [f"{what}. Some of the images measured may have been trained on."]
+    return [f"{what}. Some of the measured images may have been trained on."]
 
 
 def _listed(names: tuple[str, ...] | list[str]) -> str:

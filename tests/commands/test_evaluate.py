@@ -131,7 +131,7 @@ def test_moved_data_is_the_runs_own(run: Path, made: Path, tmp_path: Path, cli: 
     moved = shutil.copytree(made / "photos", tmp_path / "elsewhere")
     own, other = measured(cli, str(run)), measured(cli, str(run), "--data", str(moved))
     assert (other["split"], other["n_images"], other["top1"]) == ("val", own["n_images"], own["top1"])
-    assert "the very images that the run was trained on; measured are those held out" in str(other["notes"])
+    assert "the same images that the run was trained on: only those held out are measured" in str(other["notes"])
     (moved / "red/0.jpg").unlink()
     assert measured(cli, str(run), "--data", str(moved))["n_images"] == 23
 
@@ -154,8 +154,8 @@ def test_classes_are_matched_by_name(run: Path, made: Path, tmp_path: Path, cli:
     result = cli("eval", str(run), "--data", str(data), "--json")
     record = json.loads(result.stdout)
     assert (record["n_images"], record["unknown_classes"], record["absent_classes"]) == (16, {"aardvark": 8}, ["blue"])
-    assert "8 images are left out; the model does not know the class: aardvark." in result.stderr
-    assert "1 of the model's 3 classes has no images and counts in no mean: blue." in result.stderr
+    assert "8 images are left out, as the model does not know the class: aardvark." in result.stderr
+    assert "1 of the model's 3 classes has no images and is left out of every mean: blue." in result.stderr
     whole = measured(cli, str(run), "--data", str(shutil.copytree(made / "photos", tmp_path / "w", ignore=only_first)))
     by_name = {each["name"]: each for each in record["classes"]}
     for each in whole["classes"]:  # type: ignore[attr-defined]

@@ -106,7 +106,7 @@ def test_without_pyarrow_parquet_says_how_to_get_it(photos: Path, monkeypatch: p
 def refusal(path: Path) -> str:
     with pytest.raises(ClfctlError) as caught:
         opened(path)
-    assert str(caught.value).startswith("--data: ")
+    assert str(caught.value).startswith("data: ")
     return str(caught.value)
 
 
@@ -115,16 +115,16 @@ def refusal(path: Path) -> str:
     [
         ([], "has no column path and no column label"),
         (["name,label", "a,b"], "has no column path; it has name, label"),
-        (["path,file,label", "a,b,c"], "has two columns for the path: path and file"),
+        (["path,file,label", "a,b,c"], "has two columns that could be the path: path and file"),
         (["path,label"], "lists no training images"),
         (["path,label", "red/0.jpg,"], "line 2 has no label"),
         (["path,label", "red/0.jpg,red", ",red"], "line 3 has no path"),
-        (["path,label", "red/0.jpg"], "line 2 has 1 cells only"),
-        (["path,label,split", "red/0.jpg,red,3"], "line 2: '3' is no split"),
-        (["path,label,weight", "red/0.jpg,red,-1"], "line 2: '-1' is no weight"),
-        (["path,label,weight", "red/0.jpg,red,nan"], "line 2: 'nan' is no weight"),
-        (["path,label,weight", "red/0.jpg,red,x"], "line 2: 'x' is no weight"),
-        (["path,label", "red/0.jpg,red", "red/1.jpg,red"], "has one class only (red)"),
+        (["path,label", "red/0.jpg"], "line 2 has only 1 cells"),
+        (["path,label,split", "red/0.jpg,red,3"], "line 2: '3' is not a split"),
+        (["path,label,weight", "red/0.jpg,red,-1"], "line 2: '-1' is not a weight"),
+        (["path,label,weight", "red/0.jpg,red,nan"], "line 2: 'nan' is not a weight"),
+        (["path,label,weight", "red/0.jpg,red,x"], "line 2: 'x' is not a weight"),
+        (["path,label", "red/0.jpg,red", "red/1.jpg,red"], "has only one class (red)"),
         (["path,label,split", "a,a,train", "b,b,val"], "has no training images of b"),
         (["path,label", "gone/0.jpg,red", "gone/0.jpg,blue"], "gone/0.jpg, which does not exist"),
         (["path,label", 'red/0.jpg,"red'], "line 2: unexpected end of data"),

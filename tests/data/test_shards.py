@@ -89,7 +89,7 @@ def test_an_archive_beside_class_folders_is_no_shard(photos: Path) -> None:
     ("members", "error"),
     [
         ({}, "has no images"),
-        ({"a.jpg": b"x", "a.cls": b"0"}, "has one class only (0)"),
+        ({"a.jpg": b"x", "a.cls": b"0"}, "has only one class (0)"),
         ({"a.jpg": b"x"}, "a.jpg has no class"),
         ({"a.jpg": b"x", "a.json": b'{"caption": "x"}'}, "a.jpg has no class"),
         ({"a.jpg": b"x", "a.json": b"{"}, "cannot be read"),

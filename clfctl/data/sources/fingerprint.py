@@ -1,4 +1,4 @@
-"""The names and sizes of the images that a run began with, to tell whether they have changed since."""
+"""The names and sizes of the images that a run began with, to detect later changes."""
 
 import gzip
 import hashlib
@@ -17,12 +17,12 @@ from clfctl.data.sources.shards import TarImages
 from clfctl.errors import DataError
 from clfctl.storage.files import explained, replace_file
 
-Listing = dict[str, int]
+Sizes = dict[str, int]
 
 
 @dataclass(frozen=True)
 class DataChange:
-    """What is different: names of images, in order."""
+    """What has changed: sorted names of images."""
 
     added: tuple[str, ...]
     removed: tuple[str, ...]
@@ -32,7 +32,7 @@ class DataChange:
         return bool(self.added or self.removed or self.replaced)
 
     def __str__(self) -> str:
-        """Return the counts, each with the first name: `3 added (cat/9.jpg, …), 1 removed (dog/2.jpg)`."""
+        """Return each count with a first name: `3 added (cat/9.jpg, …), 1 removed (dog/2.jpg)`."""
         words = []
         for names, what in ((self.added, "added"), (self.removed, "removed"), (self.replaced, "replaced")):
             if names:
@@ -40,13 +40,13 @@ class DataChange:
         return ", ".join(words)
 
 
-def list_images(data: Data, root: str) -> Listing:
+def list_images(data: Data, root: str) -> Sizes:
     """Return the size in bytes of every image file, by its name under `root`.
 
-    The table that lists them counts too, by its content. Of images that are no files, the number of them by a name that
-    holds a digest of their labels.
+    A table that lists them is included by its content. Images that are not files are recorded as their number, under a
+    name that holds a digest of their labels.
     """
-    listing: Listing = {}
+    listing: Sizes = {}
     if is_manifest(root):
         # Classes, splits and weights stand in the table, not in the names of the files.
         table = Path(root).expanduser()
@@ -68,8 +68,8 @@ def list_images(data: Data, root: str) -> Listing:
     return listing
 
 
-def compare(before: Listing, now: Listing) -> DataChange:
-    """Return what is different now."""
+def compare(before: Sizes, now: Sizes) -> DataChange:
+    """Return what has changed from `before` to `now`."""
     return DataChange(
         tuple(sorted(now.keys() - before.keys())),
         tuple(sorted(before.keys() - now.keys())),
@@ -77,7 +77,7 @@ def compare(before: Listing, now: Listing) -> DataChange:
     )
 
 
-def write_listing(path: Path, listing: Listing) -> None:
+def write_listing(path: Path, listing: Sizes) -> None:
     """Write a listing as compressed lines of size and name. Raises WriteError."""
     lines = (f"{size}\t{_on_one_line(name)}\n" for name, size in listing.items())
     # No time stamp: the same listing is the same bytes.
@@ -86,14 +86,14 @@ def write_listing(path: Path, listing: Listing) -> None:
         replace_file(path, [packed])
 
 
-def read_listing(path: Path) -> Listing:
+def read_listing(path: Path) -> Sizes:
     """Return a listing that was written. Raises DataError if it cannot be read."""
     try:
         text = gzip.decompress(path.read_bytes()).decode("utf-8", "surrogateescape")
         pairs = (line.split("\t", 1) for line in text.split("\n") if line)
         return {name: int(size) for size, name in pairs}
     except (OSError, EOFError, ValueError, zlib.error) as error:
-        hint = "go on with --allow-data-change if you know that the images are the same"
+        hint = "use `allow_data_change=True` if you know that the images are the same"
         raise DataError(f"{path}, the list of the run's images, cannot be read: {error}", hint) from None
 
 

@@ -1,4 +1,4 @@
-"""A Hugging Face data set on disk (`save_to_disk`): Arrow files with a column of images and one of classes."""
+"""Hugging Face data sets written by `save_to_disk`: Arrow files with a column of images and one of classes."""
 
 import json
 from array import array
@@ -12,14 +12,14 @@ from PIL import Image
 from clfctl.data.pixels.image_file import open_image, read_image
 from clfctl.errors import DataError
 
-HINT = "save_to_disk of the package datasets makes such a folder, with a column of Image and one of ClassLabel"
-# What a split may be called, the first that is there.
+HINT = "it should be written by save_to_disk of the package datasets, with an Image column and a ClassLabel column"
+# What a split may be called; the first that exists is used.
 PARTS = {"train": ("train",), "val": ("validation", "valid", "val", "dev"), "test": ("test",)}
 
 
 @dataclass(frozen=True)
 class ArrowImages:
-    """Images in Arrow files that are mapped into memory: `column` is pyarrow's, of {bytes, path}."""
+    """Images in memory-mapped Arrow files; `column` is a pyarrow column of {bytes, path}."""
 
     title: str
     shards: Sequence[Path]
@@ -33,7 +33,7 @@ class ArrowImages:
         return read_image(value["path"].as_py() or "") if content is None else open_image(content)
 
     def name(self, index: int) -> str:
-        """Return split, number, and the file's name that came along."""
+        """Return the split, the number, and the file name that was stored with the image."""
         return f"{self.title} image {index} {self.column[index]['path'].as_py() or ''}".strip()
 
 
@@ -57,7 +57,7 @@ def index_on_disk(root: Path) -> ArrowIndex:
     try:
         import pyarrow  # an extra
     except ModuleNotFoundError:
-        raise DataError(f"--data: {root} needs the package pyarrow", "pip install 'clfctl[hf]'") from None
+        raise DataError(f"{root} needs the package pyarrow", "pip install 'clfctl[hf]'", field="data") from None
     try:
         if (root / "dataset_dict.json").is_file():
             names = _json(root / "dataset_dict.json")["splits"]
@@ -65,12 +65,12 @@ def index_on_disk(root: Path) -> ArrowIndex:
         else:
             names, chosen = [], {"train": root, "val": None, "test": None}
         if not (folder := chosen["train"]):
-            raise DataError(f"--data: {root} has no split train; it has {', '.join(names)}", HINT)
+            raise DataError(f"{root} has no split train; it has {', '.join(names)}", HINT, field="data")
         _, _, classes = _columns(folder)
         train, val, test = (_images(each, classes) if each else None for each in chosen.values())
     except (OSError, ValueError, KeyError, TypeError, pyarrow.ArrowException) as error:
-        what = f"--data: {root} cannot be read as a data set on disk"
-        raise DataError(f"{what}: {type(error).__name__} {str(error).splitlines()[0]}", HINT) from None
+        what = f"{root} cannot be read as a data set saved to disk"
+        raise DataError(f"{what}: {type(error).__name__} {str(error).splitlines()[0]}", HINT, field="data") from None
     assert train is not None
     return ArrowIndex(classes, train, val, test)
 
@@ -80,22 +80,24 @@ def _images(folder: Path, classes: Sequence[str]) -> ArrowImages:
 
     image, label, own = _columns(folder)
     if own != tuple(classes):
-        raise DataError(f"--data: {folder} has other classes than the split train", HINT)
+        raise DataError(f"{folder} has other classes than the split train", HINT, field="data")
     state = _json(folder / "state.json")
     if state.get("_indices_files") or state.get("_indices_data_files"):
-        raise DataError(f"--data: {folder} was saved as a selection", "save it again with a newer datasets")
+        raise DataError(
+            f"{folder} was saved as a selection of rows", "save it again with a newer version of datasets", field="data"
+        )
     shards = [folder / each["filename"] for each in state["_data_files"]]
     tables = [pyarrow.ipc.open_stream(pyarrow.memory_map(str(path))).read_all() for path in shards]
     table = pyarrow.concat_tables(each.select([image, label]) for each in tables)
     labels = array("i", (-1 if each is None else each for each in table.column(label).to_pylist()))
     if labels and not 0 <= min(labels) <= max(labels) < len(classes):
         row = next(row for row, each in enumerate(labels) if not 0 <= each < len(classes))
-        raise DataError(f"--data: {folder}, row {row} has no class", "leave out what is not labelled")
+        raise DataError(f"{folder}, row {row} has no class", "remove the rows without a label", field="data")
     return ArrowImages(folder.name, shards, table.column(image), labels)
 
 
 def _columns(folder: Path) -> tuple[str, str, tuple[str, ...]]:
-    """Return the names of the columns of images and classes, and the classes. Raises DataError if there is not one."""
+    """Return the image column, the label column and the classes. Raises DataError unless there is one of each."""
     features = _json(folder / "dataset_info.json")["features"]
     found = []
     for kind, usual in (("Image", ("image", "img")), ("ClassLabel", ("label", "fine_label"))):
@@ -103,7 +105,9 @@ def _columns(folder: Path) -> tuple[str, str, tuple[str, ...]]:
         name = next((each for each in usual if each in names), names[0] if len(names) == 1 else None)
         if name is None:
             columns = ", ".join(f"{each} ({feature.get('_type')})" for each, feature in features.items())
-            raise DataError(f"--data: {folder} has {'no' if not names else 'more than one'} {kind}: {columns}", HINT)
+            raise DataError(
+                f"{folder} has {'no' if not names else 'more than one'} {kind}: {columns}", HINT, field="data"
+            )
         found.append(name)
     return found[0], found[1], tuple(map(str, features[found[1]]["names"]))
 

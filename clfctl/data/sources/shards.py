@@ -1,4 +1,4 @@
-"""WebDataset shards as the data: .tar files in which an image and its class lie side by side, read where they lie."""
+"""WebDataset shards as the data: .tar files that hold images beside their classes, read without unpacking."""
 
 import json
 import re
@@ -17,7 +17,7 @@ from clfctl.data.sources.walk import SUFFIXES, is_visible
 from clfctl.errors import DataError, UsageError
 
 JSON_KEYS = ("label", "cls", "class")
-HINT = 'beside 0001.jpg there should be its class: 0001.cls, or 0001.json with {"label": …}'
+HINT = 'each image needs its class beside it: for 0001.jpg, 0001.cls or 0001.json with {"label": …}'
 # Shards with such a word in their name, as train-0001.tar, are of that part; without any for training all are.
 _PARTS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 _WORD = re.compile(r"[a-z]+")
@@ -25,7 +25,7 @@ _WORD = re.compile(r"[a-z]+")
 
 @dataclass(frozen=True)
 class TarImages:
-    """Images inside of .tar files: image i is `sizes[i]` bytes from `offsets[i]` on in `shards[places[i]]`."""
+    """Images inside .tar files: image i is the `sizes[i]` bytes at `offsets[i]` of `shards[places[i]]`."""
 
     shards: Sequence[Path]
     labels: "array[int]" = field(default_factory=lambda: array("i"))
@@ -35,7 +35,7 @@ class TarImages:
     names: list[str] = field(default_factory=list)
 
     def open(self, index: int) -> Image.Image:
-        """Open an image; its bytes are read at once."""
+        """Open an image; all of its bytes are read here."""
         with self.shards[self.places[index]].open("rb") as file:
             file.seek(self.offsets[index])
             return open_image(file.read(self.sizes[index]))
@@ -47,7 +47,7 @@ class TarImages:
 
 @dataclass(frozen=True)
 class ShardIndex:
-    """The images of shards; `val` and `test` are None where no shard is of that part."""
+    """The images of shards; `val` and `test` are None where no shard belongs to that part."""
 
     classes: tuple[str, ...]
     train: TarImages
@@ -56,7 +56,7 @@ class ShardIndex:
 
 
 def find_shards(root: Path) -> list[Path]:
-    """Return the shards that a path stands for: itself, or those in a folder that has no folders; empty if none."""
+    """Return the shards that a path names: itself, or those in a folder without subfolders; perhaps none."""
     if root.name.lower().endswith(SHARD) and not root.is_dir():
         return [root]
     if not root.is_dir():
@@ -70,7 +70,7 @@ def find_shards(root: Path) -> list[Path]:
 def index_shards(shards: Sequence[Path]) -> ShardIndex:
     """Read the headers of shards: where each image lies, and its class.
 
-    Raises UsageError if a shard does not exist, DataError for one that cannot be read or an image without class.
+    Raises UsageError if a shard does not exist, DataError if one cannot be read or an image has no class.
     """
     by_part: dict[str, list[Path]] = {"train": [], "val": [], "test": []}
     for path in shards:
@@ -82,11 +82,11 @@ def index_shards(shards: Sequence[Path]) -> ShardIndex:
     parts = {name: _read_part(paths, numbers) for name, paths in by_part.items()}
     classes = sorted_classes(tuple(numbers))
     if len(classes) < 2:
-        what = f"has one class only ({classes[0]})" if classes else "has no images"
-        raise DataError(f"--data: {shards[0].parent if len(shards) > 1 else shards[0]} {what}", HINT)
+        what = f"has only one class ({classes[0]})" if classes else "has no images"
+        raise DataError(f"{shards[0].parent if len(shards) > 1 else shards[0]} {what}", HINT, field="data")
     if missing := set(range(len(classes))) - set(parts["train"].labels):
         names = sorted(name for name, number in numbers.items() if number in missing)
-        raise DataError(f"--data: the training shards have no images of {', '.join(names[:5])}")
+        raise DataError(f"the training shards have no images of {', '.join(names[:5])}", field="data")
     place_of = {number: classes.index(name) for name, number in numbers.items()}
     for part in parts.values():
         part.labels[:] = array("i", (place_of[number] for number in part.labels))
@@ -125,18 +125,18 @@ def _samples(path: Path) -> Iterator[tuple[tarfile.TarInfo, str]]:
                     _note_class(classes, key, suffix, file.read())
                 tar.members = []  # type: ignore[attr-defined]  # else it keeps the header of every member
     except FileNotFoundError:
-        raise UsageError(f"--data: {path} does not exist", HINT) from None
+        raise UsageError(f"{path} does not exist", HINT, field="data") from None
     except (OSError, tarfile.TarError, ValueError) as error:
-        hint = "shards are .tar files that are not compressed"
-        raise DataError(f"--data: {path} cannot be read: {error}", hint) from None
+        hint = "shards are uncompressed .tar files"
+        raise DataError(f"{path} cannot be read: {error}", hint, field="data") from None
     for key, member in images.items():
         if key not in classes:
-            raise DataError(f"--data: {path}: {member.name} has no class", HINT)
+            raise DataError(f"{path}: {member.name} has no class", HINT, field="data")
         yield member, classes[key]
 
 
 def _note_class(classes: dict[str, str], key: str, suffix: str, content: bytes) -> None:
-    """Keep the class that a member names, if it names one; `.cls` goes before JSON. Raises ValueError if torn."""
+    """Keep the class that a member names, if any; `.cls` wins over JSON. Raises ValueError if it cannot be read."""
     if suffix == "cls":
         classes[key] = content.decode("utf-8").strip()
         return
