@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
+from shlex import quote
 
 from clfctl.data.check import Finding, Place, check_files, place_in_folder
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
@@ -21,7 +22,7 @@ from clfctl.storage.json_lines import dump_json
 
 @dataclass(frozen=True)
 class Subject:
-    """The images to look at: `names` relative to `root`, and where each belongs."""
+    """The images to check: `names` relative to `root`, and where each belongs."""
 
     root: str
     names: Sequence[str]
@@ -53,33 +54,33 @@ def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> boo
                 moved[each.file] = quarantine(root, each, options.quarantine)
     finally:
         _print(findings, moved, output)
-        took = f"{len(subject.names)} images looked at in {time.perf_counter() - started:.1f} s"
+        took = f"{len(subject.names)} images checked in {time.perf_counter() - started:.1f} s"
         note(output, f"{took}: {_counted(findings)}.")
         if moved:
-            back = f"clfctl check-data {root} --quarantine {options.quarantine} --undo"
+            back = f"clfctl check-data {quote(str(root))} `quarantine={quote(str(options.quarantine))}` `undo=True`"
             note(output, f"{len(moved)} files moved to {options.quarantine}. To move them back: {back}")
     return bool(findings)
 
 
 def _check_usage(root: Path, options: CheckOptions) -> None:
     if options.undo and not options.quarantine:
-        raise UsageError("--undo: needs --quarantine", "give the folder that the files were moved to")
+        raise UsageError("needs `quarantine=`", "give the folder that the files were moved to", field="undo")
     if is_manifest(str(root)):
         if options.quarantine and not options.undo:
-            hint = "take the rows out of the table instead; --json names the files"
-            raise UsageError("--quarantine: is for folders: a table would still list what was moved", hint)
+            hint = "take the rows out of the table instead; `json_lines=True` names the files"
+            raise UsageError("is for folders: a table would still list what was moved", hint, field="quarantine")
     elif not root.is_dir():
-        raise UsageError(f"{root} {'is no folder' if root.exists() else 'does not exist'}", "give a folder of images")
+        reason = "is not a folder" if root.exists() else "does not exist"
+        raise UsageError(f"{root} {reason}", "give a folder of images")
     elif options.quarantine and options.quarantine.resolve().is_relative_to(root.resolve()):
-        raise UsageError(
-            f"--quarantine: {options.quarantine} lies in the data folder", "its files would be trained on all the same"
-        )
+        hint = "choose a folder outside of it: in the data folder its files would still be trained on"
+        raise UsageError(f"{options.quarantine} lies in the data folder", hint, field="quarantine")
 
 
 def _of_folder(root: Path) -> Subject:
     names = list(image_names(str(root)))
     if not names:
-        raise DataError(f"{root} has no images", "images are told by the ends of their names, such as .jpg and .png")
+        raise DataError(f"{root} has no images", "image files are recognized by their endings, such as .jpg and .png")
     has_parts = (root / "train").is_dir()
     return Subject(str(root), names, lambda index: place_in_folder(names[index], has_parts))
 
@@ -102,7 +103,7 @@ def _of_table(path: Path) -> Subject:
 def _check(subject: Subject, options: CheckOptions, output: OutputSettings) -> list[Finding]:
     from clfctl.display.progress import progress_bar
 
-    with progress_bar("Looking at images", len(subject.names), hidden=output.quiet) as advance:
+    with progress_bar("Checking images", len(subject.names), hidden=output.quiet) as advance:
         return check_files(
             subject.root,
             subject.names,

@@ -1,4 +1,4 @@
-"""Looking at every image before training does: what cannot be decoded, and what is there twice. No torch here."""
+"""Checking every image before training does: what cannot be decoded, and what is there twice. No torch here."""
 
 import os
 import stat
@@ -19,10 +19,10 @@ from PIL import Image, UnidentifiedImageError
 KINDS = {
     "unreadable": "cannot be read or decoded",
     "empty": "has no bytes",
-    "not-an-image": "is of no image format",
+    "not-an-image": "is not in a known image format",
     "truncated": "ends too early",
     "bomb": "has more pixels than Pillow decodes",
-    "tiny": "is smaller than --min-size",
+    "tiny": "is smaller than the minimum size",
     "two-classes": "the same file in two classes",
     "leak": "the same file in training and validation or test",
     "duplicate": "the same file twice",
@@ -31,7 +31,7 @@ KINDS = {
 PARTS = ("test", "testing", "val", "valid", "validation", "train", "")
 AT_ONCE, AHEAD = 16, 3
 BLOCK_BYTES = 1 << 20
-# How files of the formats begin: one that begins so and is no image has been cut off in its header.
+# How files of the formats begin: one that begins like this but is not an image was cut off in its header.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
 _DIGEST_BYTES = 16
 
@@ -71,43 +71,43 @@ def check_files(
 ) -> list[Finding]:
     """Return what is wrong with the files, by their order; `names` are relative to `root`.
 
-    `on_files` is told, in this thread, how many more are done. `min_size` is the shortest side that is not tiny, in
-    pixels. What is kept of a file without finding is 16 bytes.
+    `on_files` is called in this thread with the number of files that were done since its last call. `min_size` is the
+    shortest side that is not tiny, in pixels. What is kept of a file without a finding is 16 bytes.
     """
     digests = np.zeros((len(names), _DIGEST_BYTES // 8), np.uint64)
     bad: dict[int, Finding] = {}
     with warnings.catch_warnings():
         # Of Pillow's, about metadata and large images: what matters here is whether it decodes.
         warnings.simplefilter("ignore")
-        for start, looks in _look_at_all(root, names, workers, min_size):
-            for index, look in enumerate(looks, start):
-                if isinstance(look, Finding):
-                    bad[index] = look
+        for start, results in _read_all(root, names, workers, min_size):
+            for index, result in enumerate(results, start):
+                if isinstance(result, Finding):
+                    bad[index] = result
                 else:
-                    digests[index] = np.frombuffer(look, np.uint64)
-            on_files(len(looks))
+                    digests[index] = np.frombuffer(result, np.uint64)
+            on_files(len(results))
     whole = np.setdiff1d(np.arange(len(names)), np.fromiter(bad, np.int64, len(bad)), assume_unique=True)
     for copies in _copies(digests, whole):
         bad |= _judge_copies(names, copies, place_of)
     return [bad[index] for index in sorted(bad)]
 
 
-def _look_at_all(
+def _read_all(
     root: str, names: Sequence[str], workers: int, min_size: int
 ) -> Iterator[tuple[int, list[Finding | bytes]]]:
     """Yield the first index and the results of some files at a time, in order; few wait at any time."""
     pool = ThreadPoolExecutor(workers, "clfctl-check")  # decoders release the interpreter's lock
 
-    def look(start: int) -> tuple[int, list[Finding | bytes]]:
+    def read(start: int) -> tuple[int, list[Finding | bytes]]:
         return start, [read_or_note(root, name, min_size) for name in names[start : start + AT_ONCE]]
 
     starts = iter(range(0, len(names), AT_ONCE))
     try:
-        waiting = deque(pool.submit(look, start) for start in islice(starts, workers * AHEAD))
+        waiting = deque(pool.submit(read, start) for start in islice(starts, workers * AHEAD))
         while waiting:
             yield waiting.popleft().result()
             if (start := next(starts, None)) is not None:
-                waiting.append(pool.submit(look, start))
+                waiting.append(pool.submit(read, start))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
 
@@ -148,7 +148,7 @@ def _decode(file: IO[bytes], name: str, min_size: int) -> Finding | None:
         file.seek(0)
         if file.read(8).startswith(_BEGINNINGS):
             return Finding("truncated", name, "ends within its header, or the header is damaged")
-        return Finding("not-an-image", name, "is of no image format that can be read")
+        return Finding("not-an-image", name, "is not in an image format that can be read")
     except MemoryError:
         return Finding("unreadable", name, "needs more memory than there is")
     except Exception as error:  # Pillow raises nearly anything for a damaged file
@@ -173,7 +173,7 @@ def _words(error: BaseException) -> str:
 
 
 def _copies(digests: NDArray[np.uint64], whole: NDArray[np.int64]) -> Iterator[list[int]]:
-    """Yield the indices, ascending, of files that have the same content; `digests` (N, 2), `whole` those to look at."""
+    """Yield the indices, ascending, of files that have the same content; `digests` (N, 2), `whole` those to compare."""
     order = whole[np.lexsort((whole, digests[whole, 1], digests[whole, 0]))]
     is_same = (digests[order[1:]] == digests[order[:-1]]).all(axis=1)
     begins = np.flatnonzero(np.concatenate(([True], ~is_same, [True])))

@@ -33,7 +33,7 @@ def quarantine(root: Path, finding: Finding, folder: Path) -> Path:
         except OSError as error:
             raise DataError(f"{source} cannot be moved to {target}: {reason_of(error)}", hint_of(error)) from None
         return target
-    raise AssertionError("count() does not end")
+    raise AssertionError("numbered() never ends")
 
 
 def put_back(folder: Path) -> Iterator[tuple[Path, str]]:

@@ -113,6 +113,6 @@ def _names(word: str) -> Iterator[str]:
             for name in image_names(word):
                 yield os.path.join(word, name)  # noqa: PTH118 (Path objects cost more, and there may be millions)
         except DataError as error:
-            raise DataError(str(error).removeprefix("--data: ")) from None
+            raise DataError(error.message, error.hint) from None
     else:
         yield word

@@ -61,7 +61,7 @@ def tree(folder: Path) -> dict[str, Any]:
 def test_a_clean_folder_is_clean(photos: Path, cli: Cli) -> None:
     result = cli("check-data", str(photos))
     assert (result.exit_code, result.stdout) == (0, "")
-    assert result.stderr.startswith("24 images looked at in ")
+    assert result.stderr.startswith("24 images checked in ")
     assert result.stderr.endswith("nothing is wrong.\n")
 
 
@@ -177,7 +177,7 @@ def test_a_copy_that_fails_leaves_the_file_where_it_was(
 def test_wrong_usage_is_2(photos: Path, cli: Cli) -> None:
     for words, error in (
         ((str(photos / "gone"),), "does not exist"),
-        ((str(photos / "red/0.jpg"),), "is no folder"),
+        ((str(photos / "red/0.jpg"),), "is not a folder"),
         ((str(photos), "--quarantine", str(photos / "bad")), "lies in the data folder"),
         ((str(photos), "--undo"), "--undo: needs --quarantine"),
     ):
@@ -213,7 +213,7 @@ def test_to_a_file_it_prints_a_line_a_finding(photos: Path, cli: Cli) -> None:
     assert cli("check-data", str(photos), "--quiet").output == ""
 
 
-def test_a_table_is_looked_at_as_a_folder_is(photos: Path, cli: Cli) -> None:
+def test_a_table_is_checked_as_a_folder_is(photos: Path, cli: Cli) -> None:
     (photos / "red/0.jpg").write_bytes(b"")
     (photos / "copy.jpg").write_bytes((photos / "red/1.jpg").read_bytes())
     rows = [f"{c}/{i}.jpg,{c},train" for c in ("red", "blue") for i in range(4)]

@@ -232,10 +232,10 @@ def test_refusals_say_what_is_wrong(photos: Path, tmp_path: Path) -> None:
     assert "does not exist" in str(refusal(data=str(tmp_path / "gone")))
     assert "has no images" in str(refusal(data=str(empty)))
     assert "fashion-mnist" in refusal(data="fashion_mnist").hint
-    assert "--download" in refusal(data="cifar10").hint
+    assert "`download=True`" in refusal(data="cifar10").hint
     error = refusal(data=str(photos), batch_size=64)
     assert isinstance(error, UsageError)
-    assert str(error) == "--batch-size: 64 is more than the 18 training images"
+    assert str(error) == "batch_size: 64 is more than the 18 training images"
     (photos / "new").mkdir()
     assert "has no images" in str(refusal(data=str(photos)))
     (photos / "new" / "1.png").write_bytes((photos / "red" / "1.jpg").read_bytes())
@@ -257,8 +257,8 @@ def test_class_names_are_those_for_people(photos: Path) -> None:
     for text, error in (
         ('{"red": "same", "green": "same"}', "green and red are both called same"),
         ('{"red": "blue"}', "blue and red are both called blue"),
-        ('["a"]', "is no object of names"),
-        ('{"red": 1}', "is no object of names"),
+        ('["a"]', "does not hold a JSON object of names"),
+        ('{"red": 1}', "does not hold a JSON object of names"),
         ('{"red"', "cannot be read"),
     ):
         names.write_text(text)

@@ -87,7 +87,7 @@ def test_what_cannot_be_measured_is_said(make: str, tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(root / "a.png")
     if make == "file":
         root.write_text("no")
-    with pytest.raises(ClfctlError, match=r"--data: .*x "):
+    with pytest.raises(ClfctlError, match=r"data: .*x "):
         open_other(settings_for(root), "val")
 
 

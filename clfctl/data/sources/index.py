@@ -64,7 +64,9 @@ def index_folder(root: Path) -> Index:
     if not root.is_dir():
         reason = "is not a folder" if root.exists() else "does not exist"
         raise UsageError(
-            f"--data: {root} {reason}", "give a folder of class folders, or a data set by name, as `digits`"
+            f"{root} {reason}",
+            "give a folder of class folders, or the name of a data set, such as digits",
+            field="data",
         )
     has_parts = (root / "train").is_dir()
     top = root / "train" if has_parts else root
@@ -72,7 +74,7 @@ def index_folder(root: Path) -> Index:
     train = _listing(top, classes)
     filled = set(train.labels)
     if empty := next((name for label, name in enumerate(classes) if label not in filled), ""):
-        raise DataError(f"--data: the class folder {top / empty} has no images", f"images end in {_suffixes()}")
+        raise DataError(f"the class folder {top / empty} has no images", _what_images_are(), field="data")
     if not has_parts:
         return Index(classes, train, None, None)
     val, test = (_part(part_folder(root, split), classes) for split in ("val", "test"))
@@ -104,8 +106,8 @@ def images_in(folder: Path) -> list[Path]:
 def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     """Return what people call the classes, from `class_names.json` in a folder: {"n02123045": "tabby cat"}.
 
-    A class that it does not name keeps its own name. Raises DataError for a file that is no such object, or that gives
-    one name to two classes.
+    A class that is not in it keeps its own name. Raises DataError for a file that holds something else, or that gives
+    two classes one name.
     """
     path = folder / CLASS_NAMES
     try:
@@ -115,7 +117,7 @@ def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     except (OSError, ValueError) as error:
         raise DataError(f"{path} cannot be read: {error}", _NAMES_HINT) from None
     if not isinstance(names, dict) or not all(isinstance(name, str) and name for name in names.values()):
-        raise DataError(f"{path} is no object of names", _NAMES_HINT)
+        raise DataError(f"{path} does not hold a JSON object of names", _NAMES_HINT)
     found = tuple(names.get(each, each) for each in classes)
     for number, name in enumerate(found):
         if (first := found.index(name)) != number:
@@ -148,9 +150,11 @@ def _no_classes(top: Path, names: Sequence[str]) -> DataError:
     """Return the error about a folder that has `names` as its only class folders."""
     loose = sum(is_image(entry.name) for entry in top.iterdir() if entry.is_file())
     if not names and not loose:
-        return DataError(f"--data: {top} has no images", "it should have a folder for each class, with images in it")
+        hint = "it should have a folder for each class, with images in it"
+        return DataError(f"{top} has no images", hint, field="data")
     found = f"one class only ({names[0]})" if names else f"{loose} images but no class folders"
-    return DataError(f"--data: {top} has {found}", "a classifier needs two or more folders, one for each class")
+    hint = "a classifier needs at least two folders, one for each class"
+    return DataError(f"{top} has {found}", hint, field="data")
 
 
 def _listing(top: Path, classes: Sequence[str]) -> Listing:
@@ -161,7 +165,7 @@ def _listing(top: Path, classes: Sequence[str]) -> Listing:
             names += [f"{class_name}/{name}" for name in image_names(f"{top}/{class_name}")]
         labels.extend([label] * (len(names) - len(labels)))
     if not names:
-        raise DataError(f"--data: {top} has no images", f"its class folders are empty; images end in {_suffixes()}")
+        raise DataError(f"{top} has no images", f"its class folders are empty; {_what_images_are()}", field="data")
     return Listing(Paths(str(top), names), labels)
 
 
@@ -170,12 +174,13 @@ def _part(folder: Path | None, classes: Sequence[str]) -> Listing | None:
         return None
     unknown = {entry.name for entry in folder.iterdir() if is_visible(entry.name) and entry.is_dir()} - set(classes)
     if unknown:
-        raise DataError(f"--data: {folder} has classes that train/ has not: {', '.join(sorted(unknown)[:5])}")
+        names = ", ".join(sorted(unknown)[:5])
+        raise DataError(f"{folder} has classes that train/ does not have: {names}", field="data")
     return _listing(folder, classes)
 
 
-def _suffixes() -> str:
-    return ", ".join(sorted(SUFFIXES))
+def _what_images_are() -> str:
+    return f"image files end in {', '.join(sorted(SUFFIXES))}"
 
 
 def count_batches(n_images: int, batch_size: int, *, is_shuffled: bool) -> int:

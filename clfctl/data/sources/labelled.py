@@ -67,7 +67,7 @@ def match(images: Labelled, classes: Sequence[str]) -> Matched:
     if not found - {-1}:
         theirs, ours = (f"{', '.join(each[:5])}{', …' if len(each) > 5 else ''}" for each in (images.classes, classes))
         hint = f"the data has {theirs}; the model knows {ours}"
-        raise DataError("--data: none of its classes is one that the model knows", hint)
+        raise DataError("none of its classes is one that the model knows", hint, field="data")
     if places == list(range(len(classes))):
         return Matched(images.part, unknown, absent)
     source = RenumberedImages(images.part.source, [places[label] for label in labels])
@@ -107,7 +107,7 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
 def is_held_out_by_us(settings: DataSettings) -> bool:
     """Return whether the validation images are split off by clfctl: they depend on all images of the data."""
     if settings.data in TORCHVISION or is_manifest(settings.data):
-        return True  # perhaps; a change of such data is worth to be told in any case
+        return True  # perhaps; a change in such data should be reported in any case
     return part_folder(Path(settings.data).expanduser(), "val") is None
 
 
@@ -131,7 +131,7 @@ def _part_of(data: str, parts: Mapping[str, T], split: str) -> T:
         return parts[split]
     others = [name for name in parts if name != "train"]
     hint = f"there are: {', '.join(others)}" if others else "there are only training images"
-    raise UsageError(f"--split: {data} has no {split} images", hint)
+    raise UsageError(f"{data} has no {split} images", hint, field="split")
 
 
 def _files(listing: Listing) -> Part:

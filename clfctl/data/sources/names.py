@@ -13,7 +13,7 @@ RIVALS = {"torchvision": ("torchvision", "torchvision"), "dali": ("nvidia.dali",
 
 @dataclass(frozen=True)
 class NamedData:
-    """A torchvision data set: its class, and how that class is told which part to open."""
+    """A torchvision data set: its class, and the argument by which that class opens one part or another."""
 
     class_name: str
     parts: Literal["train=bool", "split=train|test", "split=train|val|test", "split=trainval|test", "whole"]

@@ -1,4 +1,4 @@
-"""From `--data` to the training, validation and test images."""
+"""From the `data` setting to the training, validation and test images."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,7 +20,7 @@ from clfctl.settings.groups import DataSettings
 
 
 def open_data(settings: DataSettings, seed: int) -> Data:
-    """Open what `--data` names, and split off validation images where it has none of its own.
+    """Open what `settings.data` names, and split off validation images where it has none of its own.
 
     Raises UsageError for a name or folder that does not exist, DataError for data that cannot be trained on.
     """
@@ -41,8 +41,9 @@ def open_data(settings: DataSettings, seed: int) -> Data:
     data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
     if settings.batch_size > len(data.train):
         raise UsageError(
-            f"--batch-size: {settings.batch_size} is more than the {len(data.train)} training images",
+            f"{settings.batch_size} is more than the {len(data.train)} training images",
             f"give at most {len(data.train)}",
+            field="batch_size",
         )
     return data
 
@@ -54,8 +55,8 @@ def _open_files(settings: DataSettings, seed: int) -> Data:
     else:
         close = nearest(settings.data, DATA_NAMES)
         if not root.exists() and "/" not in settings.data:
-            what = f"--data: {settings.data} is neither a folder nor a data set known by name"
-            raise UsageError(what, close or _names())
+            what = f"{settings.data} is neither a folder nor the name of a data set"
+            raise UsageError(what, close or f"the names are {', '.join(DATA_NAMES)}", field="data")
         index, folder = index_folder(root), root
 
     def source(listing: Listing | None) -> FileImages | None:
@@ -144,18 +145,19 @@ def _torchvision(name: str, named: NamedData, settings: DataSettings, **part: An
     try:
         return getattr(torchvision.datasets, named.class_name)(settings.data_dir, download=settings.download, **part)
     except ModuleNotFoundError as error:
-        raise DataError(f"--data: {name} needs the package {error.name}", "pip install 'clfctl[datasets]'") from None
+        hint = "pip install 'clfctl[datasets]'"
+        raise DataError(f"{name} needs the package {error.name}", hint, field="data") from None
     except (RuntimeError, OSError) as error:  # what torchvision raises for files that are missing, torn or unreachable
         if not settings.download:
             raise _not_there(name, settings) from None
         reason = str(error).splitlines()[0]
         hint = f"try again, or put it into {settings.data_dir} yourself"
-        raise DataError(f"--data: {name} could not be downloaded: {reason}", hint) from None
+        raise DataError(f"{name} could not be downloaded: {reason}", hint, field="data") from None
 
 
 def _not_there(name: str, settings: DataSettings) -> DataError:
-    hint = "download it with --download, or say where it is with --data-dir"
-    return DataError(f"--data: {name} is not in {settings.data_dir}", hint)
+    hint = "download it with `download=True`, or say where it is with `data_dir=`"
+    return DataError(f"{name} is not in {settings.data_dir}", hint, field="data")
 
 
 def _labels(data: Any) -> list[int]:
@@ -169,7 +171,3 @@ def _labels(data: Any) -> list[int]:
 def _classes(data: Any, labels: Sequence[int]) -> tuple[str, ...]:
     names = getattr(data, "classes", None) or getattr(data, "categories", None)
     return tuple(map(str, names)) if names else tuple(str(number) for number in range(max(labels) + 1))
-
-
-def _names() -> str:
-    return "known by name: " + ", ".join(DATA_NAMES)

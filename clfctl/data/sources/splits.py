@@ -25,8 +25,9 @@ def stratified_split(
     for label, name in enumerate(classes):
         members = np.flatnonzero(by_class == label)
         if len(members) == 1:
-            hint = "add images, remove the class, or train without validation: --val-split 0"
-            raise DataError(f"--data: class {name} has a single image, which cannot be split off for validation", hint)
+            hint = "add images, remove the class, or train without validation: `val_split=0`"
+            what = f"class {name} has a single image, which cannot be kept for validation"
+            raise DataError(what, hint, field="data")
         if len(members) == 0:
             continue
         n_val = min(max(1, round(len(members) * share)), len(members) - 1)

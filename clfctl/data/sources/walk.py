@@ -36,7 +36,7 @@ def _walk(folder: str, prefix: str, above: frozenset[tuple[int, int]]) -> Iterat
             return
         found = [entry for entry in _entries(folder) if entry[1] or is_image(entry[0])]
     except OSError as error:
-        raise DataError(f"--data: {folder} cannot be listed: {error.strerror or error}") from None
+        raise DataError(f"{folder} cannot be listed: {error.strerror or error}", field="data") from None
     found.sort()
     for name, is_folder in found:
         if is_folder:
