@@ -10,6 +10,7 @@ from typing import Any
 from clfctl.settings.base import Settings, panel_of
 from clfctl.settings.messages import allowed
 from clfctl.settings.sources import ENV_PREFIX
+from clfctl.storage.names import written
 
 
 def to_toml(settings: Settings) -> str:
@@ -32,7 +33,8 @@ def toml_value(value: Any) -> str:
             return repr(value)
         case str() | Path():
             # A JSON string is a TOML string but for DEL, which TOML wants escaped.
-            return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")
+            # A path that is not UTF-8 is not text that TOML could hold.
+            return json.dumps(written(str(value)), ensure_ascii=False).replace("\x7f", "\\u007f")
         case list() | tuple():
             return "[" + ", ".join(toml_value(each) for each in value) + "]"
     raise TypeError(f"no TOML for {type(value).__name__}")

@@ -15,6 +15,7 @@ from clfctl.errors import UsageError, nearest
 from clfctl.settings.base import FieldError, Settings, aliases_of, option_name
 from clfctl.settings.groups import EvalSettings, OutputSettings, ResumeSettings, SourceSettings, TrainSettings
 from clfctl.settings.messages import explain
+from clfctl.storage.names import read_back
 
 S = TypeVar("S", bound=Settings)
 
@@ -96,6 +97,8 @@ def read_config(path: Path) -> Layer:
         raise UsageError(f"--config: cannot read {path}: {reason}") from None
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"--config: {path} is not valid TOML: {error}") from None
+    # A run's own config.toml may have names that are not UTF-8.
+    values = {name: read_back(value) if isinstance(value, str) else value for name, value in values.items()}
     return Layer(f"config file {path}", _canonical(values, str(path)))
 
 

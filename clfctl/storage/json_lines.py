@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from clfctl.storage.files import append_line, write_text
+from clfctl.storage.names import in_json
 
 
 def dump_json(value: Any) -> str:
-    """Return strict JSON on one line; floats that JSON has no number for are the words "nan", "inf" and "-inf"."""
-    return json.dumps(_in_words(value), allow_nan=False, ensure_ascii=False)
+    """Return strict JSON on one line, which UTF-8 can hold whatever a file or a class is called.
+
+    Floats that JSON has no number for are the words "nan", "inf" and "-inf".
+    """
+    return in_json(json.dumps(_in_words(value), allow_nan=False, ensure_ascii=False))
 
 
 def _in_words(value: Any) -> Any:

@@ -1,0 +1,44 @@
+"""Names of files and classes in writing: any name, bytes that are not UTF-8 included, as text that can be read back.
+
+Python holds such a byte as a lone surrogate, which no file and no terminal takes. Files of JSON have it as JSON does
+(`\\udce9`); everything else, tables, TOML, messages, has it as `\\xe9`.
+"""
+
+import re
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+# What `written` makes, and so what a name that has the like of it must not be mistaken for.
+_ESCAPE = re.compile(r"\\(x5c|x[89a-f][0-9a-f]|ud[89a-f][0-9a-f]{2})")
+_LIKE_ONE = re.compile(r"\\(?=x5c|x[89a-f][0-9a-f]|ud[89a-f][0-9a-f]{2})")
+
+
+def written(name: str) -> str:
+    """Return a name as text that UTF-8 can hold: a byte that is not UTF-8 as `\\xe9`. Other names stay as they are."""
+    return plain(_LIKE_ONE.sub(r"\\x5c", name))
+
+
+def read_back(text: str) -> str:
+    """Return the name that `written` made this text of."""
+    return _ESCAPE.sub(lambda found: _character(found[1]), text)
+
+
+def plain(text: str) -> str:
+    """Return a text for people, such as a sentence with names in it, without anything that UTF-8 cannot hold."""
+    return _SURROGATE.sub(lambda found: _escape(found[0]), text)
+
+
+def in_json(line: str) -> str:
+    """Return JSON whose strings may have lone surrogates as JSON that UTF-8 can hold."""
+    return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def _character(escape: str) -> str:
+    if escape == "x5c":
+        return "\\"
+    code = int(escape[1:], 16)
+    return chr(code if escape[0] == "u" else 0xDC00 + code)

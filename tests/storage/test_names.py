@@ -1,0 +1,50 @@
+"""Names that no file takes as they are: written so that they can be read back, in JSON, TOML and plain text."""
+
+import json
+import os
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from clfctl.storage.json_lines import dump_json
+from clfctl.storage.names import plain, read_back, written
+
+LATIN_1 = os.fsdecode("café".encode("latin-1"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("cat", "cat"),
+        ("Katze müde 猫", "Katze müde 猫"),
+        (LATIN_1, r"caf\xe9"),
+        (r"caf\xe9", r"caf\x5cxe9"),
+        ("a\\b", "a\\b"),
+        ("\ud800", r"\ud800"),
+    ],
+)
+def test_names_in_writing(name: str, text: str) -> None:
+    assert written(name) == text
+    assert read_back(text) == name
+
+
+# Whatever a file may be called, and what looks as if it had been written already.
+@given(st.text(alphabet=st.characters() | st.sampled_from("\\xud8e9f5c\udce9")))
+@example("\\\udcff")
+@example(r"\x5cxe9")
+def test_every_name_comes_back(name: str) -> None:
+    assert read_back(written(name)) == name
+    written(name).encode()
+
+
+@given(st.text(alphabet=st.characters() | st.sampled_from('\\u"d8\udce9\ud83d')))
+def test_json_holds_every_name(name: str) -> None:
+    line = dump_json({"file": name, name: [name]})
+    line.encode()
+    # A pair of surrogates that stands for a character is that character in JSON.
+    assert json.loads(line)["file"] == json.loads(json.dumps(name))
+
+
+def test_a_sentence_keeps_what_only_looks_like_an_escape() -> None:
+    assert plain(rf"{LATIN_1} and caf\xe9") == r"caf\xe9 and caf\xe9"
