@@ -3,6 +3,7 @@
 import itertools
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -39,8 +40,7 @@ def test_stages_make_the_pixels_of_the_loader(data: Data, level: AugmentLevel, e
     work = work_on(data.train, level, erasing)
     for index in range(12):
         key = hash_key(index)
-        with data.train.source.open(index) as image:
-            expected = to_augmented_pixels(image, SEEN, key, work.augmentation)
+        expected = to_augmented_pixels(data.train.source.open(index), SEEN, key, work.augmentation)
         assert np.array_equal(pixels_of(work, index, key, lambda name: None), expected)
 
 
@@ -60,7 +60,7 @@ def test_shares_of_the_stages_are_the_whole(data: Data, level: AugmentLevel, nam
 def test_each_stage_sees_every_image_of_its_batch(data: Data) -> None:
     seen: list[torch.Size] = []
     work = work_on(data.train)
-    work = Work(*(getattr(work, name) for name in list(work.__dataclass_fields__)[:-1]), lambda x: seen.append(x.shape))
+    work = replace(work, copy=lambda images: seen.append(images.shape))
     time_stages(work, 0.0)
     assert set(seen) == {torch.Size([4, 3, 32, 32])}
 

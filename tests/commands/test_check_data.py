@@ -123,7 +123,7 @@ def test_what_is_moved_comes_back_the_same(
 ) -> None:
     expected, away = spoil(photos), tmp_path / "away"
     before = tree(photos)
-    monkeypatch.setattr(files.os, "link", link)
+    monkeypatch.setattr(os, "link", link)
     words = ("check-data", str(photos), "--quarantine", str(away))
     result = cli(*words, "--json")
     assert result.exit_code == 1
@@ -162,10 +162,10 @@ def test_a_copy_that_fails_leaves_the_file_where_it_was(
 
     def failing(source: Path, target: Path) -> None:
         with monkeypatch.context() as patch:
-            patch.setattr(files.os, "fsync", lambda _: (_ for _ in ()).throw(OSError(number, os.strerror(number))))
+            patch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError(number, os.strerror(number))))
             move(source, target)
 
-    monkeypatch.setattr(files.os, "link", across)
+    monkeypatch.setattr(os, "link", across)
     monkeypatch.setattr(files, "_copy_file", failing)
     result = cli("check-data", str(photos), "--quarantine", str(tmp_path / "away"))
     assert result.exit_code == 1

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -100,7 +101,7 @@ def test_files_agree_with_each_other_and_with_scikit_learn(digits_run: Path, cli
 
 def test_plain_lines_for_a_file_json_for_a_script_nothing_when_quiet(digits_run: Path, cli: Cli) -> None:
     lines = cli("eval", str(digits_run), "--top", "2").stdout.splitlines()
-    assert lines[0].startswith(f"{digits_run}, best.safetensors of epoch 1: 539 val images of digits, 10 classes")
+    assert re.match(rf"{digits_run}, best.safetensors of epoch [12]: 539 val images of digits, 10 classes", lines[0])
     assert lines[1].startswith("accuracy (top 1)  ")
     assert sum(line.startswith("class  ") for line in lines) == 2
     assert sum(line.startswith("confused  ") for line in lines) == 2

@@ -133,8 +133,8 @@ def test_quiet_prints_nothing(cli: Cli) -> None:
 
 
 def test_timm_model_with_weights_of_a_run(cli: Cli, photos: Path) -> None:
-    words = ("--data", str(photos), "--image-size", "32", "-b", "6", "-e", "1", "--no-export")
-    words += ("--model", "mobilenetv3_small_050")
+    words = ("--data", str(photos), "--image-size", "32", "-b", "6", "-e", "1", "--no-export",
+             "--model", "mobilenetv3_small_050")  # fmt: skip
     first = cli("train", *words, "--no-pretrained")
     assert first.exit_code == 0, first.output
     saved = "runs/mobilenetv3_small_050-1/checkpoints/best.safetensors"

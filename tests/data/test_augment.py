@@ -11,7 +11,7 @@ from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.pixels.augment import OPERATIONS, change, erase, operate, rand_magnitude, trivial_magnitude
+from clfctl.data.pixels.augment import OPERATIONS, OpName, change, erase, operate, rand_magnitude, trivial_magnitude
 from clfctl.data.pixels.transform import Augmentation, Preprocess
 from clfctl.data.sources.open import open_data
 from clfctl.settings.groups import AugmentLevel, DataSettings
@@ -21,7 +21,7 @@ LEVELS = get_args(AugmentLevel)
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_operations_and_their_strengths_are_those_of_torchvision(name: str) -> None:
+def test_operations_and_their_strengths_are_those_of_torchvision(name: OpName) -> None:
     from torchvision.transforms import v2
 
     for theirs, magnitude in (
@@ -36,7 +36,7 @@ def test_operations_and_their_strengths_are_those_of_torchvision(name: str) -> N
             assert magnitude(name, step) == pytest.approx(expected, abs=2e-5)
         for strength in (expected, -expected) if is_signed else (expected,):
             changed = theirs._apply_image_or_video_transform(PHOTO, name, strength, theirs.interpolation, theirs._fill)
-            assert np.array_equal(operate(PHOTO, name, strength), changed)
+            assert np.array_equal(np.asarray(operate(PHOTO, name, strength)), np.asarray(changed))
 
 
 @pytest.mark.parametrize("level", LEVELS)

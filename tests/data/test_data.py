@@ -1,6 +1,8 @@
 """Finding, splitting, opening and loading images."""
 
+from collections.abc import Generator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -28,12 +30,12 @@ def grey(n: int) -> Part:
     return Part(ArrayImages("grey", images, list(range(n))), range(n))
 
 
-def loader(part: Part, **options: object) -> Loader:
-    options = {"batch_size": 4, "workers": 2, "bad_images": BadImages("skip", len(part))} | options
-    return Loader(part, SEEN, **options)
+def loader(part: Part, **options: Any) -> Loader:
+    given: dict[str, Any] = {"batch_size": 4, "workers": 2, "bad_images": BadImages("skip", len(part))} | options
+    return Loader(part, SEEN, **given)
 
 
-def labels_of(part: Part, epoch: int = 0, start: int = 0, **options: object) -> list[list[int]]:
+def labels_of(part: Part, epoch: int = 0, start: int = 0, **options: Any) -> list[list[int]]:
     return [batch.labels.tolist() for batch in loader(part, **options).batches(epoch, start)]
 
 
@@ -187,6 +189,7 @@ def test_loader_threads_end_when_the_epoch_is_left() -> None:
 
     batches = loader(grey(100), workers=3).batches()
     next(batches)
+    assert isinstance(batches, Generator)
     batches.close()  # waits for nobody: a read may hang
     for thread in threading.enumerate():
         if thread.name.startswith("clfctl-loader"):
@@ -220,7 +223,7 @@ def test_hidden_files_are_no_images(photos: Path) -> None:
     assert index_folder(photos).classes == ("blue", "green", "red")
 
 
-def refusal(**options: object) -> ClfctlError:
+def refusal(**options: Any) -> ClfctlError:
     with pytest.raises(ClfctlError) as caught:
         open_data(DataSettings.model_validate(options), 0)
     return caught.value

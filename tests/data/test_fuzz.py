@@ -8,6 +8,7 @@ import random
 import sys
 import time
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +22,7 @@ from clfctl.data.sources.base import Part
 N_FILES = 2000
 LONGEST_S = 10.0
 PHOTO = Image.fromarray(load_sample_images().images[0]).resize((120, 80))
-KINDS = {
+KINDS: dict[str, dict[str, Any]] = {
     "JPEG": {}, "JPEG progressive": {"progressive": True}, "JPEG grey": {}, "JPEG CMYK": {}, "PNG": {}, "GIF": {},
     "WEBP": {}, "TIFF": {"compression": "tiff_lzw"}, "BMP": {},
 }  # fmt: skip

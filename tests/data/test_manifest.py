@@ -3,8 +3,10 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+from PIL import Image
 from typer.testing import Result
 
 from clfctl.data.sources.base import Data, FileImages
@@ -52,8 +54,9 @@ def test_rows_are_images_of_their_class_split_and_weight(table: Path) -> None:
     assert named(data, "test") == [("7.jpg", "red"), ("7.jpg", "blue")]
     assert isinstance(data.train.source, FileImages)
     assert list(data.train.source.weights or ()) == [1, 2, 3, 1, 2, 3]
-    with data.train.source.open(0) as image:
-        assert image.size == (48, 40)
+    image = data.train.source.open(0)
+    assert isinstance(image, Image.Image)
+    assert image.size == (48, 40)
 
 
 @pytest.mark.parametrize("head", ["Image,Category", "FILE,Target", '" filename ","class"', "File Path,CLASS_NAME"])
@@ -66,8 +69,9 @@ def test_tsv_with_absolute_paths_and_columns_of_others(photos: Path, tmp_path: P
     rows = [f"x\t{c}\t{photos}/{c}/{i}.jpg" for c in ("red", "green") for i in range(5)]
     (tmp_path / "elsewhere").mkdir()
     data = opened(write(tmp_path / "elsewhere/x.TSV", "\ufeffid\tlabel\tpath", *rows, ""))
-    with data.train.source.open(0) as image:
-        assert image.size == (48, 40)
+    image = data.train.source.open(0)
+    assert isinstance(image, Image.Image)
+    assert image.size == (48, 40)
     assert len(data.train) + len(data.val) == 10
 
 
@@ -86,12 +90,15 @@ def test_parquet_is_read_as_csv_is(table: Path) -> None:
     from pyarrow import parquet
 
     lines = [line.split(",") for line in table.read_text().splitlines()]
-    columns = {name: [row[n] for row in lines[1:]] for n, name in enumerate(lines[0])}
+    columns: dict[str, list[Any]] = {name: [row[n] for row in lines[1:]] for n, name in enumerate(lines[0])}
     columns["weight"] = [float(value) for value in columns["weight"]]
     parquet.write_table(pa.table(columns), table.with_suffix(".parquet"))
     csv, same = opened(table), opened(table.with_suffix(".parquet"))
     assert [named(csv, part) for part in ("train", "val", "test")] == [named(same, p) for p in ("train", "val", "test")]
-    assert csv.train.source.weights == same.train.source.weights
+    sources = csv.train.source, same.train.source
+    assert isinstance(sources[0], FileImages)
+    assert isinstance(sources[1], FileImages)
+    assert sources[0].weights == sources[1].weights
     table.with_suffix(".parquet").write_text("no parquet")
     assert "images.parquet cannot be read: " in refusal(table.with_suffix(".parquet"))
 

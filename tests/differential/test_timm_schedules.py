@@ -5,7 +5,7 @@ Where they do not is a table in docs/lr-scheduling.md; `test_differences_are_tho
 
 import math
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -34,6 +34,8 @@ TOLERANCE = 1e-12
 base_lrs = st.floats(1e-6, 10)
 warmups = st.integers(0, 5)
 many = settings(max_examples=1000)
+
+DecayShape = Literal["linear", "cosine", "1-sqrt"]
 
 
 def timm_rates(name: str, base_lr: float, n: int, metrics: list[float] | None = None, **options: Any) -> list[float]:
@@ -159,7 +161,7 @@ def test_classes_by_name_have_their_own_values() -> None:
     base_lrs, st.integers(2, 50), st.floats(0.05, 1), st.sampled_from(["linear", "cosine", "1-sqrt"]), st.floats(0, 1),
     warmups,
 )  # fmt: skip
-def test_wsd(base_lr: float, t_max: int, share: float, shape: str, eta_share: float, warmup: int) -> None:
+def test_wsd(base_lr: float, t_max: int, share: float, shape: DecayShape, eta_share: float, warmup: int) -> None:
     decay_t, eta_min = max(1, round(share * t_max)), eta_share * base_lr
     theirs = timm_rates(
         "WSDLRScheduler", base_lr, warmup + t_max + 2, t_initial=t_max, decay_t=decay_t, lr_min=eta_min, decay_fn=shape,

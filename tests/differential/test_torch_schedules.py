@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -44,6 +45,7 @@ from clfctl.schedules import (
     Step,
     Warmup,
 )
+from clfctl.schedules.base import Every, Mode
 
 TOLERANCE = 1e-12
 many = settings(max_examples=1000)
@@ -98,13 +100,13 @@ def test_constant(base_lr: float, n: int, factor: float, t_max: int) -> None:
 
 @many
 @given(base_lrs, lengths, st.floats(0.5, 1), everies)
-def test_exponential(base_lr: float, n: int, gamma: float, every: str) -> None:
+def test_exponential(base_lr: float, n: int, gamma: float, every: Every) -> None:
     assert_agrees(Exponential(gamma, every), base_lr, n, lambda made: ExponentialLR(made, gamma))
 
 
 @many
 @given(base_lrs, lengths, st.floats(0.01, 1), shares, st.integers(1, 60), everies)
-def test_linear(base_lr: float, n: int, start: float, end: float, t_max: int, every: str) -> None:
+def test_linear(base_lr: float, n: int, start: float, end: float, t_max: int, every: Every) -> None:
     ours = Linear(start, end, t_max, every)
     # torch multiplies the rate that it finds, and what is 0 stays 0: it is compared up to there.
     n = min(n, t_max) if end < 1e-3 else n
@@ -113,14 +115,14 @@ def test_linear(base_lr: float, n: int, start: float, end: float, t_max: int, ev
 
 @many
 @given(base_lrs, lengths, st.floats(0.1, 4), st.integers(1, 60), everies)
-def test_polynomial(base_lr: float, n: int, power: float, t_max: int, every: str) -> None:
+def test_polynomial(base_lr: float, n: int, power: float, t_max: int, every: Every) -> None:
     ours = Polynomial(power, 0.0, t_max, every)
     assert_agrees(ours, base_lr, n, lambda made: PolynomialLR(made, t_max, power))
 
 
 @many
 @given(base_lrs, lengths, lengths, shares, everies)
-def test_cosine(base_lr: float, n: int, t_max: int, eta_share: float, every: str) -> None:
+def test_cosine(base_lr: float, n: int, t_max: int, eta_share: float, every: Every) -> None:
     eta_min = eta_share * base_lr
     ours = Cosine(t_max, eta_min, every)
     assert_agrees(ours, base_lr, n, lambda made: CosineAnnealingLR(made, t_max, eta_min))
@@ -128,7 +130,7 @@ def test_cosine(base_lr: float, n: int, t_max: int, eta_share: float, every: str
 
 @many
 @given(base_lrs, lengths, st.integers(1, 20), st.integers(1, 3), shares, everies)
-def test_cosine_restarts(base_lr: float, n: int, t_0: int, t_mult: int, eta_share: float, every: str) -> None:
+def test_cosine_restarts(base_lr: float, n: int, t_0: int, t_mult: int, eta_share: float, every: Every) -> None:
     eta_min = eta_share * base_lr
     ours = CosineRestarts(3, t_0, t_mult, 1.0, eta_min, every)
     assert_agrees(ours, base_lr, n, lambda made: CosineAnnealingWarmRestarts(made, t_0, t_mult, eta_min))
@@ -139,16 +141,29 @@ def test_cosine_restarts(base_lr: float, n: int, t_0: int, t_mult: int, eta_shar
     base_lrs, st.integers(4, 60), st.floats(0.05, 0.95), st.floats(1, 100), st.floats(1, 1e5),
     st.sampled_from(["cos", "linear"]), st.booleans(),
 )  # fmt: skip
-def test_onecycle(base_lr, total, pct_start, div, final_div, anneal, three_phase) -> None:
+def test_onecycle(
+    base_lr: float,
+    total: int,
+    pct_start: float,
+    div: float,
+    final_div: float,
+    anneal: Literal["cos", "linear"],
+    three_phase: bool,
+) -> None:
     # torch counts points, and puts the top on point pct_start * total - 1: the same curve has this share.
     top = pct_start * total - 1
     pct_start = min(pct_start, 0.45) if three_phase else pct_start
     top = pct_start * total - 1
     if top <= 0:
         return
-    shape = "cosine" if anneal == "cos" else "linear"
+    shape: Literal["cosine", "linear"] = "cosine" if anneal == "cos" else "linear"
     ours = OneCycle(top / (total - 1), div, final_div, shape, three_phase, total - 1, "batch")
-    options = {"pct_start": pct_start, "div_factor": div, "final_div_factor": final_div, "three_phase": three_phase}
+    options: dict[str, Any] = {
+        "pct_start": pct_start,
+        "div_factor": div,
+        "final_div_factor": final_div,
+        "three_phase": three_phase,
+    }
     assert_agrees(
         ours, base_lr, total - 1,
         lambda made: OneCycleLR(made, base_lr, total_steps=total, anneal_strategy=anneal, **options),
@@ -172,9 +187,19 @@ metrics_lists = st.lists(
     min_share=st.floats(0, 0.5),
     metrics=metrics_lists,
 )
-def test_plateau(base_lr, patience, factor, mode, threshold, threshold_mode, cooldown, min_share, metrics) -> None:
+def test_plateau(
+    base_lr: float,
+    patience: int,
+    factor: float,
+    mode: Mode,
+    threshold: float,
+    threshold_mode: Literal["rel", "abs"],
+    cooldown: int,
+    min_share: float,
+    metrics: list[float],
+) -> None:
     made = optimizer(base_lr)
-    options = {
+    options: dict[str, Any] = {
         "threshold": threshold,
         "threshold_mode": threshold_mode,
         "cooldown": cooldown,
@@ -217,7 +242,7 @@ BY_NAME = [
 
 
 @pytest.mark.parametrize(("name", "arguments", "cls"), BY_NAME)
-def test_classes_by_name_have_their_own_values_in_any_order(name: str, arguments: dict, cls: type) -> None:
+def test_classes_by_name_have_their_own_values_in_any_order(name: str, arguments: dict[str, Any], cls: Any) -> None:
     schedule = ByName("torch", name, tuple(arguments.items()))
     expected = rates_of(0.01, 30, lambda made: cls(made, **arguments))
     for t in (29, 0, 7, 7, 3):

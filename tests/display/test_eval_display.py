@@ -3,6 +3,7 @@
 import io
 import itertools
 import re
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -99,8 +100,9 @@ def test_every_class_has_its_place_and_its_name(n_classes: int, named: bool) -> 
         figure.savefig(picture, dpi=100)
     axes = figure.axes[0]
     assert ([each.get_text() for each in axes.get_yticklabels()] == classes) == named
-    assert axes.images[0].get_array().shape == (n_classes, n_classes, 4)
     colors = axes.images[0].get_array()
+    assert colors is not None
+    assert colors.shape == (n_classes, n_classes, 4)
     assert np.array_equal(colors[..., 3] > 0, metrics.confusion > 0)
     counts = {each.get_text() for each in axes.texts}
     assert counts == ({str(n) for n in metrics.confusion[metrics.confusion > 0]} if n_classes <= 25 else set())
@@ -120,7 +122,11 @@ def overlapping(figure: Figure) -> bool:
 def test_an_svg_takes_the_colour_of_the_text_around_it() -> None:
     metrics = evaluation_of(60, HOSTILE).metrics
     with drawing(in_text=True):
-        for draw in (lambda: confusion_figure(metrics, INK), lambda: reliability_figure(metrics.calibration, INK)):
+        draws: tuple[Callable[[], Figure], ...] = (
+            lambda: confusion_figure(metrics, INK),
+            lambda: reliability_figure(metrics.calibration, INK),
+        )
+        for draw in draws:
             svg = svg_of(draw(), "a picture")
             assert svg.startswith('<svg role="img" aria-label="a picture"')
             assert "currentColor" in svg

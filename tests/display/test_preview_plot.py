@@ -4,6 +4,7 @@ import itertools
 import math
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -30,7 +31,8 @@ def texts(path: Path) -> list[str]:
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_the_same_curves_give_the_same_bytes(tmp_path: Path, suffix: str) -> None:
     paths = [tmp_path / f"{name}{suffix}" for name in ("first", "second")]
-    for path, own in zip(paths, ({}, {"lines.linewidth": 9, "font.size": 30}), strict=True):
+    styles: tuple[dict[Any, Any], ...] = ({}, {"lines.linewidth": 9, "font.size": 30})
+    for path, own in zip(paths, styles, strict=True):
         with matplotlib.rc_context(own):  # a user's own style changes nothing
             save_preview(path, [COSINE, STEP], log=True, epochs=30, spans=PARTS, title="two", seam=10)
     assert paths[0].read_bytes() == paths[1].read_bytes()

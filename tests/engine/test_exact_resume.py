@@ -16,8 +16,9 @@ from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder, create_run
-from clfctl.settings.groups import OutputSettings, TrainSettings
+from clfctl.settings.groups import TrainSettings
 from tests.engine.matrix import FEATURES
+from tests.nobody import NOBODY
 
 # timm's smallest network with batch normalization, dropout and drop path.
 MODEL = "test_efficientnet"
@@ -35,7 +36,7 @@ def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer
     else:
         trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
         trainer.save_last()
-    sources = cached_sources(settings, data, trainer.train_loader.preprocess, OutputSettings(quiet=True))
+    sources = cached_sources(settings, data, trainer.train_loader.preprocess, NOBODY)
     trainer.read_from(sources.train, sources.val)
     return trainer
 

@@ -93,8 +93,9 @@ def test_images_that_cannot_be_read_are_left_out(n: int, photos: Path) -> None:
 
 def test_outputs_that_are_not_finite_are_an_error() -> None:
     net = model()
+    assert isinstance(net, nn.Sequential)
     with torch.no_grad():
-        net[3].bias[1] = float("nan")
+        net[3].get_parameter("bias")[1] = float("nan")
     with pytest.raises(ModelError, match="outputs for noise image 3 are not finite"):
         measure(net, view_loaders(part(20), 2), PRECISION, NORMALIZE)
 
@@ -103,8 +104,8 @@ def test_a_loss_larger_than_any_probability_can_say_is_finite() -> None:
     """float32 has no e^-200, but the loss of an answer that was as sure as that has its digits."""
     net = nn.Sequential(nn.Flatten(), nn.Linear(768, 4))
     with torch.no_grad():
-        net[1].weight.zero_()
-        net[1].bias.copy_(torch.tensor([200.0, 0, 0, 0]))
+        net[1].get_parameter("weight").zero_()
+        net[1].get_parameter("bias").copy_(torch.tensor([200.0, 0, 0, 0]))
     for n in (1, 2):
         found = measure(net, view_loaders(part(20), n), PRECISION, NORMALIZE)
         wrong = found.labels != 0

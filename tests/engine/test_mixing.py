@@ -1,5 +1,7 @@
 """Mixup and CutMix are torchvision's for the same share and box; what is drawn depends on seed and step alone."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -32,7 +34,7 @@ def check(mixture: Mixture, theirs: v2.MixUp | v2.CutMix, n: int, height: int, w
     expected, soft = theirs.transform(images.clone(), params), theirs.transform(labels, params)
     torch.testing.assert_close(mixture.images(images.clone()), expected, rtol=0, atol=1e-6)
     for smoothing in (0.0, 0.1):
-        loss = mixture.loss(lambda t, s=smoothing: functional.cross_entropy(logits, t, label_smoothing=s), labels)
+        loss = mixture.loss(partial(functional.cross_entropy, logits, label_smoothing=smoothing), labels)
         wanted = functional.cross_entropy(logits, soft, label_smoothing=smoothing)
         torch.testing.assert_close(loss, wanted, rtol=1e-5, atol=1e-6)
 

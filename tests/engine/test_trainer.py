@@ -21,7 +21,7 @@ from clfctl.models.custom_cnn import CustomCNN
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder, create_run
-from clfctl.schedules import sample_curve
+from clfctl.schedules import Mode, Warmup, sample_curve
 from clfctl.schedules.stopping import best_epoch, fired_after
 from clfctl.settings.groups import TrainSettings
 from tests.engine.matrix import SCHEDULES
@@ -105,6 +105,7 @@ def test_every_step_has_the_learning_rate_of_the_preview(scheduler: str, warmup:
     if warmup:
         assert seen[0] == 0
         assert len(set(seen[: n_batches * warmup])) == n_batches * warmup
+        assert isinstance(plan.schedule, Warmup)
         top = plan.schedule.inner.lr(1e-3, 0.0)
         assert seen[: n_batches * warmup] == pytest.approx(
             [top * i / n_batches / warmup for i in range(n_batches * warmup)]
@@ -164,7 +165,7 @@ metrics_lists = st.lists(st.floats(0, 3) | st.just(math.nan), max_size=20)
 
 @given(metrics_lists, st.integers(1, 5), st.sampled_from(["min", "max"]))
 def test_early_stopping_waits_for_patience_epochs_after_the_best(
-    metrics: list[float], patience: int, mode: str
+    metrics: list[float], patience: int, mode: Mode
 ) -> None:
     best, waited, fired = None, 0, None
     for n, metric in enumerate(metrics, 1):

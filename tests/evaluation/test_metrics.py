@@ -108,6 +108,7 @@ def test_top_5_is_that_of_scikit_learn() -> None:
     labels, p = rng.integers(0, 12, 500), rng.dirichlet(np.ones(12), 500)
     result = compute_metrics(outputs_of(labels.tolist(), p.tolist()), [f"{i}" for i in range(12)])
     assert result.top5 == pytest.approx(sk.top_k_accuracy_score(labels, p, k=5, labels=range(12)))
+    assert result.top5 is not None
     assert result.top5_interval is not None
     assert result.top5_interval.low < result.top5 < result.top5_interval.high
 
@@ -117,13 +118,13 @@ def test_small_case_by_hand() -> None:
     found = outputs_of([0, 0, 0, 1, 1], [[0.9, 0.1, 0], [0.6, 0.4, 0], [0.1, 0.2, 0.7], [0.3, 0.7, 0], [0.8, 0.2, 0]])
     result = compute_metrics(found, ["cat", "dog", "bird"])
     cat, dog, bird = result.classes
-    assert (cat.support, cat.precision, cat.recall, cat.f1) == (
+    assert [cat.support, cat.precision, cat.recall, cat.f1] == [
         3,
         pytest.approx(2 / 3),
         pytest.approx(2 / 3),
         pytest.approx(2 / 3),
-    )
-    assert (dog.support, dog.precision, dog.recall, dog.f1) == (2, 1.0, 0.5, pytest.approx(2 / 3))
+    ]
+    assert [dog.support, dog.precision, dog.recall, dog.f1] == [2, 1.0, 0.5, pytest.approx(2 / 3)]
     assert (bird.support, bird.n_predicted, bird.precision, bird.recall, bird.f1, bird.auc) == (
         0,
         1,

@@ -16,7 +16,7 @@ from clfctl.runs.folder import RunFolder
 from clfctl.storage.json_lines import read_json_lines
 
 # A small network, with parameters and batch statistics; two seconds for all epochs.
-TINY = ("--model", "test_efficientnet", "--no-pretrained", "--image-size", "32", "--batch-size", "4")
+TINY: tuple[str, ...] = ("--model", "test_efficientnet", "--no-pretrained", "--image-size", "32", "--batch-size", "4")
 TINY += ("--val-split", "0.25", "--epochs", "3", "--lr", "0.01", "--json", "--no-export")
 TIMES = ("images_per_s", "time_s")
 

@@ -15,7 +15,7 @@ from typer.testing import Result
 from clfctl.errors import RunLockedError
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import state_of
-from clfctl.storage.lock import holder_of, locked, locked_in_turn
+from clfctl.storage.lock import Holder, holder_of, locked, locked_in_turn
 from tests.faults.processes import TINY, run, start
 
 Cli = Callable[..., Result]
@@ -104,7 +104,8 @@ def test_what_stands_in_a_lock_file_is_for_people_only(tmp_path: Path, content: 
 
 
 def test_who_waits_for_a_lock_gets_it_when_it_is_free_and_is_told_once_who_has_it(tmp_path: Path) -> None:
-    path, told, got = tmp_path / "lock", [], threading.Event()
+    path, got = tmp_path / "lock", threading.Event()
+    told: list[Holder] = []
 
     def wait() -> None:
         with locked_in_turn(path, told.append):

@@ -60,7 +60,7 @@ def with_opinions(model: nn.Module, size: int) -> nn.Module:
         head = last_layer(model)
         head.weight *= 2 / logits.std(0, keepdim=True).T
         head.bias.zero_()
-        head.bias -= whole(images).log().mean(0)
+        head.bias.sub_(whole(images).log().mean(0))
     return model
 
 

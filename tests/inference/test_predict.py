@@ -8,7 +8,7 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -427,6 +427,7 @@ def test_memory_does_not_grow_with_the_folder(run: RunFolder, monkeypatch: pytes
     found = stream.predictions(load_onnx(run.onnx, 1), names(), Choice(1), batch_size=4, workers=2)
     for n, _ in zip(range(1, 41), found, strict=False):
         assert asked <= n + 4 * (2 + stream.AHEAD + 1)
+    assert isinstance(found, Generator)
     found.close()
     assert asked < 100
 

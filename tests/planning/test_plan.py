@@ -1,6 +1,7 @@
 """From settings to the learning rate of a whole training: warmup, lengths, cooldown, and options that do not fit."""
 
 import inspect
+from typing import Any
 
 import pytest
 import timm.optim
@@ -61,7 +62,7 @@ PLANS = [
 
 
 @pytest.mark.parametrize(("values", "schedule"), PLANS)
-def test_plans(values: dict[str, object], schedule: object) -> None:
+def test_plans(values: dict[str, Any], schedule: object) -> None:
     assert plan(**values).schedule == schedule
 
 
@@ -142,21 +143,21 @@ def test_a_parameter_of_another_kind_is_refused(typed: dict[str, str], start: st
 
 
 def test_a_parameter_of_a_weaker_source_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = fitting(recipe="long-cosine", scheduler="step").settings
-    assert (settings.t_max, settings.eta_min, settings.epochs) == (None, None, 50)
-    assert fitting(recipe="long-cosine").settings.t_max == 50
+    settings = fitting(recipe="long-cosine", scheduler="step").settings.model_dump()
+    assert (settings["t_max"], settings["eta_min"], settings["epochs"]) == (None, None, 50)
+    assert fitting(recipe="long-cosine").settings.model_dump()["t_max"] == 50
     # For the data set's step, not for the user's cosine.
-    assert fitting(data="digits", scheduler="cosine").settings.step_size is None
-    assert fitting(data="digits").settings.step_size == 3
+    assert fitting(data="digits", scheduler="cosine").settings.model_dump()["step_size"] is None
+    assert fitting(data="digits").settings.model_dump()["step_size"] == 3
     monkeypatch.setenv("CLFCTL_PATIENCE", "7")
-    assert fitting(scheduler="plateau").settings.patience == 7
-    assert fitting(scheduler="cosine").settings.patience is None
+    assert fitting(scheduler="plateau").settings.model_dump()["patience"] == 7
+    assert fitting(scheduler="cosine").settings.model_dump()["patience"] is None
     with pytest.raises(UsageError, match="from the environment"):
         fitting()
 
 
 def test_a_parameter_may_be_for_one_of_several_previews() -> None:
-    assert fitting("cosine", "step", t_max="30").settings.t_max == 30
+    assert fitting("cosine", "step", t_max="30").settings.model_dump()["t_max"] == 30
     with pytest.raises(UsageError, match="'plateau' and 'step'"):
         fitting("plateau", "step", t_max="30")
 

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -29,6 +30,7 @@ from clfctl.schedules import (
     Warmup,
     sample_curve,
 )
+from clfctl.schedules.compose import WarmupShape
 
 # Nearer to a seam than any batch comes, a time counts as on it.
 times = st.floats(0, 100).map(lambda t: round(t, 6))
@@ -155,7 +157,7 @@ def test_the_rate_stays_after_the_length_of_the_last_part() -> None:
     assert [chain.lr(1.0, t) for t in (4, 5, 9)] == pytest.approx([0.1, 0.1, 0.1])
 
 
-SHAPES = {
+SHAPES: dict[WarmupShape, list[float]] = {
     "linear": [0.2, 0.4, 0.6, 0.8],
     "cosine": [0.2, 0.2 + 0.8 * (1 - math.sqrt(0.5)) / 2, 0.6, 0.2 + 0.8 * (1 + math.sqrt(0.5)) / 2],
     "exponential": [0.2, 0.2**0.75, 0.2**0.5, 0.2**0.25],
@@ -163,7 +165,7 @@ SHAPES = {
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-def test_shapes_of_warmup(shape: str) -> None:
+def test_shapes_of_warmup(shape: WarmupShape) -> None:
     schedule = Warmup(Constant(), 2, 0.2, shape)
     assert [schedule.lr(1.0, t) for t in (0, 0.5, 1, 1.5)] == pytest.approx(SHAPES[shape])
     assert schedule.lr(1.0, 2) == 1.0
@@ -196,9 +198,9 @@ def test_smooth_plateau_follows_the_moving_average(metrics: list[float], smooth:
 
 WRONG = [
     (lambda: Step(0), "step_size of step is 0; it must be a whole number greater than 0"),
-    (lambda: Step(2.5), "step_size of step is 2.5"),
+    (lambda: Step(cast(Any, 2.5)), "step_size of step is 2.5"),
     (lambda: Cosine(10, -1), "eta_min of cosine is -1; it must be a number at least 0"),
-    (lambda: Plateau(mode="up"), "mode of plateau is 'up'; it must be one of auto, min, max"),
+    (lambda: Plateau(mode=cast(Any, "up")), "mode of plateau is 'up'; it must be one of auto, min, max"),
     (lambda: Warmup(Step(), 0), "a warmup of 0 epochs is none"),
     (lambda: Warmup(Step(), 1, 0.0, "exponential"), "an exponential warmup cannot begin at 0"),
     (lambda: Cosine().lr(0.1, 0), "cosine has no length yet"),
