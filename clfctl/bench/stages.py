@@ -15,7 +15,16 @@ from clfctl.bench.windows import read_bytes
 from clfctl.data.keys import AUGMENT, hash_key
 from clfctl.data.loader import BadImages, compute_alone
 from clfctl.data.pixels.augment import change, erase
-from clfctl.data.pixels.decode import Picture, Pixels, decode, looked_at, mirrored, orientation_of, resize, upright_size
+from clfctl.data.pixels.decode import (
+    Picture,
+    Pixels,
+    decode,
+    mirrored,
+    orientation_of,
+    resize,
+    see_and_close,
+    upright_size,
+)
 from clfctl.data.pixels.transform import Augmentation, Preprocess, random_box, to_pixels
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Part
@@ -124,7 +133,7 @@ def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> P
         lap(CENTRE)
         return pixels
 
-    pixels = looked_at(work.part.source.open(index), cut_out)
+    pixels = see_and_close(work.part.source.open(index), cut_out)
     is_changed = augmentation.level not in ("none", "light")
     pixels = change(pixels, augmentation.level, draw) if is_changed else pixels
     if is_erased := bool(augmentation.erasing) and draw.random() < augmentation.erasing:

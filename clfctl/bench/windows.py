@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from clfctl.data.keys import SAMPLE, permutation
-from clfctl.data.pixels.decode import Picture, looked_at
+from clfctl.data.pixels.decode import Picture, see_and_close
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Part
 
@@ -45,7 +45,7 @@ def take_sample(part: Part, seed: int, seconds: float, n_least: int) -> Sample:
             break
         taken.append(part.indices[place])
         with suppress(*BAD_IMAGE_ERRORS):
-            n_bytes += looked_at(part.source.open(taken[-1]), read_bytes)
+            n_bytes += see_and_close(part.source.open(taken[-1]), read_bytes)
     # Each image comes again and again, so that an epoch does not end sooner than it does in training.
     repeated = np.resize(np.asarray(taken, np.int64), len(part))
     whole = Part(part.source, repeated.tolist())

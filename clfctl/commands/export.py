@@ -117,13 +117,13 @@ def _some_pixels(part: "Part | None", settings: DataSettings, preprocess: "Prepr
 
 
 def _pixels_of(part: "Part", preprocess: "Preprocess") -> "Iterator[Pixels]":
-    from clfctl.data.pixels.decode import looked_at
+    from clfctl.data.pixels.decode import see_and_close
     from clfctl.data.pixels.transform import to_pixels
 
     step = max(1, len(part) // N_CHECKED)
     for index in list(part.indices[::step])[:N_CHECKED]:
         with suppress(Exception):  # a bad image: training has told
-            yield looked_at(part.source.open(int(index)), lambda image: to_pixels(image, preprocess))
+            yield see_and_close(part.source.open(int(index)), lambda image: to_pixels(image, preprocess))
 
 
 def _photographs(preprocess: "Preprocess") -> "Iterator[Pixels]":

@@ -3,17 +3,16 @@
 import os
 import stat
 import warnings
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from typing import IO, NamedTuple
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
+
+from clfctl.data.ahead import work_ahead
 
 # Every kind of finding, worst first, with what it means.
 KINDS = {
@@ -96,20 +95,13 @@ def _read_all(
     root: str, names: Sequence[str], workers: int, min_size: int
 ) -> Iterator[tuple[int, list[Finding | bytes]]]:
     """Yield the first index and the results of some files at a time, in order; few wait at any time."""
-    pool = ThreadPoolExecutor(workers, "clfctl-check")  # decoders release the interpreter's lock
 
     def read(start: int) -> tuple[int, list[Finding | bytes]]:
         return start, [read_or_note(root, name, min_size) for name in names[start : start + AT_ONCE]]
 
-    starts = iter(range(0, len(names), AT_ONCE))
-    try:
-        waiting = deque(pool.submit(read, start) for start in islice(starts, workers * AHEAD))
-        while waiting:
-            yield waiting.popleft().result()
-            if (start := next(starts, None)) is not None:
-                waiting.append(pool.submit(read, start))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
+    # Threads, since decoders release the interpreter's lock.
+    starts = range(0, len(names), AT_ONCE)
+    yield from work_ahead(read, starts, workers=workers, n_ahead=workers * AHEAD, name="check")
 
 
 def read_or_note(root: str, name: str, min_size: int) -> Finding | bytes:

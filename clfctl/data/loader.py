@@ -1,12 +1,9 @@
 """Batches of images, made by threads ahead of the model; any epoch may start at any batch."""
 
 import threading
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from typing import Literal
 
 import numpy as np
@@ -14,8 +11,9 @@ import torch
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
+from clfctl.data.ahead import work_ahead
 from clfctl.data.keys import AUGMENT, ORDER, hash_key, order_of, times_before
-from clfctl.data.pixels.decode import Picture, Pixels, looked_at
+from clfctl.data.pixels.decode import Picture, Pixels, see_and_close
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, reason_of
 from clfctl.data.pixels.views import Crop, crop_pixels
@@ -68,7 +66,7 @@ def read_or_note(
     Raises DataError for a crash, with the image's name, and where `bad_images` does.
     """
     try:
-        return looked_at(source.open(index), see)
+        return see_and_close(source.open(index), see)
     except BAD_IMAGE_ERRORS as error:
         bad_images.add(source.name(index), error)
         return None
@@ -133,16 +131,14 @@ class Loader:
                     batch = self._load(each, epoch)
                 yield batch
             return
-        pool = ThreadPoolExecutor(self.workers, "clfctl-loader", initializer=compute_alone)
-        try:
-            waiting = deque(pool.submit(self._load, each, epoch) for each in islice(jobs, self.workers + AHEAD))
-            while waiting:
-                batch = waiting.popleft().result()
-                if (following := next(jobs, None)) is not None:
-                    waiting.append(pool.submit(self._load, following, epoch))
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
+        yield from work_ahead(
+            partial(self._load, epoch=epoch),
+            jobs,
+            workers=self.workers,
+            n_ahead=self.workers + AHEAD,
+            name="loader",
+            begin_thread=compute_alone,
+        )
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         indices = np.asarray(self.part.indices, dtype=np.int64)

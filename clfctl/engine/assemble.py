@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from clfctl.data.balance import class_weights, with_chances
 from clfctl.data.keys import WEIGHTS, hash_key
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.pixels.decode import looked_at
+from clfctl.data.pixels.decode import see_and_close
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.workers import pick_workers
@@ -126,6 +126,6 @@ def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -
     def read(index: int) -> None:
         # What is bad is counted, and told, when it is met in training.
         with suppress(Exception):
-            looked_at(part.source.open(index), lambda image: to_pixels(image, preprocess))
+            see_and_close(part.source.open(index), lambda image: to_pixels(image, preprocess))
 
     return pick_workers(read, part.indices)

@@ -1,20 +1,18 @@
 """Images in, predictions out, in their order and a few at a time: threads decode, and compute where they may."""
 
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
-from typing import TypeVar
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import chain, islice
 
 import numpy as np
 
+from clfctl.data.ahead import work_ahead
 from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.transform import to_pixels
 from clfctl.inference.inputs import open_input, reason
 from clfctl.inference.prediction import Choice, Prediction, choose
 from clfctl.inference.predictor import Predictor
 
-T = TypeVar("T")
 AHEAD = 2
 Batch = tuple[str, ...]
 Read = tuple[str, Pixels | str]  # a name with its pixels, or why there are none
@@ -35,16 +33,14 @@ def predictions(
         return answers(predictor, look(batch), choice)
 
     batches = _batches(names, batch_size or predictor.batch_size)
-    pool = ThreadPoolExecutor(workers, "clfctl-predict", initializer=predictor.begin_thread)
-    try:
-        if predictor.is_parallel:
-            for found in _ahead(pool, look_and_ask, batches, workers + AHEAD):
-                yield from found
-        else:
-            for read in _ahead(pool, look, batches, workers + AHEAD):
-                yield from answers(predictor, read, choice)
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
+    ahead = partial(
+        work_ahead, workers=workers, n_ahead=workers + AHEAD, name="predict", begin_thread=predictor.begin_thread
+    )
+    if predictor.is_parallel:
+        yield from chain.from_iterable(ahead(look_and_ask, batches))
+    else:
+        for read in ahead(look, batches):
+            yield from answers(predictor, read, choice)
 
 
 def predict_one(predictor: Predictor, name: str, choice: Choice) -> Prediction:
@@ -71,16 +67,6 @@ def answers(predictor: Predictor, read: Sequence[Read], choice: Choice) -> list[
         else Prediction(name, choose(next(rows), predictor.info.classes, choice))
         for name, each in read
     ]
-
-
-def _ahead(pool: ThreadPoolExecutor, work: Callable[[Batch], T], batches: Iterator[Batch], n_ahead: int) -> Iterator[T]:
-    """Yield what the work on each batch gives, in their order, while that on the next few is done."""
-    waiting = deque(pool.submit(work, batch) for batch in islice(batches, n_ahead))
-    while waiting:
-        done = waiting.popleft().result()
-        if batch := next(batches, None):
-            waiting.append(pool.submit(work, batch))
-        yield done
 
 
 def _batches(names: Iterable[str], size: int) -> Iterator[Batch]:

@@ -3,12 +3,9 @@
 import math
 import os
 import re
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
@@ -16,10 +13,11 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from clfctl.data.ahead import work_ahead
 from clfctl.data.cache.file import SUFFIX, Seal
 from clfctl.data.cache.key import content_digest
 from clfctl.data.loader import BadImages, compute_alone, read_or_note
-from clfctl.data.pixels.decode import Pixels, looked_at, orientation_of, upright_size
+from clfctl.data.pixels.decode import Pixels, orientation_of, see_and_close, upright_size
 from clfctl.data.pixels.transform import stored_size, to_stored
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Data, ImageSource
@@ -58,7 +56,7 @@ class CachedImages:
         stored = self.pictures[index]
         if stored is not None:
             return stored
-        return looked_at(self.source.open(index), partial(to_stored, shorter=self.shorter))
+        return see_and_close(self.source.open(index), partial(to_stored, shorter=self.shorter))
 
     def name(self, index: int) -> str:
         """Return what the source calls the image."""
@@ -147,18 +145,12 @@ def _decoded(
     def decode(indices: NDArray[np.int64]) -> list[tuple[int, Stored]]:
         return [(index, read_or_note(what.source, index, bad_images, see)) for index in indices.tolist()]
 
-    pool = ThreadPoolExecutor(workers, "clfctl-cache", initializer=compute_alone)
     jobs = (what.indices[at : at + AT_ONCE] for at in range(0, len(what.indices), AT_ONCE))
-    try:
-        waiting = deque(pool.submit(decode, indices) for indices in islice(jobs, workers * AHEAD))
-        while waiting:
-            pictures = waiting.popleft().result()
-            if (indices := next(jobs, None)) is not None:
-                waiting.append(pool.submit(decode, indices))
-            yield from pictures
-            on_images(len(pictures))
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)  # a read that hangs must not keep a stop from happening
+    for pictures in work_ahead(
+        decode, jobs, workers=workers, n_ahead=workers * AHEAD, name="cache", begin_thread=compute_alone
+    ):
+        yield from pictures
+        on_images(len(pictures))
 
 
 def in_memory(pictures: Iterator[Stored]) -> list[Stored]:
@@ -176,7 +168,7 @@ def in_memory(pictures: Iterator[Stored]) -> list[Stored]:
 def _stored_bytes(source: ImageSource, index: int, shorter: int) -> int:
     """Return the bytes of an image in the cache, 0 if its header cannot be read."""
     try:
-        width, height = looked_at(source.open(index), lambda image: upright_size(image, orientation_of(image)))
+        width, height = see_and_close(source.open(index), lambda image: upright_size(image, orientation_of(image)))
     except BAD_IMAGE_ERRORS:
         return 0
     return 3 * math.prod(stored_size(width, height, shorter))

@@ -29,7 +29,7 @@ TURNS = {
 }  # fmt: skip
 
 
-def looked_at(image: Picture, see: Callable[[Picture], T]) -> T:
+def see_and_close(image: Picture, see: Callable[[Picture], T]) -> T:
     """Return what `see` makes of an image, and close it."""
     if isinstance(image, np.ndarray):
         return see(image)
