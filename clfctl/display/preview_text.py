@@ -42,9 +42,9 @@ def plot_lines(
 
 
 def spans_of(tracks: Sequence[Track]) -> list[Span]:
-    """Return the parts to be shown apart: those of the one subject that there is, if it has several."""
-    parts = tracks[0].parts if len({track.subject for track in tracks}) == 1 else ()
-    return [Span(part.label, part.start, part.end) for part in parts] if len(parts) > 1 else []
+    """Return the stretches to be shown apart: those of the one subject that there is, if it has several."""
+    segments = tracks[0].segments if len({track.subject for track in tracks}) == 1 else ()
+    return [Span(each.label, each.start, each.end) for each in segments] if len(segments) > 1 else []
 
 
 def seam_of(tracks: Sequence[Track]) -> float | None:
@@ -65,7 +65,7 @@ def csv_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[
     for track in tracks:
         name = _quoted(track.name)
         if steps_per_epoch:
-            for epoch, rates in _batches(track, steps_per_epoch):
+            for epoch, rates in track.batches(steps_per_epoch):
                 head = f"{name},{epoch},"
                 yield "\n".join([f"{head}{batch},{lr!r}" for batch, lr in enumerate(rates, 1)])
         else:
@@ -77,7 +77,7 @@ def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator
     for track in tracks:
         for epoch, start, end in () if steps_per_epoch else track.rates():
             yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
-        for epoch, rates in _batches(track, steps_per_epoch) if steps_per_epoch else ():
+        for epoch, rates in track.batches(steps_per_epoch) if steps_per_epoch else ():
             # By hand: a million calls of json take longer than all the rest.
             head = dump_json({"schedule": track.name, "epoch": epoch})[:-1] + ', "batch": '
             numbers = [repr(lr) if math.isfinite(lr) else dump_json(lr) for lr in rates]
@@ -191,14 +191,6 @@ def _change(before: float | None, after: float) -> str:
     if not before:
         return "from 0"
     return f"{100 * (after / before - 1):+.3g} %"
-
-
-def _batches(track: Track, steps_per_epoch: int) -> Iterator[tuple[int, list[float]]]:
-    """Yield an epoch, counted from 1, and the learning rate of each of its batches."""
-    lr, base_lr = track.plan.schedule.lr, track.plan.base_lr
-    for epoch in range(track.epochs):
-        known = track.metrics[:epoch]
-        yield epoch + 1, [lr(base_lr, epoch + batch / steps_per_epoch, known) for batch in range(steps_per_epoch)]
 
 
 def _quoted(text: str) -> str:

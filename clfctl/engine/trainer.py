@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
 from clfctl.engine.step import Normalize, Stepper, evaluate
 from clfctl.errors import Interrupted, NonFiniteLossError
-from clfctl.planning.plan import Plan
+from clfctl.planning.plan import Plan, Values
 from clfctl.schedules.stopping import best_epoch
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
@@ -86,9 +86,9 @@ class Trainer:
         n_batches = self.train_loader.n_batches
         self._enter_phase("train", n_batches, cursor.batch)
         self.state.model.train()
-        started, trained_s, metrics = time.perf_counter(), cursor.train_s, self.metrics()
+        started, trained_s, planned = time.perf_counter(), cursor.train_s, self.plan.given(self.metrics())
         for batch in self.train_loader.batches(cursor.epoch, cursor.batch):
-            cursor.lr = progress.lr = self._set_lr(metrics)
+            cursor.lr = progress.lr = self._set_lr(planned)
             if cursor.batch == 0:
                 cursor.lr_start = cursor.lr
             step = cursor.epoch * n_batches + cursor.batch
@@ -113,10 +113,10 @@ class Trainer:
     def _step(self, batch: Batch, step: int) -> torch.Tensor:
         return self._stepper.step(batch, step)
 
-    def _set_lr(self, metrics: tuple[float, ...]) -> float:
+    def _set_lr(self, planned: Callable[[float], Values]) -> float:
         """Write the learning rate of the coming step into every param group, each in its ratio to the base."""
         t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
-        lr = self.plan.lr(t, metrics)
+        lr = planned(t).lr
         for group in self.state.optimizer.param_groups:
             group["lr"] = lr * (group["initial_lr"] / self.plan.base_lr)
         return lr

@@ -1,9 +1,9 @@
 """From settings to the learning rate of a whole training: what train, resume and lr-preview all go by."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from clfctl.errors import UsageError
 from clfctl.schedules.base import Kind, Mode, Schedule, Span
@@ -27,6 +27,12 @@ EXPONENTIAL_START = 0.01
 BETA2 = dict.fromkeys(("adam", "adamw", "nadam", "nadamw", "adamax", "lamb", "adabelief"), 0.999)
 
 
+class Values(NamedTuple):
+    """What the plan sets at a step."""
+
+    lr: float
+
+
 @dataclass(frozen=True)
 class Plan:
     """The learning rate of a training from its first to its last step.
@@ -42,6 +48,15 @@ class Plan:
     early_stopping: int
     cooldown: int
     cautions: tuple[str, ...]
+
+    def given(self, metrics: Sequence[float]) -> Callable[[float], Values]:
+        """Return what every step of an epoch is to have, by its time, given the metric of every finished epoch."""
+        rate = self.schedule.given(metrics, self.base_lr)
+        return lambda t: Values(rate(t))
+
+    def values(self, t: float, metrics: Sequence[float] = ()) -> Values:
+        """Return what the step at `t` epochs is to have, given the metric of every finished epoch."""
+        return self.given(metrics)(t)
 
     def lr(self, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs, given the metric of every finished epoch."""
@@ -143,7 +158,7 @@ def _made(settings: PlanSettings, expression: Expression, warmup: float) -> Sche
     stated = {option: value for option in kind_options() if (value := getattr(settings, option)) is not None}
     schedule = expression.schedule(stated)
     if isinstance(schedule, Curve) and settings.warmup_inside and schedule.t_max > warmup:
-        return replace(schedule, t_max=schedule.t_max - warmup)  # type: ignore[type-var]  # its subclasses are dataclasses
+        return schedule.of_length(schedule.t_max - warmup)
     return schedule
 
 

@@ -11,7 +11,7 @@ from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.saved import Saved, previous_of, read_saved
-from clfctl.schedules import Part, before, parse_expression, sample_curve
+from clfctl.schedules import Rate, Segment, before, parse_expression, sample_curve
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import Resolved, read_config
 from clfctl.storage.json_lines import read_json_lines
@@ -36,7 +36,7 @@ class Track:
     used: tuple[tuple[float, float], ...] = ()
     begins: float = 0.0
     last_lr: float = 0.0
-    parts: tuple[Part, ...] = ()
+    segments: tuple[Segment, ...] = ()
     case: str = ""
 
     @property
@@ -61,19 +61,33 @@ class Track:
 
     def rates(self, steps_per_epoch: int | None = None) -> Iterator[tuple[int, float, float]]:
         """Yield (epoch, learning rate of its first step, of its last); without batches, at its very end."""
+        rate = self._rate(0)
         for epoch in range(self.epochs):
             if epoch < self.done:
                 yield epoch + 1, *self.used[epoch]
                 continue
             last = epoch + (steps_per_epoch - 1) / steps_per_epoch if steps_per_epoch else before(epoch + 1)
-            known = self.metrics[:epoch]
-            yield epoch + 1, self.plan.lr(max(epoch, self.begins), known), self.plan.lr(last, known)
+            if self.plan.schedule.follows_metrics:
+                rate = self._rate(epoch)
+            yield epoch + 1, rate(max(epoch, self.begins)), rate(last)
+
+    def batches(self, steps_per_epoch: int) -> Iterator[tuple[int, list[float]]]:
+        """Yield an epoch, counted from 1, and the learning rate of each of its batches."""
+        rate = self._rate(0)
+        for epoch in range(self.epochs):
+            if self.plan.schedule.follows_metrics:
+                rate = self._rate(epoch)
+            yield epoch + 1, [rate(epoch + batch / steps_per_epoch) for batch in range(steps_per_epoch)]
 
     def seam(self) -> tuple[float, float] | None:
         """Return the learning rate before and after the place from which training goes on; None without one."""
         if not 0 < self.begins < self.epochs:
             return None
-        return self.last_lr, self.plan.lr(self.begins, self.metrics[: self.done])
+        return self.last_lr, self._rate(self.done)(self.begins)
+
+    def _rate(self, epoch: int) -> Rate:
+        """Return the rate as it is from the beginning of an epoch on."""
+        return self.plan.schedule.given(self.metrics[:epoch], self.plan.base_lr)
 
     def _seam_point(self) -> list[tuple[float, float]]:
         seam = self.seam()
@@ -112,15 +126,15 @@ def _of_expression(
         length = len(metrics) if metrics else _natural_length(settings, text)
         settings = settings.model_copy(update={"epochs": length or settings.epochs})
     plan = make_plan(settings, steps_per_epoch, text)
-    parts = tuple(plan.schedule.parts(plan.epochs))
+    segments = tuple(plan.schedule.segments(plan.epochs))
     if metrics is not None:
-        yield Track(text, plan, plan.last_epoch(metrics), metrics, parts=parts)
+        yield Track(text, plan, plan.last_epoch(metrics), metrics, segments=segments)
     elif not plan.schedule.follows_metrics:
-        yield Track(text, plan, plan.epochs, parts=parts)
+        yield Track(text, plan, plan.epochs, segments=segments)
     else:
         never, always = (1.0,) * plan.epochs, improving(plan)
-        yield Track(text, plan, plan.last_epoch(never), never, parts=parts, case="never improving")
-        yield Track(text, plan, plan.last_epoch(always), always, parts=parts, case="improving every epoch")
+        yield Track(text, plan, plan.last_epoch(never), never, segments=segments, case="never improving")
+        yield Track(text, plan, plan.last_epoch(always), always, segments=segments, case="improving every epoch")
 
 
 def improving(plan: Plan) -> tuple[float, ...]:
@@ -159,7 +173,7 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
         last_lr = saved.lr
     plan = make_plan(settings, saved.position.n_batches if saved else None)
     epochs = max(len(used), plan.last_epoch(metrics))
-    yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, tuple(plan.schedule.parts(plan.epochs)))
+    yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, tuple(plan.schedule.segments(plan.epochs)))
 
 
 def _saved(run: RunFolder) -> Saved | None:

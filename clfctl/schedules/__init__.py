@@ -1,6 +1,6 @@
 """Learning-rate schedules: pure formulas that training and preview evaluate alike. No torch here, and no settings."""
 
-from clfctl.schedules.base import Kind, Mode, Part, Schedule, Span, before
+from clfctl.schedules.base import Kind, Mode, Rate, Schedule, Segment, Span, before
 from clfctl.schedules.by_name import ByName
 from clfctl.schedules.catalog import KINDS
 from clfctl.schedules.compose import Chain, Cooldown, Restart, Scaled, Warmup
@@ -28,12 +28,13 @@ __all__ = [
     "Mode",
     "MultiStep",
     "OneCycle",
-    "Part",
     "Plateau",
     "Polynomial",
+    "Rate",
     "Restart",
     "Scaled",
     "Schedule",
+    "Segment",
     "Span",
     "Step",
     "Warmup",

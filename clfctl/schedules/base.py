@@ -4,15 +4,15 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import wraps
-from typing import Annotated, Any, ClassVar, Concatenate, Literal, ParamSpec, Self, TypeVar, cast
+from functools import partial
+from typing import Annotated, ClassVar, Literal, Self
 
 from clfctl.errors import UsageError
 from clfctl.schedules.parameters import Param, check_parameters
 
-P = ParamSpec("P")
-R = TypeVar("R")
 Mode = Literal["min", "max"]
+Rate = Callable[[float], float]
+"""The learning rate as a function of time alone: base rate and metrics are bound already."""
 Every = Literal["epoch", "batch"]
 LrEvery = Annotated[
     Every, Param("How often a smooth curve moves: once an epoch, or at every batch.", option="lr_every")
@@ -38,7 +38,7 @@ class Span:
 
 
 @dataclass(frozen=True)
-class Part:
+class Segment:
     """A stretch of a schedule, from `start` to `end` in epochs, and what makes it."""
 
     label: str
@@ -50,14 +50,21 @@ class Part:
 class Schedule(ABC):
     """A learning rate as a function of time; it holds its parameters and no state.
 
-    `name` is what it is called in expressions and pictures.
     `continues`: as a later part of a chain it begins at the rate at which the part before it ended, else at the base.
-    `follows_metrics`: the rate depends on the metrics, not on time alone.
+    A schedule of your own needs `lr` and nothing else.
     """
 
-    name: ClassVar[str]
     continues: bool = True
-    follows_metrics: bool = False
+
+    @property
+    def name(self) -> str:
+        """What it is called in expressions and pictures."""
+        return type(self).__name__.lower()
+
+    @property
+    def follows_metrics(self) -> bool:
+        """Whether the rate depends on the metrics, not on time alone."""
+        return False
 
     @abstractmethod
     def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
@@ -67,21 +74,60 @@ class Schedule(ABC):
         metric of every epoch finished before `t`.
         """
 
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time, for an epoch at whose beginning `metrics` are known.
+
+        What does not depend on the batch is worked out here, once an epoch.
+        """
+        known = tuple(metrics)
+        return lambda t: self.lr(base_lr, t, known)
+
     def fitted(self, span: Span) -> Self:  # noqa: ARG002 (most kinds depend on nothing)
         """Return the schedule with what was left open, a length above all, taken from the training."""
         return self
 
-    def parts(self, epochs: float) -> list[Part]:
+    def segments(self, epochs: float) -> list[Segment]:
         """Return the stretches that a picture of the first `epochs` shows apart."""
-        return [Part(self.name, 0.0, epochs, self)]
+        return [Segment(self.name, 0.0, epochs, self)]
+
+
+class Bound(Schedule):
+    """A schedule that says `given`, from which `lr` follows."""
+
+    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the learning rate at `t` epochs."""
+        return self.given(metrics, base_lr)(t)
+
+    @abstractmethod
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time, for an epoch at whose beginning `metrics` are known."""
 
 
 class Kind(Schedule):
     """A built-in schedule: a frozen dataclass whose fields are its parameters, checked when it is made."""
 
+    name: ClassVar[str]
+
     def __post_init__(self) -> None:
         """Raise UsageError for a parameter out of its limits."""
         check_parameters(self)
+
+
+class Timed(Bound, Kind):
+    """A kind that depends on time alone: it says `at`."""
+
+    @abstractmethod
+    def at(self, base_lr: float, t: float) -> float:
+        """Return the learning rate at `t` epochs."""
+
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:  # noqa: ARG002 (whatever the metrics are)
+        """Return the rate as a function of time."""
+        return partial(self.at, base_lr)
+
+
+def steady(lr: float) -> Rate:
+    """Return the rate that is `lr` at any time."""
+    return lambda _t: lr
 
 
 def whole(t: float) -> int:
@@ -107,40 +153,6 @@ def length_of(schedule: Schedule, t_max: float) -> float:
     return t_max
 
 
-def remember_latest(
-    function: Callable[Concatenate[Sequence[float], P], R],
-) -> Callable[Concatenate[Sequence[float], P], R]:
-    """Remember the latest result of a function of metrics: every batch of an epoch asks for the same.
-
-    Only for a tuple, which cannot have changed, and the very same one: comparing would cost as much as computing.
-    """
-    latest: tuple[Any, ...] = (None, None, None)
-
-    @wraps(function)
-    def call(metrics: Sequence[float], /, *rest: P.args, **named: P.kwargs) -> R:
-        nonlocal latest
-        of, with_rest, result = latest
-        if of is not metrics or with_rest != rest or not isinstance(metrics, tuple):
-            result = function(metrics, *rest, **named)
-            latest = metrics, rest, result
-        return cast(R, result)
-
-    return call
-
-
-# The tail of the latest metrics from each start: the same object for the same tuple, for `remember_latest`.
-_tails: dict[int, tuple[Sequence[float], Sequence[float]]] = {}
-
-
 def since(metrics: Sequence[float], start: float) -> Sequence[float]:
     """Return the metrics of the epochs from `start` on; the epoch that `start` lies in counts."""
-    n = whole(start)
-    if n <= 0 or not metrics:
-        return metrics
-    if not isinstance(metrics, tuple):
-        return metrics[n:]
-    known, tail = _tails.get(n, (None, ()))
-    if known is not metrics:
-        tail = metrics[n:]
-        _tails[n] = metrics, tail
-    return tail
+    return metrics[max(0, whole(start)) :]

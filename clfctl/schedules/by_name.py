@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal, Self
 
 from clfctl.errors import ClfctlError, UsageError, nearest
-from clfctl.schedules.base import TOLERANCE, Every, Part, Schedule, Span, remember_latest
+from clfctl.schedules.base import TOLERANCE, Bound, Every, Rate, Segment, Span, steady
 
 Library = Literal["torch", "timm"]
 LIBRARIES: tuple[Library, ...] = ("torch", "timm")
@@ -28,7 +28,7 @@ REFUSED = {
 
 
 @dataclass(frozen=True)
-class ByName(Schedule):
+class ByName(Bound):
     """A scheduler class of a library, with its arguments; stepped once an epoch, or with `every` batch at each one.
 
     `steps_per_epoch` is what `every` batch needs; `fitted` fills it.
@@ -41,23 +41,25 @@ class ByName(Schedule):
     steps_per_epoch: int | None = None
 
     @property
-    def name(self) -> str:  # type: ignore[override]  # made of its fields
+    def name(self) -> str:
         """The library and the class."""
         return f"{self.library}:{self.scheduler}"
 
     @property
-    def follows_metrics(self) -> bool:  # type: ignore[override]  # depends on the class
+    def follows_metrics(self) -> bool:
         """Whether the class is stepped with a metric."""
         return self.scheduler in METRIC_DRIVEN
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
-        """Return the learning rate at `t` epochs.
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time.
 
-        Raises UsageError if there is no such class, or it does not take the arguments or so many steps.
+        Raises UsageError if there is no such class, or it does not take the arguments; so does the function where it
+        does not take so many steps.
         """
         if self.follows_metrics:
-            return _after_metrics(metrics, self, base_lr)
-        return _stepped(self, base_lr).at(self._steps(t))
+            return steady(_after_metrics(metrics, self, base_lr))
+        stepper = _stepped(self, base_lr)
+        return lambda t: stepper.at(self._steps(t))
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with the batches of an epoch, and the direction of the metric that it follows."""
@@ -67,9 +69,9 @@ class ByName(Schedule):
             arguments.setdefault("mode", span.mode)
         return replace(self, arguments=tuple(arguments.items()), steps_per_epoch=span.steps_per_epoch)
 
-    def parts(self, epochs: float) -> list[Part]:
-        """Return it as one part."""
-        return [Part(self.scheduler, 0.0, epochs, self)]
+    def segments(self, epochs: float) -> list[Segment]:
+        """Return it as one segment."""
+        return [Segment(self.scheduler, 0.0, epochs, self)]
 
     def _steps(self, t: float) -> int:
         if self.every == "epoch":
@@ -155,7 +157,6 @@ def _stepped(of: ByName, base_lr: float) -> _Stepper:
     return _Stepper(of, base_lr)
 
 
-@remember_latest
 def _after_metrics(metrics: Sequence[float], of: ByName, base_lr: float) -> float:
     stepper = _Stepper(of, base_lr)
     for metric in metrics:

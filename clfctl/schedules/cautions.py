@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from clfctl.schedules.base import Part, Schedule
+from clfctl.schedules.base import Schedule, Segment
 from clfctl.schedules.compose import Chain, Cooldown, Warmup
 from clfctl.schedules.curves import Cosine, CosineRestarts, OneCycle, Polynomial
 from clfctl.schedules.decays import MultiStep, Step
@@ -26,10 +26,9 @@ class Course:
 
 def cautions(course: Course) -> list[str]:
     """Return a sentence for each thing about the curve that is most likely a mistake."""
-    parts = course.schedule.parts(course.epochs)
     found = [*_of_warmup(course), *_of_chain(course)]
-    for part in parts:
-        found += _of_part(course, part)
+    for segment in course.schedule.segments(course.epochs):
+        found += _of_segment(course, segment)
     return [*found, *_of_rates(course)]
 
 
@@ -58,9 +57,9 @@ def _of_chain(course: Course) -> Iterator[str]:
         yield f"the last part ends after epoch {end:g} of {course.epochs}: the learning rate stays where it is then"
 
 
-def _of_part(course: Course, part: Part) -> Iterator[str]:
-    own = part.end - part.start
-    match part.schedule:
+def _of_segment(course: Course, segment: Segment) -> Iterator[str]:
+    own = segment.end - segment.start
+    match segment.schedule:
         case Cosine(t_max=t_max, every=every) if own > t_max + (every == "epoch"):
             yield (
                 f"cosine reaches its lowest rate after {t_max:g} of {own:g} epochs: the learning rate climbs again; "
@@ -77,7 +76,7 @@ def _of_part(course: Course, part: Part) -> Iterator[str]:
             yield f"onecycle is {t_max:g} epochs long and has {own:g}: {what}; leave t-max out to fit it"
         case Plateau() as plateau:
             yield from _of_plateau(course, plateau, own)
-    yield from _of_lowest(course, part)
+    yield from _of_lowest(course, segment)
 
 
 def _of_plateau(course: Course, plateau: Plateau, own: float) -> Iterator[str]:
@@ -90,11 +89,11 @@ def _of_plateau(course: Course, plateau: Plateau, own: float) -> Iterator[str]:
         yield f"plateau waits for more than {plateau.patience} epochs after the best and has {own:g}: it never acts"
 
 
-def _of_lowest(course: Course, part: Part) -> Iterator[str]:
-    match part.schedule:
+def _of_lowest(course: Course, segment: Segment) -> Iterator[str]:
+    match segment.schedule:
         case Cosine(eta_min=lowest) | Polynomial(eta_min=lowest) | Plateau(min_lr=lowest) if lowest >= course.base_lr:
             yield (
-                f"the lowest learning rate of {part.label} is {lowest:g} and the base is {course.base_lr:g}: "
+                f"the lowest learning rate of {segment.label} is {lowest:g} and the base is {course.base_lr:g}: "
                 "it does not fall"
             )
 
@@ -104,7 +103,8 @@ def _of_rates(course: Course) -> Iterator[str]:
     begin, chain = _inside(course.schedule)
     stride = max(1, course.epochs // MAX_EPOCHS_LOOKED_AT)
     times = [float(epoch) for epoch in range(0, course.epochs, stride)]
-    rates = [course.schedule.lr(course.base_lr, max(t, begin)) for t in times]
+    rate = course.schedule.given((), course.base_lr)
+    rates = [rate(max(t, begin)) for t in times]
     if (peak := max(rates)) > 1:
         yield f"the learning rate reaches {peak:g}: above 1 most trainings diverge"
     learning = [t for t, rate in zip(times, rates, strict=True) if rate > NOTHING * course.base_lr]

@@ -9,30 +9,31 @@ from itertools import accumulate
 from typing import Literal, Self
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import TOLERANCE, Mode, Part, Schedule, Span, remember_latest, since, whole
+from clfctl.schedules.base import TOLERANCE, Bound, Mode, Rate, Schedule, Segment, Span, since, whole
 from clfctl.schedules.durations import Duration
 from clfctl.schedules.stopping import fired_after
 
 WarmupShape = Literal["linear", "cosine", "exponential"]
 
 
-class Around(Schedule):
+@dataclass(frozen=True)
+class Around(Bound):
     """A schedule around another: what it does not change is that of the other."""
 
     inner: Schedule
 
     @property
-    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+    def follows_metrics(self) -> bool:
         """Whether the rate depends on metrics."""
         return self.inner.follows_metrics
 
     def fitted(self, span: Span) -> Self:
         """Return the fitted schedule, wrapped the same."""
-        return replace(self, inner=self.inner.fitted(span))  # type: ignore[type-var]  # subclasses are dataclasses
+        return replace(self, inner=self.inner.fitted(span))
 
-    def parts(self, epochs: float) -> list[Part]:
+    def segments(self, epochs: float) -> list[Segment]:
         """Return the parts of the schedule inside."""
-        return self.inner.parts(epochs)
+        return self.inner.segments(epochs)
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,6 @@ class Warmup(Around):
 
     name = "warmup"
 
-    inner: Schedule
     epochs: float
     start: float = 0.0
     shape: WarmupShape = "linear"
@@ -59,22 +59,26 @@ class Warmup(Around):
             hint = "give --warmup-start a factor above 0, such as 0.01"
             raise UsageError("an exponential warmup cannot begin at 0: nothing multiplied is more", hint)
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
-        """Return the learning rate at `t` epochs."""
-        if t < self.epochs - TOLERANCE:
-            return self.inner.lr(base_lr, 0.0) * self._factor(t / self.epochs)
-        known = since(metrics, self.epochs) if self.inner.follows_metrics else ()
-        return self.inner.lr(base_lr, max(0.0, t - self.epochs), known)
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time."""
+        top = self.inner.given((), base_lr)(0.0)
+        after = self.inner.given(since(metrics, self.epochs) if self.inner.follows_metrics else (), base_lr)
+        epochs, factor = self.epochs, self._factor
+
+        def rate(t: float) -> float:
+            return top * factor(t / epochs) if t < epochs - TOLERANCE else after(max(0.0, t - epochs))
+
+        return rate
 
     def fitted(self, span: Span) -> Self:
         """Return the warmup of a schedule that is fitted to what is left."""
         left = replace(span, epochs=max(1.0, span.epochs - self.epochs), warmup=self.epochs)
         return replace(self, inner=self.inner.fitted(left))
 
-    def parts(self, epochs: float) -> list[Part]:
+    def segments(self, epochs: float) -> list[Segment]:
         """Return the warmup and what follows."""
-        inner = self.inner.parts(max(0.0, epochs - self.epochs))
-        warmup = Part(self.name, 0.0, min(self.epochs, epochs))
+        inner = self.inner.segments(max(0.0, epochs - self.epochs))
+        warmup = Segment(self.name, 0.0, min(self.epochs, epochs))
         return [warmup, *(_later(each, self.epochs) for each in inner)]
 
     def _factor(self, share: float) -> float:
@@ -88,7 +92,7 @@ class Warmup(Around):
 
 
 @dataclass(frozen=True)
-class Chain(Schedule):
+class Chain(Bound):
     """One schedule after another, each for its length (None: for ever), with its own clock and metrics.
 
     A part begins at the rate at which the part before it ended, so that nothing jumps; one in `Restart` begins at the
@@ -100,17 +104,21 @@ class Chain(Schedule):
     schedules: tuple[tuple[Schedule, float | Duration | None], ...]
 
     @property
-    def follows_metrics(self) -> bool:  # type: ignore[override]  # a property of what is inside
+    def follows_metrics(self) -> bool:
         """Whether the rate depends on metrics."""
         return any(schedule.follows_metrics for schedule, _ in self.schedules)
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
-        """Return the learning rate at `t` epochs."""
-        number = bisect_right(self._starts, t + TOLERANCE) - 1
-        start, epochs, schedule, follows_metrics, continues = self._links[number]
-        begins_at = self._base(number, base_lr, metrics) if continues else base_lr
-        known = since(metrics, start) if follows_metrics else ()
-        return schedule.lr(begins_at, min(max(0.0, t - start), epochs), known)
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time; a part is bound when it is first asked for."""
+        starts, bound = self._starts, dict[int, Rate]()
+
+        def rate(t: float) -> float:
+            number = bisect_right(starts, t + TOLERANCE) - 1
+            if number not in bound:
+                bound[number] = self._part(number, metrics, base_lr)
+            return bound[number](max(0.0, t - starts[number]))
+
+        return rate
 
     def fitted(self, span: Span) -> Self:
         """Return the chain with every part fitted to its own length, the last to what is left."""
@@ -123,14 +131,14 @@ class Chain(Schedule):
             start += own
         return replace(self, schedules=tuple(schedules))
 
-    def parts(self, epochs: float) -> list[Part]:
+    def segments(self, epochs: float) -> list[Segment]:
         """Return the parts that begin before the end."""
-        found, start = list[Part](), 0.0
+        found, start = list[Segment](), 0.0
         for schedule, length in self.schedules:
             if start >= epochs:
                 break
             end = min(epochs, start + _in_epochs(length))
-            found += [_later(each, start) for each in schedule.parts(end - start)]
+            found += [_later(each, start) for each in schedule.segments(end - start)]
             start = end
         return found
 
@@ -143,30 +151,20 @@ class Chain(Schedule):
         """When each part begins."""
         return [0.0, *accumulate(_in_epochs(length) for _, length in self.schedules[:-1])]
 
-    @cached_property
-    def _links(self) -> list[tuple[float, float, Schedule, bool, bool]]:
-        """Of each part: begin, length, schedule, whether it follows metrics, whether it goes on from another."""
-        return [
-            (start, _in_epochs(length), schedule, schedule.follows_metrics, number > 0 and schedule.continues)
-            for number, (start, (schedule, length)) in enumerate(zip(self._starts, self.schedules, strict=True))
-        ]
+    def _part(self, number: int, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate of part `number` by its own clock."""
+        schedule, length = self.schedules[number]
+        begins_at = self._end_of(number - 1, metrics, base_lr) if number and schedule.continues else base_lr
+        known = since(metrics, self._starts[number]) if schedule.follows_metrics else ()
+        rate = schedule.given(known, begins_at)
+        # The last part may have a length, at whose end the rate stays; the others are over before theirs.
+        return rate if length is None or number < len(self.schedules) - 1 else _held(rate, _in_epochs(length))
 
-    @cached_property
-    def _known_bases(self) -> dict[tuple[int, float], float]:
-        """What parts begin from, for those whose predecessors depend on time alone."""
-        return {}
-
-    def _base(self, number: int, base_lr: float, metrics: Sequence[float]) -> float:
-        """Return what part `number` begins from."""
-        if number == 0 or not self._links[number][4]:
-            return base_lr
-        if (known_rate := self._known_bases.get((number, base_lr))) is not None:
-            return known_rate
-        start, epochs, schedule, *_ = self._links[number - 1]
-        rate = schedule.lr(self._base(number - 1, base_lr, metrics), epochs, since(metrics, start)[: whole(epochs)])
-        if not any(earlier.follows_metrics for earlier, _ in self.schedules[:number]):
-            self._known_bases[number, base_lr] = rate
-        return rate
+    def _end_of(self, number: int, metrics: Sequence[float], base_lr: float) -> float:
+        """Return the rate at which part `number` ends; metrics of later epochs do not count."""
+        epochs = _in_epochs(self.schedules[number][1])
+        known = metrics[: whole(self._starts[number]) + whole(epochs)]
+        return self._part(number, known, base_lr)(epochs)
 
 
 @dataclass(frozen=True)
@@ -175,12 +173,11 @@ class Scaled(Around):
 
     name = "scaled"
 
-    inner: Schedule
     factor: float
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
-        """Return the learning rate at `t` epochs."""
-        return self.inner.lr(base_lr * self.factor, t, metrics)
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time."""
+        return self.inner.given(metrics, base_lr * self.factor)
 
 
 @dataclass(frozen=True)
@@ -190,11 +187,9 @@ class Restart(Around):
     name = "restart"
     continues = False
 
-    inner: Schedule
-
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
-        """Return the learning rate at `t` epochs."""
-        return self.inner.lr(base_lr, t, metrics)
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time."""
+        return self.inner.given(metrics, base_lr)
 
 
 @dataclass(frozen=True)
@@ -208,30 +203,36 @@ class Cooldown(Around):
     name = "cooldown"
     follows_metrics = True  # goes by early stopping, whatever is inside
 
-    inner: Schedule
     epochs: int
     patience: int
     mode: Mode
     eta_min: float = 0.0
     end: float = math.inf
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:
-        """Return the learning rate at `t` epochs."""
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the rate as a function of time."""
+        before_it = self.inner.given(metrics, base_lr)
         fired = fired_after(metrics, self.patience, self.mode)
-        if fired is None or t < fired - TOLERANCE or fired >= self.end:
-            return self.inner.lr(base_lr, t, metrics)
-        top = _rate_at(metrics, self.inner, base_lr, fired)
-        share = min(1.0, (t - fired) / min(self.epochs, self.end - fired))
-        return self.eta_min + (top - self.eta_min) * (1 + math.cos(math.pi * share)) / 2
+        if fired is None or fired >= self.end:
+            return before_it
+        since_fired, length = fired, min(self.epochs, self.end - fired)
+        top, lowest = self.inner.given(metrics[:fired], base_lr)(fired), self.eta_min
+
+        def rate(t: float) -> float:
+            if t < since_fired - TOLERANCE:
+                return before_it(t)
+            share = min(1.0, (t - since_fired) / length)
+            return lowest + (top - lowest) * (1 + math.cos(math.pi * share)) / 2
+
+        return rate
 
 
-def _later(part: Part, by: float) -> Part:
-    return replace(part, start=part.start + by, end=part.end + by)
+def _held(rate: Rate, epochs: float) -> Rate:
+    return lambda t: rate(min(t, epochs))
 
 
-@remember_latest
-def _rate_at(metrics: Sequence[float], schedule: Schedule, base_lr: float, epoch: int) -> float:
-    return schedule.lr(base_lr, epoch, metrics[:epoch])
+def _later(segment: Segment, by: float) -> Segment:
+    return replace(segment, start=segment.start + by, end=segment.end + by)
 
 
 def _in_epochs(length: float | Duration | None) -> float:

@@ -4,13 +4,13 @@ Those that torch also has agree with its classes, stepped once for each unit of 
 """
 
 import math
-from collections.abc import Sequence
+from abc import abstractmethod
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt
 
-from clfctl.schedules.base import TOLERANCE, Kind, LrEvery, Span, clock, length_of
+from clfctl.schedules.base import TOLERANCE, LrEvery, Span, Timed, clock, length_of
 from clfctl.schedules.parameters import Param
 
 TMax = Annotated[
@@ -19,14 +19,24 @@ TMax = Annotated[
 EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.")]
 
 
-class Curve(Kind):
+@dataclass(frozen=True)
+class Curve(Timed):
     """A kind whose length `t_max`, if left open, is that of the training."""
 
-    t_max: float
+    # A property, not a field: a field of the base would come before all others, and their order counts in expressions.
+    @property
+    @abstractmethod
+    def t_max(self) -> float:
+        """Epochs from the beginning of the curve to its end, 0: left open."""
 
     def fitted(self, span: Span) -> Self:
         """Return the curve with its length."""
-        return self if self.t_max else replace(self, t_max=span.epochs)  # type: ignore[type-var]  # subclasses are dataclasses
+        return self if self.t_max else self.of_length(span.epochs)
+
+    def of_length(self, t_max: float) -> Self:
+        """Return the same curve over `t_max` epochs."""
+        length: dict[str, Any] = {"t_max": t_max}
+        return replace(self, **length)
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Linear(Curve):
     t_max: TMax = 0
     every: LrEvery = "batch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         end = float(self.start < 1) if self.end is None else self.end
         share = min(1.0, clock(t, self.every) / length_of(self, self.t_max))
@@ -67,7 +77,7 @@ class Polynomial(Curve):
     t_max: TMax = 0
     every: LrEvery = "epoch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         left = 1 - min(1.0, clock(t, self.every) / length_of(self, self.t_max))
         return self.eta_min + (base_lr - self.eta_min) * math.pow(left, self.power)
@@ -87,14 +97,14 @@ class Cosine(Curve):
     eta_min: EtaMin = 0.0
     every: LrEvery = "epoch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         angle = math.pi * clock(t, self.every) / length_of(self, self.t_max)
         return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(angle)) / 2
 
 
 @dataclass(frozen=True)
-class CosineRestarts(Kind):
+class CosineRestarts(Timed):
     """Cosines one after the other, each from the top.
 
     Cycle i lasts `t_0 * t_mult ** i` epochs: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts; SGDR (Loshchilov
@@ -110,7 +120,7 @@ class CosineRestarts(Kind):
     eta_min: EtaMin = 0.0
     every: LrEvery = "epoch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         length, left, cycle = length_of(self, self.t_0), clock(t, self.every), 0
         if self.t_mult == 1:
@@ -147,7 +157,7 @@ class OneCycle(Curve):
     t_max: TMax = 0
     every: LrEvery = "batch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         length = length_of(self, self.t_max)
         low = base_lr / self.div_factor
@@ -182,7 +192,7 @@ class WSD(Curve):
     t_max: TMax = 0
     every: LrEvery = "batch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         length = length_of(self, self.t_max)
         decay = self.decay * length

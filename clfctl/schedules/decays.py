@@ -5,18 +5,17 @@ Those that torch also has agree with its classes, stepped once for each unit of 
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Self
 
 from annotated_types import Ge, Gt, Le
 
-from clfctl.schedules.base import TOLERANCE, Kind, LrEvery, Span, clock, length_of, whole
+from clfctl.schedules.base import TOLERANCE, LrEvery, Span, Timed, clock, length_of, whole
 from clfctl.schedules.parameters import Param
 
 
 @dataclass(frozen=True)
-class Constant(Kind):
+class Constant(Timed):
     """The base learning rate throughout, or `factor` times it for the first `t_max` epochs.
 
     `base_lr * factor if t < t_max else base_lr`: torch.optim.lr_scheduler.ConstantLR.
@@ -27,13 +26,13 @@ class Constant(Kind):
     factor: Annotated[float, Gt(0), Param("What the learning rate is multiplied by.", option="")] = 1.0
     t_max: Annotated[float, Ge(0), Param("Epochs with the factor; 0: all.", option="")] = 0
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         return base_lr * self.factor if not self.t_max or t < self.t_max - TOLERANCE else base_lr
 
 
 @dataclass(frozen=True)
-class Step(Kind):
+class Step(Timed):
     """Multiply by `gamma` every `step_size` epochs.
 
     `base_lr * gamma ** floor(epoch / step_size)`: torch.optim.lr_scheduler.StepLR.
@@ -44,13 +43,13 @@ class Step(Kind):
     step_size: Annotated[int, Gt(0), Param("Epochs between two changes.")] = 5
     gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.5
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         return base_lr * self.gamma ** (whole(t) // self.step_size)
 
 
 @dataclass(frozen=True)
-class MultiStep(Kind):
+class MultiStep(Timed):
     """Multiply by `gamma` at each milestone.
 
     `base_lr * gamma ** (milestones passed)`: torch.optim.lr_scheduler.MultiStepLR. Without milestones those of He et
@@ -64,7 +63,7 @@ class MultiStep(Kind):
     ] = ()
     gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.1
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         return base_lr * self.gamma ** bisect_right(sorted(self.milestones), t + TOLERANCE)
 
@@ -76,7 +75,7 @@ class MultiStep(Kind):
 
 
 @dataclass(frozen=True)
-class Exponential(Kind):
+class Exponential(Timed):
     """Multiply by `gamma` every epoch.
 
     `base_lr * gamma ** t`: torch.optim.lr_scheduler.ExponentialLR.
@@ -87,13 +86,13 @@ class Exponential(Kind):
     gamma: Annotated[float, Gt(0), Le(1), Param("What each epoch multiplies the learning rate by.")] = 0.95
     every: LrEvery = "epoch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         return base_lr * math.pow(self.gamma, clock(t, self.every))
 
 
 @dataclass(frozen=True)
-class InverseSqrt(Kind):
+class InverseSqrt(Timed):
     """Fall as one over the square root of time: for trainings whose end is not known.
 
     `base_lr * sqrt(timescale / (timescale + t))`: Vaswani et al. 2017 (arXiv:1706.03762), whose timescale is the
@@ -105,7 +104,7 @@ class InverseSqrt(Kind):
     timescale: Annotated[float, Ge(0), Param("Epochs until it has fallen to 0.71; 0: the warmup, or 1.")] = 0
     every: LrEvery = "batch"
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
+    def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         timescale = length_of(self, self.timescale)
         return base_lr * math.sqrt(timescale / (timescale + clock(t, self.every)))

@@ -7,12 +7,12 @@ from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Gt, Lt
 
-from clfctl.schedules.base import Kind, Span, remember_latest
+from clfctl.schedules.base import Bound, Kind, Rate, Span, steady
 from clfctl.schedules.parameters import Param
 
 
 @dataclass(frozen=True)
-class Plateau(Kind):
+class Plateau(Bound, Kind):
     """Multiply by `factor` when the metric has not improved for more than `patience` epochs.
 
     torch.optim.lr_scheduler.ReduceLROnPlateau, with its counting: NaN never improves. With `smooth` s the metric is
@@ -42,9 +42,9 @@ class Plateau(Kind):
     ] = 0.0
     eps: Annotated[float, Ge(0), Param("A change smaller than this is not made.", option="")] = 1e-8
 
-    def lr(self, base_lr: float, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (of a Schedule)
-        """Return the learning rate after the epochs whose metrics are given."""
-        return _fold(metrics, self, base_lr)
+    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
+        """Return the learning rate after the epochs whose metrics are given: the same for the whole of the next."""
+        return steady(self._folded(metrics, base_lr))
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with the direction of the monitored metric."""
@@ -57,29 +57,27 @@ class Plateau(Kind):
         bar = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
         return metric > bar if self.mode == "max" else metric < bar
 
-
-@remember_latest
-def _fold(metrics: Sequence[float], plateau: Plateau, base_lr: float) -> float:
-    lr = base_lr
-    best = -math.inf if plateau.mode == "max" else math.inf
-    n_bad = n_cooldown = 0
-    average: float | None = None
-    for metric in metrics:
-        seen = metric
-        if plateau.smooth:
-            if math.isfinite(metric):
-                average = metric if average is None else plateau.smooth * average + (1 - plateau.smooth) * metric
-            seen = average if average is not None and math.isfinite(metric) else math.nan
-        if plateau.improves(seen, best):
-            best, n_bad = seen, 0
-        else:
-            n_bad += 1
-        if n_cooldown > 0:
-            n_cooldown -= 1
-            n_bad = 0
-        if n_bad > plateau.patience:
-            lowered = max(lr * plateau.factor, plateau.min_lr)
-            if lr - lowered > plateau.eps:
-                lr = lowered
-            n_cooldown, n_bad = plateau.cooldown, 0
-    return lr
+    def _folded(self, metrics: Sequence[float], base_lr: float) -> float:
+        lr = base_lr
+        best = -math.inf if self.mode == "max" else math.inf
+        n_bad = n_cooldown = 0
+        average: float | None = None
+        for metric in metrics:
+            seen = metric
+            if self.smooth:
+                if math.isfinite(metric):
+                    average = metric if average is None else self.smooth * average + (1 - self.smooth) * metric
+                seen = average if average is not None and math.isfinite(metric) else math.nan
+            if self.improves(seen, best):
+                best, n_bad = seen, 0
+            else:
+                n_bad += 1
+            if n_cooldown > 0:
+                n_cooldown -= 1
+                n_bad = 0
+            if n_bad > self.patience:
+                lowered = max(lr * self.factor, self.min_lr)
+                if lr - lowered > self.eps:
+                    lr = lowered
+                n_cooldown, n_bad = self.cooldown, 0
+        return lr

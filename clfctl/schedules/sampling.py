@@ -24,10 +24,11 @@ def sample_curve(
 def _rates(
     schedule: Schedule, base_lr: float, epochs: Iterable[int], metrics: Sequence[float], per_epoch: int
 ) -> Iterator[tuple[float, float]]:
-    lr = schedule.lr
+    rate = schedule.given((), base_lr)
     for epoch in epochs:
-        known = tuple(metrics[:epoch])
+        if schedule.follows_metrics:
+            rate = schedule.given(tuple(metrics[:epoch]), base_lr)
         for step in range(per_epoch):
             # The very expression of the trainer, so that the bits are the same.
             t = epoch + step / per_epoch
-            yield t, lr(base_lr, t, known)
+            yield t, rate(t)

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-from clfctl.schedules.base import Mode, remember_latest
+from clfctl.schedules.base import Mode
 
 
 def best_epoch(metrics: Sequence[float], mode: Mode) -> int | None:
@@ -14,7 +14,6 @@ def best_epoch(metrics: Sequence[float], mode: Mode) -> int | None:
     return min(known)[1] if mode == "min" else min((-metric, index) for metric, index in known)[1]
 
 
-@remember_latest
 def fired_after(metrics: Sequence[float], patience: int, mode: Mode) -> int | None:
     """Return after how many epochs early stopping first fires: `patience` of them brought nothing better.
 
