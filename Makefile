@@ -1,21 +1,27 @@
-# make demo   train on scikit-learn's digits        make test   run the tests
-# make check  lint, format and types                make bench  print the ratios of benchmarks/
-# make docs   make the pictures of docs/ again
+# make demo      train on scikit-learn's digits         make test    run the tests
+# make test-all  the slow tests too                     make check   lint, format and types
+# make bench     print the ratios of benchmarks/        make docs    make the pictures of docs/ again
 # The first Python that runs and is new enough; being on the PATH is not enough for a pyenv shim.
 FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done
 PYTHON ?= $(shell $(FIND_PYTHON))
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+# The exact versions that CI installs; CONSTRAINTS=/dev/null takes the newest that pyproject.toml allows.
+CONSTRAINTS ?= constraints.txt
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c $(CONSTRAINTS)
+PYTEST := $(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test check bench docs env-example clean
+.PHONY: demo test test-all check bench docs env-example clean
 
 demo: $(VENV)/installed
 	$(BIN)/clfctl train
 
 test: $(VENV)/installed-dev
-	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-all: $(VENV)/installed-dev
+	$(PYTEST) -m "not by_hand"
 
 check: $(VENV)/installed-dev
 	$(BIN)/ruff check .

@@ -45,6 +45,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return written(tmp_path_factory.mktemp("report"), [*HOSTILE, *longest, *(f"class {i}" for i in range(35))], 400)
 
 
+@pytest.mark.slow
 @needs_browser
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [NARROW, WIDE])
@@ -67,6 +68,7 @@ def test_it_fits_is_whole_and_asks_nobody(width: int, dark: bool, report: Path, 
     assert (brightness < 90) == dark
 
 
+@pytest.mark.slow
 @needs_browser
 def test_text_is_of_good_contrast_and_size(report: Path, browser: Browser) -> None:
     """At least 4.5 to 1 (WCAG AA) against the page, and 12 pixels."""
@@ -98,6 +100,7 @@ CONTRAST = """
 """
 
 
+@pytest.mark.slow
 @needs_browser
 def test_without_script_it_shows_the_same(report: Path, browser: Browser) -> None:
     browser.show(report, WIDE)
@@ -106,6 +109,7 @@ def test_without_script_it_shows_the_same(report: Path, browser: Browser) -> Non
     assert browser.picture() == with_script
 
 
+@pytest.mark.slow
 @needs_browser
 def test_names_are_text_and_no_markup(report: Path, browser: Browser) -> None:
     browser.show(report, WIDE)
@@ -118,6 +122,7 @@ def test_names_are_text_and_no_markup(report: Path, browser: Browser) -> None:
     assert HOSTILE[0] in browser.value("document.images[0].alt + [...document.images].map(each => each.alt).join()")
 
 
+@pytest.mark.slow
 @needs_browser
 def test_two_classes_and_a_thousand(tmp_path: Path, browser: Browser) -> None:
     for classes in (["cat", "dog"], [f"n{i:08d}" for i in range(1000)]):

@@ -42,6 +42,7 @@ def left() -> list[str]:
     return sorted(path.suffix for path in Path("here").iterdir() if path.suffix != ".lock")
 
 
+@pytest.mark.slow
 @needs_fork
 def test_what_a_killed_process_left_is_not_trusted_and_swept_up_by_the_next(words: tuple[str, ...]) -> None:
     killed = start(*words, "--run-name", "killed", prepare=SLOWLY)
@@ -56,6 +57,7 @@ def test_what_a_killed_process_left_is_not_trusted_and_swept_up_by_the_next(word
     assert_same_bits(RunFolder(Path("runs/one")), RunFolder(Path("runs/other")))
 
 
+@pytest.mark.slow
 @needs_fork
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_stops_it_at_once_and_leaves_nothing(number: int, code: int, words: tuple[str, ...]) -> None:
@@ -69,6 +71,7 @@ def test_a_signal_stops_it_at_once_and_leaves_nothing(number: int, code: int, wo
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 @needs_fork
 def test_of_two_processes_at_once_one_makes_it_and_the_other_takes_it(words: tuple[str, ...]) -> None:
     first = start(*words, "--run-name", "one", prepare=SLOWLY)
@@ -83,6 +86,7 @@ def test_of_two_processes_at_once_one_makes_it_and_the_other_takes_it(words: tup
     assert_same_bits(RunFolder(Path("runs/one")), RunFolder(Path("runs/other")))
 
 
+@pytest.mark.slow
 @needs_fork
 def test_who_waits_for_a_process_that_is_killed_makes_it(words: tuple[str, ...]) -> None:
     first = start(*words, "--run-name", "one", prepare=SLOWLY)

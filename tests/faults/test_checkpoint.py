@@ -231,6 +231,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("after", [1, 4, 7])
 def test_killed_while_saving_there_is_always_a_whole_checkpoint(tmp_path: Path, after: int) -> None:
     path = tmp_path / "last.safetensors"

@@ -155,6 +155,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", tmp_path / "disk"], check=True)
 
 
+@pytest.mark.slow
 def test_a_full_disk_stops_training_and_more_room_lets_it_go_on(
     words: tuple[str, ...], cli: Cli, small_disk: Path
 ) -> None:
@@ -209,6 +210,7 @@ def _make_read_only(disk: Path, is_mounted: bool) -> None:
         path.chmod(0o500 if path.is_dir() else 0o400)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="no fork there, and open files cannot be removed")
 def test_a_folder_that_disappears_stops_training_and_is_not_made_again(words: tuple[str, ...]) -> None:
     process = start(*words, "--epochs", "500")

@@ -19,6 +19,8 @@ from tests.faults.processes import TINY, run, start
 from tests.faults.test_disk import FAULTS, FailingDisk
 from tests.faults.test_signals import CODES, SLOW
 
+pytestmark = pytest.mark.slow
+
 NAMES = ("a.json", "b.html")
 STAGES = {
     "reading the checkpoint": "import clfctl.inference.trained as m; slowly(m, 'load_checkpoint', 'HERE')",

@@ -14,7 +14,7 @@ from clfctl.runs.state import state_of
 from tests.faults.processes import TINY, assert_same_bits, run, start
 
 N_KILLS = 20
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no fork there")]
 
 
 def test_twenty_kills_at_random_moments_change_no_bit(photos: Path) -> None:

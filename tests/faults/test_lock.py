@@ -26,6 +26,7 @@ def words_for(photos: Path) -> tuple[str, ...]:
     return ("train", "--data", str(photos), *TINY, "--epochs", "500", "--run-name", "one")
 
 
+@pytest.mark.slow
 @needs_fork
 def test_the_second_process_is_refused_and_told_who_holds_the_run(photos: Path, cli: Cli) -> None:
     first = start(*words_for(photos))
@@ -44,6 +45,7 @@ def test_the_second_process_is_refused_and_told_who_holds_the_run(photos: Path, 
     assert state_of(RunFolder(Path("runs/one"))).why.startswith("Stopped by SIGTERM")
 
 
+@pytest.mark.slow
 @needs_fork
 def test_after_kill_9_the_lock_is_free_and_the_state_is_interrupted(photos: Path) -> None:
     first = start(*words_for(photos))
@@ -60,6 +62,7 @@ def test_after_kill_9_the_lock_is_free_and_the_state_is_interrupted(photos: Path
         pass
 
 
+@pytest.mark.slow
 @needs_fork
 def test_of_many_that_begin_at_once_one_trains(photos: Path) -> None:
     first = start(*words_for(photos))

@@ -13,7 +13,7 @@ from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import state_of
 from tests.faults.processes import TINY, Running, assert_same_bits, run, start
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no such signals there")]
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGUSR1: 0, signal.SIGHUP: 129}
 
 # Each makes a stage last, and says when it is reached: there is no other way to be in it when the signal comes.

@@ -9,7 +9,7 @@ from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import state_of
 from tests.faults.processes import TINY, assert_same_bits, run
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no fork there")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no fork there")]
 
 # A plug-in of Pillow's for JPEG that crashes at its 40th image, as one with a bug would.
 CRASH = """
