@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+_MAX_CHARACTERS = 4000
+
 
 class ClfctlError(Exception):
     """Something that the user can act on: shown as one sentence and a hint, without a traceback.
@@ -15,6 +17,8 @@ class ClfctlError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
+        # Every value that a message shows is shortened where it is written; this is for libraries' own messages.
+        message = message if len(message) <= _MAX_CHARACTERS else f"{message[:_MAX_CHARACTERS]}…"
         super().__init__(message)
         self.message, self.hint, self.field = message, hint, field
 
@@ -73,6 +77,13 @@ class StoppedAtOnce(KeyboardInterrupt):
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message)
         self.hint, self.exit_code = hint, exit_code
+
+
+def shortened(value: object, limit: int = 80) -> str:
+    """Return a user's value for a message: on one line, and at most `limit` characters of it."""
+    text = str(value[:limit] if isinstance(value, bytes | bytearray) else value)[: 4 * limit]
+    text = " ".join(text.split())
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def nearest(word: str, known: Iterable[str], n: int = 3) -> str:

@@ -124,6 +124,7 @@ def describe_parts(parts: Parts) -> list[str]:
 
     return [
         f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
+        *(f"Note   {each}" for each in data.notes),
         *describe_counts(data.train, data.classes, parts.settings.balance),
         f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
         f"Device {describe(precision.device)}, {dtype}",

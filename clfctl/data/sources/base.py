@@ -102,10 +102,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Data:
-    """Everything to train on. `is_small` says that the images are whole objects of a few pixels, not photographs."""
+    """Everything to train on. `is_small` says that the images are whole objects of a few pixels, not photographs.
+
+    `notes` are sentences about what the user may not expect of the data, such as what was left out.
+    """
 
     classes: tuple[str, ...]
     train: Part
     val: Part
     test: Part | None = None
     is_small: bool = False
+    notes: tuple[str, ...] = ()
