@@ -7,9 +7,9 @@ from typing import Literal
 from clfctl.bench.rows import NONE, LoaderRow, Rates
 from clfctl.storage.files import in_bytes
 
-SAME = 0.02  # what nobody should add a worker for, however steady the machine is
-GAIN = 0.05  # what a cache must gain at least to be worth its place
-PLENTY = 4.0  # so many times what the model takes that more cannot matter
+SAME = 0.02  # a gain that is not worth another worker, however steady the machine is
+GAIN = 0.05  # what a cache must gain at least to be worth its space
+PLENTY = 4.0  # at this many times what the model takes, more cannot matter
 MARGIN = 1.25  # how much faster than the model its data should be: windows are medians, batches are not
 
 

@@ -11,7 +11,7 @@ from clfctl.settings.groups import BenchSettings, TrainSettings
 class BenchOptions:
     """What only this command has: `seconds` of a window, None: so that all takes about a minute.
 
-    With `show_batch` nothing is measured: the first batch becomes a picture, as train --show-batch makes it.
+    With `show_batch` nothing is measured: the first batch becomes a picture, as training shows it.
     """
 
     against: Sequence[str] = ()

@@ -17,7 +17,7 @@ from clfctl.bench.feeds import (
     torchvision_feed,
 )
 from clfctl.bench.rows import NONE, LoaderRow, Rates, Stage
-from clfctl.bench.sample_cache import Kind, SampleCache, make_sample_cache
+from clfctl.bench.sample_cache import CacheKind, SampleCache, make_sample_cache
 from clfctl.bench.stages import Work, time_stages
 from clfctl.bench.steps import endless_steps, model_rate, wait_for
 from clfctl.bench.windows import Sample, measure_once, take_sample
@@ -86,7 +86,7 @@ class Bench:
         loader = make_loader(settings, self.sample.part, preprocess, self.bad_images, device, settings.seed)
         return loader if cache == NONE else loader.reading(self.caches[cache].source)
 
-    def make_cache(self, kind: Kind, data: Data, on_images: Callable[[int], None]) -> None:
+    def make_cache(self, kind: CacheKind, data: Data, on_images: Callable[[int], None]) -> None:
         """Make a cache of the sample. Raises WriteError or DataError if that cannot be done."""
         preprocess = self.parts.built.preprocess
         self.caches[kind] = make_sample_cache(
@@ -95,7 +95,7 @@ class Bench:
 
     @property
     def workers_of_auto(self) -> int:
-        """The number of workers that `--workers auto` stands for."""
+        """The number of workers that `workers=auto` comes to here."""
         settings = self.settings.model_copy(update={"workers": "auto"})
         return decide_workers(settings, self.parts.data.train, self.parts.built.preprocess)
 
@@ -119,7 +119,7 @@ class Bench:
         return time_stages(work, seconds, on_batch)
 
     def feed_alone(self, configs: Sequence[Config], seconds: float, into: Windows, tick: Tick) -> None:
-        """Measure the loader with nobody but a counter at its end, each configuration in its turn."""
+        """Measure the loader with its batches only counted, each configuration in its turn."""
         for _ in range(N_WINDOWS):
             for config in configs:
                 loader = self.loader(*config)

@@ -7,6 +7,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import StrMethodFormatter
 
 from clfctl.bench.advice import by_cache
@@ -31,7 +32,8 @@ def save_bench_plot(
     The suffix of `path` is one of FORMATS. Raises WriteError if it cannot be written.
     """
     heights = [len(stages) * _ROW_INCHES, len(rows) * _ROW_INCHES + 0.3 * (len(lines) > 0)]
-    figure = Figure(figsize=(8, sum(heights) + 2 * _GAP_INCHES), dpi=150, layout="constrained")
+    layout = ConstrainedLayoutEngine(w_pad=0.12, h_pad=0.12)
+    figure = Figure(figsize=(8, sum(heights) + 2 * _GAP_INCHES), dpi=150, layout=layout)
     upper, lower = figure.subplots(2, 1, height_ratios=heights)
     _draw_stages(upper, stages)
     _draw_rows(lower, rows, lines)
@@ -42,7 +44,6 @@ def save_bench_plot(
         axes.set_axisbelow(True)
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     figure.suptitle(title, fontsize=12)
-    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr,call-arg]  # constrained has both
     if lines or len(by_cache(rows)) > 1:
         figure.legend(*lower.get_legend_handles_labels(), frameon=False, loc="outside lower center", ncols=3)
     picture = io.BytesIO()

@@ -1,4 +1,4 @@
-"""What bench-data measures --cache with: a cache of the sample only, made where the real one would lie."""
+"""What bench-data measures caches with: a cache of the sample only, made where the real one would lie."""
 
 import sys
 import tempfile
@@ -23,20 +23,20 @@ from clfctl.errors import DataError
 from clfctl.settings.groups import DataSettings
 from clfctl.storage.files import explained, replace_file
 
-Kind = Literal["ram", "disk"]
+CacheKind = Literal["ram", "disk"]
 
 
 @dataclass(frozen=True)
 class SampleCache:
     """The images of the sample as a cache of `kind` stores them, and what one of all images would cost."""
 
-    kind: Kind
+    kind: CacheKind
     source: CachedImages
     facts: CacheFacts
 
 
 def make_sample_cache(
-    kind: Kind,
+    kind: CacheKind,
     settings: DataSettings,
     data: Data,
     sample: Sample,
@@ -78,5 +78,5 @@ def _in_file(what: Wanted, folder: Path, bad_images: BadImages, on_images: Calla
         with explained(path):
             replace_file(path, pieces(seal, stored_pictures(what, bad_images, n_cores(), on_images)))
         if (found := open_pictures(path, seal)) is None:
-            raise DataError(f"{path}, which was just written, cannot be read", "look after the disk")
+            raise DataError(f"{path}, which was just written, cannot be read", "check the disk")
         return found

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from clfctl.bench.windows import Sample
 
 Record = dict[str, Any]
-BUSY = 0.5  # cores' worth of other work from which it is told
+BUSY = 0.5  # from this many cores' worth of other work on, it is mentioned
 
 
 @dataclass(frozen=True)

@@ -77,8 +77,8 @@ def measure(
 ) -> float:
     """Return images/s of a window of `seconds` and `n_least` batches; what comes before it does not count.
 
-    Before it come the `n_ahead` batches that were made while nobody measured, or as many as `seconds` allow: who takes
-    longer for them does not wait for batches at all. `on_batch` is called after each batch.
+    Before it come the `n_ahead` batches that were made while nothing was measured, or as many as `seconds` allow: a
+    consumer that takes longer for them does not wait for batches at all. `on_batch` is called after each batch.
     """
     started = time.perf_counter()
     for _ in range(n_ahead):

@@ -11,7 +11,7 @@ from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import ClfctlError, ModelError, UsageError
 from clfctl.inference.packages import missing_packages
 from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run, run_of
-from clfctl.settings.groups import DataSettings, OutputSettings
+from clfctl.settings.groups import OutputSettings, TrainSettings
 from clfctl.storage.files import explained, replace_file
 from clfctl.storage.json_lines import dump_json
 
@@ -102,7 +102,7 @@ def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = N
     return Exported(target, len(content), found, len(pixels), images)
 
 
-def _some_pixels(part: "Part | None", settings: DataSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":
+def _some_pixels(part: "Part | None", settings: TrainSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":
     """Return (B, H, W, 3) uint8 of real images as the model sees them, and where they are from."""
     import numpy as np
 
@@ -110,7 +110,7 @@ def _some_pixels(part: "Part | None", settings: DataSettings, preprocess: "Prepr
         from clfctl.data.sources.open import open_data
 
         with suppress(Exception):  # it may have been moved since, or may have to be downloaded again
-            data = open_data(settings.model_copy(update={"download": False}), getattr(settings, "seed", 0))
+            data = open_data(settings.model_copy(update={"download": False}), settings.seed)
             part = data.val or data.train
     found = list(_pixels_of(part, preprocess)) if part else []
     return np.stack(found or list(_photographs(preprocess))), "the data" if found else "scikit-learn"

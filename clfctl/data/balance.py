@@ -12,7 +12,7 @@ from clfctl.data.sources.splits import labels_of
 from clfctl.errors import DataError
 
 Balance = Literal["none", "sampler", "loss"]
-# Largest class over smallest from which the counts are worth a line.
+# From this ratio of the largest class to the smallest on, the counts are shown.
 UNEVEN = 1.5
 N_SHOWN = 3
 
@@ -49,7 +49,11 @@ def describe_counts(part: Part, classes: Sequence[str], balance: Balance) -> lis
     if len(words) > 2 * N_SHOWN + 2:
         words = [*words[:N_SHOWN], "…", *words[-N_SHOWN:]]
     times = counts.max() / max(1, counts.min())
-    what = "--balance sampler or loss evens it out" if balance == "none" else f"evened out by --balance {balance}"
+    what = (
+        "`balance=sampler` or `balance=loss` evens it out"
+        if balance == "none"
+        else f"evened out by `balance={balance}`"
+    )
     return [f"Counts {', '.join(words)} training images: {times:.1f} times; {what}"]
 
 
@@ -59,7 +63,8 @@ def _weights(part: Part) -> NDArray[np.float64]:
         return np.ones(len(part))
     weights = np.asarray(part.source.weights, np.float64)[np.asarray(part.indices, np.int64)]
     if not weights.any():
-        raise DataError("--data: the weights of all training images are 0", "an image of weight 0 is never drawn")
+        hint = "an image of weight 0 is never drawn"
+        raise DataError("the weights of all training images are 0", hint, field="data")
     return weights
 
 

@@ -20,7 +20,7 @@ def hash_key(*key: int) -> int:
 
 
 def permutation(n: int, *key: int) -> NDArray[np.int64]:
-    """Return the numbers below `n` in the order that the key stands for."""
+    """Return the numbers below `n` in the order that the key determines."""
     return np.random.Generator(np.random.Philox(key=hash_key(*key))).permutation(n)
 
 

@@ -36,7 +36,7 @@ def compute_alone() -> None:
 
 @dataclass
 class BadImages:
-    """The images that could not be read, {name: reason}; raises when they are more than an accident."""
+    """The images that could not be read, {name: reason}; raises once there are too many to be an accident."""
 
     policy: Literal["skip", "error"]
     n_images: int
@@ -47,14 +47,14 @@ class BadImages:
         """Note an image. Raises DataError if the policy is to stop, or if more than 5 % (and 3) are bad."""
         reason = reason_of(name, error)
         if self.policy == "error":
-            raise DataError(f"{name} cannot be read: {reason}", "--on-bad-image skip leaves such images out")
+            raise DataError(f"{name} cannot be read: {reason}", "`on_bad_image=skip` leaves such images out")
         with self._lock:
             self.found[name] = reason
             n_bad = len(self.found)
         if n_bad >= MIN_BAD and n_bad > MAX_BAD_SHARE * self.n_images:
             raise DataError(
                 f"{n_bad} of {self.n_images} images cannot be read, the last one {name}: {reason}",
-                "so many are no accident: look at the data",
+                "that many are not an accident: clfctl check-data shows what is wrong with them",
             )
 
 
@@ -74,7 +74,7 @@ def read_or_note(
         what = f"{type(error).__name__} {error}".strip()
         hint = "try again, as with clfctl resume from the last save; if it fails there again, remove the image"
         if isinstance(error, MemoryError):
-            hint = "fewer --workers or a smaller --batch-size need less; clfctl resume goes on from the last save"
+            hint = "fewer `workers=` or a smaller `batch_size=` need less; clfctl resume goes on from the last save"
         raise DataError(f"reading {source.name(index)} failed: {what}", hint) from error
 
 

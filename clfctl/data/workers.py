@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Sequence
 
 MEASURED_S, MEASURED_IMAGES = 0.25, 32
-# Of each image so much is Python, which one thread at a time runs: with more than (time of an image / this) threads
-# they would wait for each other. Measured: 0.1 ms, whatever the image's size.
+# Seconds of Python per image, which only one thread at a time can run: with more threads than an image's time divided
+# by this they would wait for each other. Measured: 0.1 ms, whatever the image's size.
 PYTHON_S = 1e-4
 MOST = 32
 

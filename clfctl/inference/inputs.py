@@ -24,7 +24,7 @@ _PATTERN = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What to look at, as often as it is asked for: names of files, found anew each time, so that none is kept."""
+    """What to look at: names of files, found again each time they are asked for, so that none is kept in memory."""
 
     words: tuple[str, ...]
 
@@ -39,7 +39,7 @@ class Inputs:
 
 
 def find_inputs(words: Sequence[str]) -> Inputs:
-    """Return what the words name. Raises UsageError if one can name no image, or if all of them name nothing."""
+    """Return what the words name. Raises UsageError if one cannot name an image, or if none of them names any."""
     found = list(chain.from_iterable(_expanded(word) for word in words))
     if found.count(STANDARD_INPUT) > 1:
         raise UsageError(f"{STANDARD_INPUT} is given twice", "standard input holds one image")
@@ -50,16 +50,14 @@ def find_inputs(words: Sequence[str]) -> Inputs:
         what = f"{found[0]} does not exist" if len(found) == 1 else f"none of the {len(found)} images exists"
         raise UsageError(what, "give image files, folders of images, or - for standard input")
     if next(iter(inputs), None) is None:
-        raise UsageError(
-            f"{found[0]} has no images", "images are told by the ends of their names, such as .jpg and .png"
-        )
+        raise UsageError(f"{found[0]} has no images", "images are recognized by their endings, such as .jpg and .png")
     return inputs
 
 
 def why_no_path(word: str) -> str:
-    """Return why a word can name no file, empty if it can."""
+    """Return why a word cannot name a file, empty if it can."""
     if _URL.match(word):
-        return "it is a URL, and clfctl reads no network"
+        return "it is a URL, and clfctl does not read from the network"
     return "it is empty" if not word else ""
 
 
@@ -83,7 +81,7 @@ def open_input(name: str) -> Image.Image:
 def reason(name: str, error: Exception) -> str:
     """Return why an image cannot be looked at, in a few words."""
     if isinstance(error, UnidentifiedImageError):
-        return "is of no image format that can be read"
+        return "is not in an image format that can be read"
     if isinstance(error, MemoryError):
         return "needs more memory than there is"
     if isinstance(error, OSError) and error.strerror:
@@ -93,7 +91,7 @@ def reason(name: str, error: Exception) -> str:
 
 
 def _expanded(word: str) -> Iterable[str]:
-    """Return a word, or what it matches if it is a pattern and no file's name."""
+    """Return a word, or what it matches if it is a pattern and not the name of a file."""
     if why := why_no_path(word):
         hint = f"download it first, or pipe it in: curl -L {word} | clfctl predict RUN -" if word else ""
         raise UsageError(f"{word or 'an image'} cannot be read: {why}", hint)
@@ -103,7 +101,7 @@ def _expanded(word: str) -> Iterable[str]:
     if "**" in word:  # it matches what is in the folders besides
         matches = [each for each in matches if not Path(each).is_dir()]
     if not matches:
-        raise UsageError(f"{word} matches no file", "** stands for any folders: 'photos/**/*.jpg'")
+        raise UsageError(f"{word} matches no file", "** matches any folders: 'photos/**/*.jpg'")
     return matches
 
 

@@ -11,14 +11,16 @@ from clfctl.runs.saved import checksum_of
 
 
 def check_model(path: Path) -> None:
-    """Raise UsageError if a path is neither a run nor a file that can be a model; nothing is read."""
+    """Raise UsageError if a path is neither a run nor a file that can be a model, without reading it."""
     if path.suffix == ONNX_SUFFIX and not path.is_dir():
         if not path.is_file():
-            raise UsageError(f"{path} {'is no file' if path.exists() else 'does not exist'}", "clfctl export makes one")
+            raise UsageError(
+                f"{path} {'is not a file' if path.exists() else 'does not exist'}", "clfctl export makes one"
+            )
     elif path.is_file():
         if path.suffix != CHECKPOINT_SUFFIX:
             hint = f"give a run folder, a checkpoint ({CHECKPOINT_SUFFIX}) or an {ONNX_SUFFIX} file"
-            raise UsageError(f"{path} is no model of clfctl's", hint)
+            raise UsageError(f"{path} is not a model that clfctl made", hint)
     else:
         open_run(path)
 
@@ -26,9 +28,8 @@ def check_model(path: Path) -> None:
 def open_predictor(path: Path, n_threads: int, tell: Callable[[str], None]) -> Predictor:
     """Open a run, a checkpoint or a model.onnx; ONNX Runtime computes each question with `n_threads` threads.
 
-    A run's model.onnx answers for it if it was made of the checkpoint that would be used; if not, `tell` gets
-    a line. Raises
-    UsageError, CheckpointError or ModelError.
+    A run's model.onnx answers for it if it was made from the checkpoint that would be used; if not, `tell` gets a line.
+    Raises UsageError, CheckpointError or ModelError.
     """
     check_model(path)
     if path.is_dir():
@@ -45,7 +46,7 @@ def _exported(run: RunFolder, n_threads: int, tell: Callable[[str], None]) -> Pr
     """Return a run's model.onnx, if there is one that answers as the checkpoint would."""
     if not run.onnx.is_file():
         return None
-    again = f"torch answers instead, after a few seconds; clfctl export {run.path} makes it anew"
+    again = f"torch answers instead, after a few seconds; clfctl export {run.path} makes it again"
     if not has_runtime():
         tell(f"{run.onnx} needs ONNX Runtime (pip install 'clfctl[onnx]'); torch answers instead.")
         return None
@@ -57,7 +58,7 @@ def _exported(run: RunFolder, n_threads: int, tell: Callable[[str], None]) -> Pr
         tell(f"{error}; {again}.")
         return None
     if run.chosen.is_file() and exported.info.checkpoint != _checksum(run.chosen):
-        tell(f"{run.onnx} was made of an older checkpoint; {again}.")
+        tell(f"{run.onnx} was made from an older checkpoint; {again}.")
         return None
     return exported
 

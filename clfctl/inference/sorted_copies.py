@@ -11,9 +11,9 @@ from clfctl.inference.inputs import STANDARD_INPUT, Inputs
 from clfctl.inference.prediction import Prediction
 from clfctl.storage.files import copy_file, explained, has_same_content, numbered
 
-# Folders of such names are hidden from `clfctl train --data`: what is sorted can be trained on as it is.
+# Training does not see folders with such names: what is sorted can be trained on as it is.
 UNSURE = "__unsure"
-# What some file system takes for more than a letter, and a first dot, which hides; % marks what stands for it.
+# Characters that are special to some file system, and a leading dot, which hides a file; written as % and a number.
 _SPECIAL = re.compile(r'^\.|^__|[/\\:*?"<>|%\x00-\x1f]|[. ]$')
 
 
@@ -57,10 +57,10 @@ def folder_name(class_name: str | None) -> str:
 def check_folder(folder: Path, inputs: Inputs) -> None:
     """Raise UsageError if images cannot be copied to a folder."""
     if STANDARD_INPUT in inputs.words:
-        raise UsageError("--copy-to: an image from standard input has no name", "give the file itself")
+        raise UsageError("an image from standard input has no name", "give the file itself", field="copy_to")
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"--copy-to: {folder} is no folder")
+        raise UsageError(f"{folder} is not a folder", field="copy_to")
     for each in inputs.folders:
         if folder.resolve().is_relative_to(each.resolve()):
             hint = "what is copied there would be found and copied again"
-            raise UsageError(f"--copy-to: {folder} lies in {each}, which is searched for images", hint)
+            raise UsageError(f"{folder} lies in {each}, which is searched for images", hint, field="copy_to")

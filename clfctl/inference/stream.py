@@ -21,7 +21,7 @@ Read = tuple[str, Pixels | str]  # a name with its pixels, or why there are none
 def predictions(
     predictor: Predictor, names: Iterable[str], choice: Choice, *, batch_size: int = 0, workers: int = 1
 ) -> Iterator[Prediction]:
-    """Yield a prediction for each name, in their order; an image that cannot be read has none but its error.
+    """Yield a prediction for each name, in their order; an image that cannot be read has only its error.
 
     At most `workers` + 2 batches are in memory. `batch_size` 0 is what the predictor is fast with. Raises ModelError.
     """
@@ -53,7 +53,7 @@ def read_pixels(predictor: Predictor, name: str) -> Pixels | str:
     try:
         with open_input(name) as image:
             return to_pixels(image, predictor.info.preprocess, predictor.resize)
-    except Exception as error:  # a decoder that fails on one image is no reason to leave the others without an answer
+    except Exception as error:  # whatever a decoder raises for one image, the others get their answers
         return reason(name, error)
 
 

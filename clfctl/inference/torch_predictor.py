@@ -50,9 +50,7 @@ class TorchPredictor:
             with self.precision.autocast():
                 logits = self.model(normalize(images))
         except torch.OutOfMemoryError:
-            hint = "choose a smaller one with --batch-size"
-            raise ModelError(
-                f"--batch-size: {len(pixels)} images at once need more memory than there is", hint
-            ) from None
+            what = f"{len(pixels)} images at once need more memory than there is"
+            raise ModelError(what, "choose a smaller batch", field="batch_size") from None
         found: NDArray[np.float32] = logits.float().softmax(1).cpu().numpy()
         return found

@@ -77,7 +77,7 @@ def test_where_no_cache_can_be_made_the_rest_is_measured(photos: Path, cli: Cli)
     Path("taken").touch()
     result = cli("bench-data", "--data", str(photos), *SHORT, "--cache-dir", "taken", "--json")
     assert result.exit_code == 0, result.output
-    assert "--cache disk is not measured: --cache-dir: taken cannot be made" in result.stderr
+    assert "--cache disk is not measured: taken cannot be made" in result.stderr
     rows = of_kind([json.loads(line) for line in result.stdout.splitlines()], "loader")
     assert {row["cache"] for row in rows} == {"none"}
 
@@ -228,7 +228,7 @@ def test_against_needs_a_folder(cli: Cli) -> None:
         "bench-data", "--data", "digits", "--augment", "light", "--seconds", "0.01", "--against", "torchvision"
     )
     assert result.exit_code == 2
-    assert "--against: digits is no folder of class folders" in result.stderr
+    assert "--against: digits is not a folder of class folders" in result.stderr
 
 
 def test_bad_images_are_skipped_and_counted_and_too_many_end_it(photos: Path, cli: Cli) -> None:

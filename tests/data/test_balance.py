@@ -110,10 +110,10 @@ def test_limit_is_that_of_the_seed_and_leaves_validation_alone(photos: Path) -> 
 def test_counts_are_said_where_they_differ_much() -> None:
     assert describe_counts(part_of(15, 10), "ab", "none") == []
     assert describe_counts(part_of(10, 16), "ab", "none") == [
-        "Counts b 16, a 10 training images: 1.6 times; --balance sampler or loss evens it out"
+        "Counts b 16, a 10 training images: 1.6 times; `balance=sampler` or `balance=loss` evens it out"
     ]
     (line,) = describe_counts(part_of(*range(1, 11)), "abcdefghij", "loss")
-    assert line == "Counts j 10, i 9, h 8, …, c 3, b 2, a 1 training images: 10.0 times; evened out by --balance loss"
+    assert line == "Counts j 10, i 9, h 8, …, c 3, b 2, a 1 training images: 10.0 times; evened out by `balance=loss`"
 
 
 @pytest.mark.parametrize("balance", ["sampler", "loss"])

@@ -197,8 +197,8 @@ def test_a_stale_export_does_not_answer_for_a_newer_checkpoint(copy: RunFolder, 
     checkpoint.tensors["model.head.bias"][3] += 100
     save_checkpoint(copy.best, checkpoint)
     result = cli("predict", str(copy.path), str(digits), "--json")
-    assert "was made of an older checkpoint; torch answers instead" in result.stderr
-    assert f"clfctl export {copy.path} makes it anew" in result.stderr
+    assert "was made from an older checkpoint; torch answers instead" in result.stderr
+    assert f"clfctl export {copy.path} makes it again" in result.stderr
     assert {json.loads(line)["class"] for line in result.stdout.splitlines()} == {"3"}
     # Without any checkpoint it is all there is.
     shutil.rmtree(copy.last.parent)

@@ -109,7 +109,7 @@ GOOD = ("gray.jpg", "alpha.png", "cmyk.jpg", "deep.png", "animated.gif", "turned
 BAD = {
     "huge.png": "exceeds limit",
     "cut.jpg": "truncated",
-    "text.jpg": "is of no image format that can be read",
+    "text.jpg": "is not in an image format that can be read",
     "empty.jpg": "has no bytes",
     "folder.jpg": "is a folder",
     "dangling.jpg": "No such file or directory (a link to nowhere)",
@@ -213,7 +213,7 @@ def test_what_names_no_image_is_wrong_usage(run: RunFolder, digits: Path, cli: C
         ((str(digits), "--threshold", "2"), "--threshold"),
         ((str(digits), "--top-k", "0"), "--top-k"),
         ((str(digits), "--copy-to", f"{digits}/sorted"), "lies in digits, which is searched"),
-        ((str(digits), "--copy-to", str(digits / "0/00-0.png")), "is no folder"),
+        ((str(digits), "--copy-to", str(digits / "0/00-0.png")), "is not a folder"),
         (("-", "--copy-to", "sorted"), "--copy-to: an image from standard input has no name"),
         ((str(digits), "--warm"), "--warm: the paths come on standard input"),
         (("--warm", "--format", "csv"), "--format: --warm answers in JSON lines"),
@@ -230,7 +230,7 @@ def test_what_is_no_model_is_wrong_usage(digits: Path, cli: Cli) -> None:
     for model, error in (
         ("gone", "gone is no run folder"),
         ("gone.onnx", "gone.onnx does not exist"),
-        ("notes.txt", "notes.txt is no model of clfctl's"),
+        ("notes.txt", "notes.txt is not a model that clfctl made"),
     ):
         result = cli("predict", model, str(digits))
         assert result.exit_code == 2
@@ -390,7 +390,7 @@ def test_warm_answers_each_line_at_once(run: RunFolder, digits: Path) -> None:
         "": "it is empty",
         "gone.png": "No such file or directory",
         str(digits): "is a folder",
-        "https://example.org/cat.jpg": "it is a URL, and clfctl reads no network",
+        "https://example.org/cat.jpg": "it is a URL, and clfctl does not read from the network",
         "-": "standard input has the paths",
         "a\0b": "embedded null byte",
     }

@@ -17,7 +17,7 @@ from clfctl.data.pixels.decode import Pixels
 from clfctl.storage.files import BLOCK_BYTES, Piece
 
 SUFFIX = ".pixels"
-# To be raised when other bytes are stored of the same image: a new way to decode, to scale, to lay them out.
+# Raise it when an image is stored as other bytes than before: another way to decode, to scale, to lay them out.
 FORMAT = 1
 _MAGIC = b"clfctl\0\1"
 # Magic, format, shorter side, number of images, where the table begins, digest of what was cached, checksum.

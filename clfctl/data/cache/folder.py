@@ -13,7 +13,7 @@ from clfctl.storage.files import TEMPORARY, cache_folder, hint_of, reason_of
 from clfctl.storage.lock import holder_of
 
 LOCK = ".lock"
-# Where locks do not work, what nobody has written to for so long is taken for dead.
+# Where locks do not work, a file that nothing has been written to for this long counts as abandoned.
 _LONG_S = 24 * 3600.0
 # Limits of a container: of cgroups 2 and 1, with what is used of it. Used as a cache of files, memory is free.
 _LIMITS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
@@ -26,7 +26,7 @@ def images_folder(chosen: Path | None) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise WriteError(f"--cache-dir: {folder} cannot be made: {reason_of(error)}", hint_of(error)) from None
+        raise WriteError(f"{folder} cannot be made: {reason_of(error)}", hint_of(error), field="cache_dir") from None
     return folder
 
 
@@ -61,7 +61,7 @@ def free_disk(folder: Path) -> int:
 
 
 def free_memory() -> int | None:
-    """Return the bytes that can be had without swapping, in this container if it is one; None if nobody says."""
+    """Return the bytes that can be had without swapping, in a container too; None if the system does not say."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
         free = next(int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:"))

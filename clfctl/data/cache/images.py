@@ -24,7 +24,7 @@ from clfctl.data.sources.base import Data, ImageSource
 from clfctl.data.sources.names import DATA_NAMES
 
 AT_ONCE, AHEAD = 16, 3
-# Headers that are read to tell how much room a cache will need.
+# Headers that are read to estimate how much room a cache will need.
 N_LOOKED_AT = 64
 Stored = Pixels | None
 
@@ -106,7 +106,7 @@ class Wanted:
 def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> list[Wanted]:
     """Return what to cache, for training and then for validation; once for both where they share a source.
 
-    `where` is `--data`.
+    `where` is what the setting `data` names.
     """
     title = re.sub(r"[^\w.-]+", "-", Path(where).name)[:40].strip("-.") or "data"
     folder = where if where in DATA_NAMES else os.path.abspath(Path(where).expanduser())  # noqa: PTH100 (follows no link)

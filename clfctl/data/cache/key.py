@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Iterable, Iterator
-from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,7 @@ _GONE = (-1, -1)
 
 
 def content_digest(source: ImageSource, indices: NDArray[np.int64]) -> bytes:
-    """Return 16 bytes that stand for the images with numbers `indices` of a source, without decoding one.
+    """Return 16 bytes that identify the images with numbers `indices` of a source, without decoding one.
 
     Of files it is every path, size and time of change; of shards and Arrow files the same, and where in them the images
     lie; of arrays every pixel. A file that is rewritten with the same size and its old time is not noticed.
@@ -32,27 +31,35 @@ def content_digest(source: ImageSource, indices: NDArray[np.int64]) -> bytes:
     return digest.digest()
 
 
-@singledispatch
-def _pieces(source: object, indices: NDArray[np.int64]) -> Iterator[Any]:  # noqa: ARG001 (the others need them)
-    raise TypeError(f"no cache of {type(source).__name__}")
+def _pieces(source: ImageSource, indices: NDArray[np.int64]) -> Iterator[Any]:
+    """Return what makes up the digest of a source. Raises TypeError for a kind of source that is not known."""
+    match source:
+        case FileImages():
+            return _of_files(source, indices)
+        case TarImages():
+            return _of_shards(source, indices)
+        case ArrowImages():
+            return _of_arrow(source)
+        case ArrayImages():
+            return _of_arrays(source)
+        case TorchvisionImages():
+            return _of_torchvision(source, indices)
+    raise TypeError(f"images of a {type(source).__name__} cannot be cached")
 
 
-@_pieces.register
 def _of_files(source: FileImages, indices: NDArray[np.int64]) -> Iterator[Any]:
     # Relative to their folder: how it was spelled, or where it is mounted today, makes no difference.
     names = source.paths.names if isinstance(source.paths, Paths) else source.paths
     yield from _of_paths((os.fspath(names[i]), os.fspath(source.paths[i])) for i in indices.tolist())
 
 
-@_pieces.register
 def _of_shards(source: TarImages, indices: NDArray[np.int64]) -> Iterator[Any]:
     yield from _of_paths((path.name, str(path)) for path in source.shards)
     for values in (source.places, source.offsets, source.sizes):
         yield np.asarray(values)[indices].tobytes()
 
 
-@_pieces.register
-def _of_arrow(source: ArrowImages, indices: NDArray[np.int64]) -> Iterator[Any]:  # noqa: ARG001 (all of them)
+def _of_arrow(source: ArrowImages) -> Iterator[Any]:
     yield from _of_paths((path.name, str(path)) for path in source.shards)
     # Where the bytes are not in the table, the images are files of their own.
     for chunk in source.column.chunks:
@@ -60,13 +67,11 @@ def _of_arrow(source: ArrowImages, indices: NDArray[np.int64]) -> Iterator[Any]:
         yield from _of_paths((path or "", path or "") for path in outside)
 
 
-@_pieces.register
-def _of_arrays(source: ArrayImages, indices: NDArray[np.int64]) -> Iterator[Any]:  # noqa: ARG001 (all of them)
+def _of_arrays(source: ArrayImages) -> Iterator[Any]:
     yield repr(source.images.shape).encode()
     yield np.ascontiguousarray(source.images).data
 
 
-@_pieces.register
 def _of_torchvision(source: TorchvisionImages, indices: NDArray[np.int64]) -> Iterator[Any]:
     yield f"{source.title} {len(source.labels)}".encode()
     yield np.asarray(source.labels, np.int64)[indices].tobytes()

@@ -1,4 +1,4 @@
-"""--cache ram and disk: the sources that training reads from, with a cache before them that is made if need be."""
+"""The sources that training reads from, behind a cache in memory or on disk that is made if need be."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -30,7 +30,7 @@ Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 
 @dataclass(frozen=True)
 class Onlookers:
-    """Who is told of what takes long: `tell` gets a line, `bar` yields what is told how many more are done."""
+    """Shows the user what takes long: `tell` takes a line; what `bar` yields takes how many more are done."""
 
     tell: Callable[[str], None]
     bar: Bar
@@ -98,21 +98,21 @@ def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, to: Onlookers) -
 
 
 def _room_in_memory(kinds: Sequence[Wanted]) -> int:
-    """Return how many bytes a cache in memory needs. Raises DataError if there are not so many."""
+    """Return how many bytes a cache in memory needs. Raises DataError if there are not that many."""
     needed, free = sum(each.n_bytes() for each in kinds), free_memory()
     if free is not None and needed > free:
-        hint = "use --cache disk or none, or a smaller --image-size"
-        raise DataError(f"--cache: ram needs about {in_bytes(needed)}, and {in_bytes(free)} of memory are free", hint)
+        hint = "use `cache=disk` or `cache=none`, or a smaller `image_size=`"
+        what = f"ram needs about {in_bytes(needed)}, and {in_bytes(free)} of memory are free"
+        raise DataError(what, hint, field="cache")
     return needed
 
 
 def _check_disk(folder: Path, needed: int) -> None:
-    """Raise DataError if there is no room for so many bytes."""
+    """Raise DataError if there is no room for that many bytes."""
     if needed > (free := free_disk(folder)):
-        hint = "free some, choose another --cache-dir, or use --cache none or a smaller --image-size"
-        raise DataError(
-            f"--cache: disk needs about {in_bytes(needed)} in {folder}, and {in_bytes(free)} are free", hint
-        )
+        hint = "free some, choose another `cache_dir=`, or use `cache=none` or a smaller `image_size=`"
+        what = f"disk needs about {in_bytes(needed)} in {folder}, and {in_bytes(free)} are free"
+        raise DataError(what, hint, field="cache")
 
 
 def _files(kinds: Sequence[Wanted], settings: DataSettings) -> list[_File]:
@@ -123,7 +123,7 @@ def _files(kinds: Sequence[Wanted], settings: DataSettings) -> list[_File]:
 
 def _on_disk(kinds: Sequence[Wanted], settings: DataSettings, to: Onlookers) -> list[Pictures]:
     files = _files(kinds, settings)
-    # Room for all that is still to be made is asked for: not one of two made, and then an error.
+    # Room is checked for everything still to be made: rather no file than one of two and then an error.
     needed = {file: file.what.n_bytes() for file in files if not file.open()}
     made = []
     for file in files:
@@ -159,7 +159,7 @@ def _make(file: _File, needed: int, settings: DataSettings, to: Onlookers) -> Pi
         with _decoding(file.what, settings, to) as pictures, explained(file.path):
             replace_file(file.path, pieces(file.seal, pictures), temporary=temporary_for(file.path))
         if (found := file.open()) is None:
-            raise DataError(f"{file.path}, which was just written, cannot be read", "look after the disk")
+            raise DataError(f"{file.path}, which was just written, cannot be read", "check the disk")
         return found
 
 

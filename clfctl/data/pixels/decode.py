@@ -43,7 +43,7 @@ def orientation_of(image: Picture) -> int:
         return 1  # Pillow turns TIFF itself
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # damaged EXIF raises a dozen kinds; it is no reason to lose a picture that can be seen
+    except Exception:  # damaged EXIF raises a dozen kinds; a picture that can be seen is not lost for it
         return 1
     return value if value in TURNS else 1
 

@@ -88,7 +88,7 @@ def _scaled_size(left: int, top: int, right: int, bottom: int, shorter: int) -> 
 
 
 def _middle(width: int, height: int) -> Box:
-    """Return the box of the whole image, or the middle of one so long that most of it would be resized in vain."""
+    """Return the box of the whole image, or its middle where it is so long that most of it would be cut off later."""
     longest = 4 * min(width, height)
     x, y = max(0, width - longest) // 2, max(0, height - longest) // 2
     return x, y, width - x, height - y
