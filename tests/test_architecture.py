@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "clfctl"
 # From the top down: a module may import its own layer and those after it.
 LAYERS = [
     "__main__", "cli", "commands", "bench", "display", "api", "inference", "engine", "models", "planning", "data",
-    "evaluation", "runs", "settings", "schedules", "storage", "errors", "__init__",
+    "runs", "settings", "evaluation", "schedules", "storage", "errors", "__init__",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))
 

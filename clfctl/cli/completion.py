@@ -65,6 +65,13 @@ def optimizers(incomplete: str) -> list[str]:
     return _starting(OPTIMIZERS, incomplete)
 
 
+def metrics(incomplete: str) -> list[str]:
+    """Offer the metrics of an epoch."""
+    from clfctl.evaluation.epoch_metrics import METRICS
+
+    return _starting(METRICS, incomplete)
+
+
 def runs(incomplete: str) -> list[str]:
     """Offer the run folders that exist under runs/, newest first."""
     from clfctl.runs.folder import find_runs
@@ -135,4 +142,5 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "runs": runs,
     "folders": folders,
     "checkpoints": checkpoints,
+    "metrics": metrics,
 }

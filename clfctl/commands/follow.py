@@ -77,9 +77,10 @@ def _summary(trainer: Trainer, run: RunFolder) -> list[str]:
     early = " (early stopping)" if trainer.stopped_early() else ""
     lines = [f"Trained {len(history)} of {trainer.plan.epochs} epochs{early} in {took}."]
     if best:
-        has_val = not math.isnan(best.val_loss)
-        val = f"val accuracy {100 * best.val_top1:.2f} %, val loss {best.val_loss:.4f}"
-        lines.append(f"Best: epoch {best.epoch}, {val if has_val else f'train loss {best.train_loss:.4f}'}.")
+        has_val = not math.isnan(best.metric("val_loss"))
+        val = f"val accuracy {100 * best.metric('val_top1'):.2f} %, val loss {best.metric('val_loss'):.4f}"
+        train = f"train loss {best.metric('train_loss'):.4f}"
+        lines.append(f"Best: epoch {best.epoch}, {val if has_val else train}.")
     return [*lines, f"Run folder: {run.path}", "Next:", *next_steps(run)]
 
 

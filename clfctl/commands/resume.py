@@ -15,6 +15,7 @@ from clfctl.errors import DataError, UsageError
 from clfctl.planning.changes import Change, change_settings
 from clfctl.planning.plan import heed, make_plan
 from clfctl.runs.folder import RunFolder, open_run
+from clfctl.runs.history import check_measured
 from clfctl.runs.state import held, states_in
 from clfctl.settings.groups import OutputSettings, TrainSettings
 from clfctl.storage.json_lines import write_json_lines
@@ -48,12 +49,14 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     from clfctl.display.progress import onlookers
     from clfctl.engine.assemble import make_trainer, rebuild_parts
     from clfctl.engine.device import set_threads
-    from clfctl.engine.saving import saved_settings
+    from clfctl.engine.saving import history_of, saved_settings
     from clfctl.runs.checkpoint import load_last
 
     checkpoint, warning = load_last(run.last)
     saved = saved_settings(checkpoint)
     settings, changes = change_settings(saved, stated)
+    if settings.monitor != saved.monitor:
+        check_measured(history_of(checkpoint), settings.monitor)
     data = open_data(settings, settings.seed)
     data_change = _data_change(run, data, settings, checkpoint, allow_data_change)
     # The batches of an epoch are others: those that were trained cannot be counted among them.

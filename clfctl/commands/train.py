@@ -8,9 +8,8 @@ from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import open_data
 from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
-from clfctl.errors import UsageError
 from clfctl.models.names import check_model_name
-from clfctl.planning.plan import Plan, heed, keep_fitting, make_plan
+from clfctl.planning.plan import Plan, check_monitor, heed, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, check_new_run, create_run, discard_run
 from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
@@ -93,9 +92,7 @@ def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
     check_new_run(settings.runs_dir, settings.run_name)
     check_model_name(settings.model)
     data = open_data(settings, settings.seed)
-    if settings.monitor.startswith("val") and not len(data.val):
-        hint = "use --monitor train_loss, or keep some images with --val-split 0.2"
-        raise UsageError(f"--monitor: {settings.monitor} needs validation images, and there are none", hint)
+    check_monitor(settings.monitor, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     heed(settings, plan)
     return data, plan

@@ -96,6 +96,9 @@ class Loader:
 
     With `shuffle_seed` every epoch has an order of its own, drawn from (seed, epoch). With `augment` each image is
     drawn from (seed, epoch, index). Neither depends on `workers`. With `crop` an image is not seen as validation does.
+
+    `batch_size` and `n_batches` are those of all `n_ranks` processes together; of each batch this one gets the images
+    that fall to its `rank`, one in `n_ranks`.
     """
 
     part: Part
@@ -107,6 +110,8 @@ class Loader:
     augment: Augmentation | None = None
     pin_memory: bool = False
     crop: Crop | None = None
+    rank: int = 0
+    n_ranks: int = 1
 
     @property
     def n_batches(self) -> int:
@@ -123,7 +128,8 @@ class Loader:
         # Of an image that an epoch shows twice, two different crops are to be seen.
         times = times_before(order) if self.part.chances is not None else np.zeros_like(order)
         draws = np.stack([order, times], axis=1)
-        jobs = (draws[i * self.batch_size : (i + 1) * self.batch_size] for i in range(start, self.n_batches))
+        size = self.batch_size
+        jobs = (draws[i * size : (i + 1) * size][self.rank :: self.n_ranks] for i in range(start, self.n_batches))
         if self.workers == 0:
             threads = ThreadpoolController()
             for each in jobs:

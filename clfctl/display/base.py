@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-from clfctl.engine.results import EpochResult
+from clfctl.runs.history import EpochResult
 
 
 class Display:

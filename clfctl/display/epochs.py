@@ -1,11 +1,12 @@
-"""An epoch as columns: title, table cell and word of a plain line, declared once."""
+"""An epoch as columns: title, table cell and word of a plain line. The metrics bring their own."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from clfctl.display.curve import format_lr
-from clfctl.engine.results import EpochResult
+from clfctl.evaluation.epoch_metrics import METRICS, Metric
+from clfctl.runs.history import EpochResult
 
 WIDE = 120
 """Terminal columns from which on there is room for the long forms."""
@@ -32,7 +33,7 @@ class Column:
 
 def plain_line(result: EpochResult, total_epochs: int) -> str:
     """Return an epoch as one line of ASCII, `epoch 3/25  lr 1e-04  train_loss 0.1234 …`."""
-    return "  ".join(word for column in COLUMNS if (word := column.word(result, total_epochs)))
+    return "  ".join(word for column in columns() if (word := column.word(result, total_epochs)))
 
 
 def format_time(time_s: float) -> str:
@@ -60,9 +61,24 @@ def _loss(loss: float) -> str:
     return _number(loss, ".4f" if abs(loss) < 1000 else ".3g")
 
 
-def _val_loss(result: EpochResult) -> str:
-    # A loss that is NaN beside a finite accuracy is one that diverged, and must be seen to have.
-    return "–" if math.isnan(result.val_loss) and math.isnan(result.val_top1) else _loss(result.val_loss)
+def _metric_column(name: str, metric: Metric) -> Column:
+    def text(result: EpochResult) -> str:
+        value = result.metric(name)
+        # A loss that is NaN beside a finite accuracy is one that diverged, and must be seen to have.
+        if math.isnan(value) and (metric.kind == "share" or _has_none_of(result, metric.part)):
+            return "–"
+        return f"{100 * value:.2f} %" if metric.kind == "share" else _loss(value)
+
+    def word(result: EpochResult) -> str:
+        shown = text(result)
+        return shown if metric.kind == "loss" or shown == "–" else f"{result.metric(name):.4f}"
+
+    return Column(metric.title, lambda r, _: text(r), lambda r, _: f"{name} {_ascii(word(r))}")
+
+
+def _has_none_of(result: EpochResult, part: str) -> bool:
+    """Return whether an epoch has no metric of its training or its validation images."""
+    return all(math.isnan(result.metric(name)) for name, metric in METRICS.items() if metric.part == part)
 
 
 def _lr_range(result: EpochResult, _: int) -> str:
@@ -70,27 +86,19 @@ def _lr_range(result: EpochResult, _: int) -> str:
     return end if start == end else f"{start} → {end}"
 
 
-def _percent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.2f} %"
-
-
 def _ascii(text: str) -> str:
     return text.replace("–", "-")
 
 
-COLUMNS: Sequence[Column] = (
-    Column("epoch", lambda r, n: f"{r.epoch}/{n}", lambda r, n: f"epoch {r.epoch}/{n}"),
-    Column("LR", lambda r, _: format_lr(r.lr), lambda r, _: f"lr {format_lr(r.lr)}", _lr_range),
-    Column("train loss", lambda r, _: _loss(r.train_loss), lambda r, _: f"train_loss {_loss(r.train_loss)}"),
-    Column("val loss", lambda r, _: _val_loss(r), lambda r, _: f"val_loss {_ascii(_val_loss(r))}"),
-    Column(
-        "val acc",
-        lambda r, _: _percent(r.val_top1),
-        lambda r, _: "val_top1 " + ("-" if math.isnan(r.val_top1) else f"{r.val_top1:.4f}"),
-    ),
-    Column("best", lambda r, _: "★" if r.is_best else "", lambda r, _: "best" if r.is_best else ""),
-    Column(
-        "images/s", lambda r, _: format_rate(r.images_per_s), lambda r, _: f"{format_rate(r.images_per_s)} images/s"
-    ),
-    Column("time", lambda r, _: format_time(r.time_s), lambda r, _: _ascii(format_time(r.time_s))),
-)
+def columns() -> list[Column]:
+    """Return the columns of the table of epochs; those of the metrics are the ones that are declared to be shown."""
+    return [
+        Column("epoch", lambda r, n: f"{r.epoch}/{n}", lambda r, n: f"epoch {r.epoch}/{n}"),
+        Column("LR", lambda r, _: format_lr(r.lr), lambda r, _: f"lr {format_lr(r.lr)}", _lr_range),
+        *(_metric_column(name, metric) for name, metric in METRICS.items() if metric.is_shown),
+        Column("best", lambda r, _: "★" if r.is_best else "", lambda r, _: "best" if r.is_best else ""),
+        Column(
+            "images/s", lambda r, _: format_rate(r.images_per_s), lambda r, _: f"{format_rate(r.images_per_s)} images/s"
+        ),
+        Column("time", lambda r, _: format_time(r.time_s), lambda r, _: _ascii(format_time(r.time_s))),
+    ]

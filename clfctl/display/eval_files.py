@@ -13,12 +13,12 @@ from clfctl.display.batch_grid import save_grid
 from clfctl.display.eval_plots import confusion_figure, drawing, reliability_figure, save_figure
 from clfctl.display.report import render_report
 from clfctl.engine.assemble import make_loader
-from clfctl.engine.results import EpochResult
 from clfctl.evaluation.outputs import Numbers, Outputs
 from clfctl.evaluation.predictions import save_predictions
 from clfctl.evaluation.record import Evaluation, Mistake, confused_csv
 from clfctl.inference.trained import Trained
 from clfctl.runs.folder import RunFolder
+from clfctl.runs.history import EpochResult, read_history
 from clfctl.storage.files import explained, replace_file, replacing_folder, write_text
 from clfctl.storage.json_lines import read_json_lines
 
@@ -68,7 +68,7 @@ def save_evaluation(
 def _history(run: RunFolder) -> list[EpochResult]:
     """Return the finished epochs, none if another program wrote the file."""
     try:
-        return [EpochResult.from_record(record) for record in read_json_lines(run.history)]
+        return read_history(read_json_lines(run.history))
     except (KeyError, TypeError, ValueError):
         return []
 

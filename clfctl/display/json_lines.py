@@ -1,7 +1,7 @@
 """Epochs as JSON lines, for scripts."""
 
 from clfctl.display.base import Display
-from clfctl.engine.results import EpochResult
+from clfctl.runs.history import EpochResult
 from clfctl.storage.json_lines import dump_json
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from clfctl.display.base import Display
 from clfctl.display.curve import draw_curve, format_lr
-from clfctl.display.epochs import COLUMNS, WIDE, format_rate, format_time
+from clfctl.display.epochs import WIDE, columns, format_rate, format_time
 from clfctl.engine.results import EpochResult, Progress
 
 REFRESHES_PER_S = 8
@@ -111,10 +111,11 @@ def position(progress: Progress) -> float:
 def epoch_table(results: Sequence[EpochResult], total_epochs: int, wide: bool) -> Table:
     """Return the table of the epochs; no column is ever cut."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for column in COLUMNS:
+    shown = columns()
+    for column in shown:
         table.add_column(column.title, justify="center" if column.title == "best" else "right", no_wrap=True)
     for result in results:
-        cells = (column.text(result, total_epochs, wide) for column in COLUMNS)
+        cells = (column.text(result, total_epochs, wide) for column in shown)
         table.add_row(*cells, style="green" if result.is_best else None)
     return table
 

@@ -2,7 +2,7 @@
 
 from clfctl.display.base import Display
 from clfctl.display.epochs import plain_line
-from clfctl.engine.results import EpochResult
+from clfctl.runs.history import EpochResult
 
 
 class PlainDisplay(Display):

@@ -9,12 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from clfctl.engine.results import EpochResult
+from clfctl.evaluation.epoch_metrics import METRICS
+from clfctl.runs.history import EpochResult
 from clfctl.storage.files import explained, replace_file
 
 # Blue, vermilion and green of Okabe and Ito, which stay apart for every kind of colour vision.
 _BLUE, _VERMILION, _GREEN = "#0072B2", "#D55E00", "#009E73"
 _LOG_SPAN = 30.0
+# The metrics that are called by their part alone, and the colours of the others.
+_MAIN = ("train_loss", "val_loss", "val_top1")
+_OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 
 
 def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
@@ -46,25 +50,36 @@ def history_figures(history: Sequence[EpochResult], size: tuple[float, float]) -
 
 
 def _draw_loss(axes: Axes, history: Sequence[EpochResult]) -> None:
-    _draw_metric(axes, history, [each.train_loss for each in history], _BLUE, "training", "--")
-    val = [each.val_loss for each in history]
-    monitored = [each.train_loss if math.isnan(each.val_loss) else each.val_loss for each in history]
-    _draw_metric(axes, history, val, _VERMILION, "validation", "-")
-    _mark_best(axes, history, monitored, lambda loss: f"{loss:.4f}")
+    has_val = any(math.isfinite(each.metric("val_loss")) for each in history)
+    _draw_kind(axes, history, "loss", "val_loss" if has_val else "train_loss", lambda loss: f"{loss:.4f}")
     axes.set_title("Loss")
     axes.set_ylabel("mean loss per image")
 
 
 def _draw_accuracy(axes: Axes, history: Sequence[EpochResult]) -> None:
-    top1 = [each.val_top1 for each in history]
-    _draw_metric(axes, history, top1, _VERMILION, "validation", "-")
-    _mark_best(axes, history, top1, lambda share: f"{100 * share:.2f} %")
-    if not any(map(math.isfinite, top1)):
+    _draw_kind(axes, history, "share", "val_top1", lambda share: f"{100 * share:.2f} %")
+    if not axes.lines:
         axes.text(0.5, 0.5, "no validation images", transform=axes.transAxes, ha="center")
         axes.set_xlim(history[0].epoch - 0.5, history[-1].epoch + 0.5)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0, symbol=" %"))
     axes.set_title("Validation accuracy (top 1)")
     axes.set_ylabel("accuracy")
+
+
+def _draw_kind(
+    axes: Axes, history: Sequence[EpochResult], kind: str, marked: str, text: Callable[[float], str]
+) -> None:
+    """Draw the metrics of a kind that are shown, and a star at the best epoch on the one called `marked`."""
+    drawn = {name: metric for name, metric in METRICS.items() if metric.kind == kind and metric.is_shown}
+    others = iter(_OTHERS)
+    for name, metric in drawn.items():
+        style, color, label = "-", _VERMILION, "validation"
+        if metric.part == "train":
+            style, color, label = "--", _BLUE, "training"
+        if name not in _MAIN:
+            color, label = next(others, _BLUE), metric.title
+        _draw_metric(axes, history, [each.metric(name) for each in history], color, label, style)
+    _mark_best(axes, history, [each.metric(marked) for each in history], text)
 
 
 def _draw_lr(axes: Axes, history: Sequence[EpochResult]) -> None:

@@ -17,8 +17,8 @@ from clfctl import __version__
 from clfctl.display.eval_plots import INK, confusion_figure, drawing, reliability_figure, svg_of
 from clfctl.display.eval_text import interval_words, number_rows, percent, share
 from clfctl.display.plots import history_figures
-from clfctl.engine.results import EpochResult
 from clfctl.evaluation.record import Evaluation, Mistake
+from clfctl.runs.history import EpochResult
 
 TEMPLATE = "report.html.jinja"
 # Of more the others are folded away; a phone scrolls past these in a second.

@@ -1,6 +1,6 @@
 """What a trained model says of labelled images: probabilities that are kept, from images that are not."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -8,6 +8,7 @@ from torch import nn
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import Precision
+from clfctl.engine.evaluate import answers
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError
 from clfctl.evaluation.outputs import Floats, Numbers, Outputs
@@ -30,18 +31,14 @@ def measure(
     the loaders' batches. `on_images` is told how many images were seen, once a view. Raises ModelError if the model's
     outputs are not finite.
     """
-    model.eval()
     log_p: Floats | None = None
     n_all = len(views[0][0].part)
     n_views = sum(len(mirrored) for _, mirrored in views)
     n_seen, labels = np.zeros(n_all, np.int64), np.zeros(n_all, np.int64)
     for loader, mirrored in views:
-        for places, batch in _placed(loader):
-            for is_mirrored in mirrored:
-                images = batch.images.flip(3) if is_mirrored else batch.images
-                with precision.autocast():
-                    logits = model(normalize(images))
-                answer = logits.float().log_softmax(1).cpu().numpy()
+        for places, batch, logits in _placed(answers(model, loader, precision, normalize, mirrored), loader):
+            for each in logits:
+                answer = each.log_softmax(1).cpu().numpy()
                 _check_finite(answer, loader, batch)
                 if log_p is None:
                     log_p = np.full((n_all, answer.shape[1]), -np.inf, np.float32)
@@ -58,14 +55,16 @@ def measure(
     return _outputs(np.asarray(views[0][0].part.indices, np.int64), labels, log_p, whole, n_views)
 
 
-def _placed(loader: Loader) -> Iterator[tuple[Numbers, Batch]]:
-    """Yield the batches that have images, with the places of their images in the part."""
+def _placed(
+    answered: Iterable[tuple[Batch, list[torch.Tensor]]], loader: Loader
+) -> Iterator[tuple[Numbers, Batch, list[torch.Tensor]]]:
+    """Yield the batches that have images, with the places of their images in the part, and the answers for them."""
     order = np.asarray(loader.part.indices, dtype=np.int64)
-    for number, batch in enumerate(loader.batches()):
+    for number, (batch, logits) in enumerate(answered):
         start = number * loader.batch_size
         chunk = order[start : start + loader.batch_size]
         if len(batch.indices):
-            yield start + np.flatnonzero(np.isin(chunk, batch.indices)), batch
+            yield start + np.flatnonzero(np.isin(chunk, batch.indices)), batch, logits
 
 
 def _check_finite(answer: Floats, loader: Loader, batch: Batch) -> None:

@@ -8,7 +8,6 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clfctl.data.pixels.transform import Preprocess
-from clfctl.engine.results import EpochResult
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
 from clfctl.runs.checkpoint import (
@@ -21,6 +20,7 @@ from clfctl.runs.checkpoint import (
     save_checkpoint,
 )
 from clfctl.runs.folder import RunFolder
+from clfctl.runs.history import EpochResult, read_history
 from clfctl.settings.groups import TrainSettings
 
 SETTINGS_OF_GROUPS = ("initial_lr", "weight_decay")
@@ -69,7 +69,7 @@ class RunSaver:
 
     def save_best(self, state: TrainState) -> None:
         """Write the model alone, a third of `last` with Adam."""
-        save_checkpoint(self.run.best, Checkpoint(_model_tensors(state.model), self._meta(state)))
+        save_checkpoint(self.run.best, Checkpoint(_model_tensors(state.weights_to_use()), self._meta(state)))
 
     def what_is_kept(self) -> str:
         """Return which checkpoints there are, for a message."""
@@ -103,7 +103,7 @@ def saved_settings(checkpoint: Checkpoint) -> TrainSettings:
 
 def history_of(checkpoint: Checkpoint) -> list[EpochResult]:
     """Return the finished epochs."""
-    return [EpochResult.from_record(record) for record in checkpoint.meta["history"]]
+    return read_history(checkpoint.meta["history"])
 
 
 def load_model(model: nn.Module, checkpoint: Checkpoint) -> None:

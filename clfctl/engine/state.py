@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clfctl.engine.device import Precision
-from clfctl.engine.results import EpochResult
+from clfctl.runs.history import EpochResult
 from clfctl.settings.groups import TrainSettings
 
 
@@ -54,3 +54,7 @@ class TrainState:
     settings: TrainSettings
     cursor: Cursor
     changes: list[dict[str, Any]] = field(default_factory=list)
+
+    def weights_to_use(self) -> nn.Module:
+        """Return the model that is evaluated, and saved as best: the trained one itself."""
+        return self.model

@@ -1,7 +1,5 @@
-"""The training step and the evaluation: all that touches the model."""
+"""The training step: a batch of images and labels makes the model a little better."""
 
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -10,7 +8,7 @@ from torch import nn
 from torch.nn import functional
 from torch.optim import Optimizer
 
-from clfctl.data.loader import Batch, Loader
+from clfctl.data.loader import Batch
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.device import Precision
 from clfctl.engine.mixing import Mixer, Mixture
@@ -100,35 +98,3 @@ class Stepper:
     def can_train_on(self, batch: Batch) -> bool:
         """Return whether there is enough: one image left of a batch has no variance for batch normalization."""
         return len(batch.labels) >= min(2, self.settings.batch_size)
-
-
-@torch.inference_mode()
-def evaluate(
-    model: nn.Module,
-    loader: Loader,
-    precision: Precision,
-    normalize: Normalize,
-    on_batch: Callable[[Batch], None] | None = None,
-) -> tuple[float, float]:
-    """Return the mean cross-entropy (without label smoothing) and the share of right answers; NaN without images.
-
-    `on_batch` is called after each batch, and may raise to stop.
-    """
-    model.eval()
-    sums = torch.zeros(2, dtype=torch.float64, device=precision.device)
-    n_images = 0
-    for batch in loader.batches():
-        if len(batch.labels):
-            labels = batch.labels.to(precision.device, non_blocking=True)
-            with precision.autocast():
-                logits = model(normalize(batch.images))
-            loss = functional.cross_entropy(logits.float(), labels, reduction="sum")
-            # Summed on the device: .item() would wait for it at every batch.
-            sums += torch.stack([loss, (logits.argmax(1) == labels).sum()])
-            n_images += len(batch.labels)
-        if on_batch:
-            on_batch(batch)
-    if n_images == 0:
-        return math.nan, math.nan
-    mean_loss, top1 = (sums / n_images).tolist()
-    return mean_loss, top1

@@ -4,19 +4,23 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
 from clfctl.engine.device import seed_step
+from clfctl.engine.evaluate import evaluate
+from clfctl.engine.rates import set_rates
 from clfctl.engine.results import EpochResult, Progress
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
-from clfctl.engine.step import Normalize, Stepper, evaluate
+from clfctl.engine.step import Normalize, Stepper
+from clfctl.engine.watching import Steps
+from clfctl.engine.world import ALONE, World
 from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
 from clfctl.schedules.stopping import best_epoch
 
@@ -28,7 +32,8 @@ CHECK_EVERY = 50
 class Trainer:
     """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is.
 
-    `class_weights` (n_classes,) are those of the training loss, None: all alike.
+    `class_weights` (n_classes,) are those of the training loss, None: all alike. `on_steps` is handed the steps since
+    the last time, where the losses are looked at anyway.
     """
 
     state: TrainState
@@ -40,9 +45,12 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
     class_weights: torch.Tensor | None = None
+    on_steps: Callable[[Steps], None] | None = None
+    world: World = ALONE
 
     def __post_init__(self) -> None:
         state = self.state
+        self._lrs: list[float] = []  # of the steps that are still to be handed over
         self._stepper = Stepper(
             state.model, state.optimizer, state.precision, self.normalize, state.settings, self.class_weights
         )
@@ -55,11 +63,10 @@ class Trainer:
         """
         with self.signals:
             while not self.is_finished():
-                if self.signals.received:
+                if self._is_stop_asked():
                     self._stop()
                 self._train_epoch()
-                val_loss, val_top1 = self._validate()
-                yield self._finish_epoch(val_loss, val_top1)
+                yield self._finish_epoch(self._validate())
 
     def read_from(self, train: ImageSource, val: ImageSource) -> None:
         """Read the same images from other sources of them, such as those with a cache before them."""
@@ -67,7 +74,8 @@ class Trainer:
 
     def save_last(self) -> None:
         """Write the checkpoint to go on from."""
-        self.saver.save_last(self.state, self.plan.last_epoch(self.metrics()))
+        if self.world.is_first:
+            self.saver.save_last(self.state, self.plan.last_epoch(self.metrics()))
 
     def is_finished(self) -> bool:
         """Return whether all epochs are trained, or early stopping has fired and its cooldown is over."""
@@ -79,7 +87,7 @@ class Trainer:
 
     def metrics(self) -> tuple[float, ...]:
         """Return the monitored metric of every finished epoch."""
-        return tuple(getattr(result, self.state.settings.monitor) for result in self.state.cursor.history)
+        return tuple(result.metric(self.state.settings.monitor) for result in self.state.cursor.history)
 
     def _train_epoch(self) -> None:
         cursor, progress = self.state.cursor, self.progress
@@ -93,6 +101,7 @@ class Trainer:
                 cursor.lr_start = cursor.lr
             step = cursor.epoch * n_batches + cursor.batch
             seed_step(self.state.precision.device, self.state.settings.seed, step)
+            self._lrs.append(cursor.lr)
             n_images = len(batch.labels) if self._stepper.can_train_on(batch) else 0
             if n_images:
                 cursor.losses[cursor.batch] = self._step(batch, step)
@@ -101,9 +110,10 @@ class Trainer:
             progress.batch, progress.images = cursor.batch, progress.images + n_images
             if cursor.batch % CHECK_EVERY == 0:
                 self._check_losses()
-            if self.signals.received or self._is_save_due():
+            is_stop_asked = self._is_stop_asked()
+            if is_stop_asked or self._is_save_due():
                 cursor.train_s = trained_s + time.perf_counter() - started
-                if self.signals.received:
+                if is_stop_asked:
                     self._stop()
                 self._check_losses()
                 self.save_last()
@@ -114,40 +124,39 @@ class Trainer:
         return self._stepper.step(batch, step)
 
     def _set_lr(self, planned: Callable[[float], Values]) -> float:
-        """Write the learning rate of the coming step into every param group, each in its ratio to the base."""
-        t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
-        lr = planned(t).lr
-        for group in self.state.optimizer.param_groups:
-            group["lr"] = lr * (group["initial_lr"] / self.plan.base_lr)
-        return lr
+        """Write what is planned for the coming step into the optimizer, and return its learning rate."""
+        values = planned(self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches)
+        set_rates(self.state.optimizer, values, self.plan.base_lr)
+        return values.lr
 
-    def _validate(self) -> tuple[float, float]:
+    def _validate(self) -> dict[str, float]:
         self._enter_phase("val", self.val_loader.n_batches, 0)
 
         def on_batch(batch: Batch) -> None:
             self.progress.batch += 1
             self.progress.images += len(batch.labels)
-            if self.signals.received:
+            if self._is_stop_asked():
                 self._stop()
 
-        return evaluate(self.state.model, self.val_loader, self.state.precision, self.normalize, on_batch)
+        model = self.state.weights_to_use()
+        return evaluate(model, self.val_loader, self.state.precision, self.normalize, on_batch, self.world)
 
-    def _finish_epoch(self, val_loss: float, val_top1: float) -> EpochResult:
+    def _finish_epoch(self, val_metrics: dict[str, float]) -> EpochResult:
         cursor = self.state.cursor
         n_images = torch.tensor(cursor.n_images, dtype=torch.float64)
         total = int(n_images.sum())
-        train_loss = float((cursor.losses.double().cpu() * n_images).sum() / max(1, total))
-        if math.isnan(val_loss) and len(self.val_loader.part):
+        loss = float((cursor.losses.cpu().double() * n_images).sum())
+        if math.isnan(val_metrics["val_loss"]) and len(self.val_loader.part):
             raise self._non_finite("validation loss", len(cursor.n_images) - 1)
         val_s = time.perf_counter() - self.progress.started_s
-        values: dict[str, Any] = {"train_loss": train_loss, "val_loss": val_loss, "val_top1": val_top1}
-        is_best = best_epoch([*self.metrics(), values[self.state.settings.monitor]], self.plan.mode) == cursor.epoch
+        metrics = measured("train", Tally(total, loss)) | val_metrics
+        values = [*self.metrics(), metrics[self.state.settings.monitor]]
         result = EpochResult(
             epoch=cursor.epoch + 1,
             lr_start=cursor.lr_start,
             lr=cursor.lr,
-            **values,
-            is_best=is_best,
+            metrics=metrics,
+            is_best=best_epoch(values, self.plan.mode) == cursor.epoch,
             images_per_s=total / max(cursor.train_s, 1e-9),
             time_s=cursor.train_s + val_s,
         )
@@ -158,7 +167,7 @@ class Trainer:
 
     def _save(self, result: EpochResult) -> None:
         every = self.state.settings.save_every
-        if result.is_best:
+        if result.is_best and self.world.is_first:
             self.saver.save_best(self.state)
         if self.is_finished() or (every and result.epoch % every == 0):
             self.save_last()
@@ -169,10 +178,25 @@ class Trainer:
         return bool(every) and batch % every == 0 and batch < self.train_loader.n_batches
 
     def _check_losses(self) -> None:
-        """Raise NonFiniteLossError if a loss of this epoch is not finite; waits for the device."""
-        finite = torch.isfinite(self.state.cursor.losses)
+        """Raise NonFiniteLossError if a loss since the last call is not finite, else hand the steps over.
+
+        Waits for the device, once.
+        """
+        cursor = self.state.cursor
+        first = cursor.batch - len(self._lrs)
+        losses = cursor.losses[first : cursor.batch].cpu()
+        finite = torch.isfinite(losses)
         if not finite.all():
-            raise self._non_finite("training loss", int((~finite).nonzero()[0]))
+            raise self._non_finite("training loss", first + int((~finite).nonzero()[0]))
+        lrs, self._lrs = self._lrs, []
+        if self.on_steps and lrs:
+            # A batch without images was no step, but its place in the run is counted.
+            made = zip(losses.tolist(), cursor.n_images[first:], strict=True)
+            values = [loss if n_images else math.nan for loss, n_images in made]
+            self.on_steps(Steps(cursor.epoch * self.train_loader.n_batches + first, values, lrs))
+
+    def _is_stop_asked(self) -> bool:
+        return self.world.any(self.signals.received is not None)
 
     def _non_finite(self, which: str, batch: int) -> NonFiniteLossError:
         cursor, n_batches = self.state.cursor, self.train_loader.n_batches

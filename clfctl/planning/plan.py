@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeVar
 
 from clfctl.errors import UsageError
+from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.schedules.base import Kind, Mode, Schedule, Span
 from clfctl.schedules.catalog import kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
@@ -16,7 +17,7 @@ from clfctl.schedules.expression import Expression, parse_expression
 from clfctl.schedules.parameters import parameters_of
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.base import option_name
-from clfctl.settings.groups import Monitor, PlanSettings
+from clfctl.settings.groups import PlanSettings
 from clfctl.settings.schedule import AUTO
 from clfctl.settings.sources import Resolved
 
@@ -106,9 +107,20 @@ def heed(settings: PlanSettings, plan: Plan) -> None:
         raise UsageError(f"--strict: {first}{more}", "change the schedule, or leave --strict out to see all warnings")
 
 
-def mode_of(monitor: Monitor) -> Mode:
+def mode_of(monitor: str) -> Mode:
     """Return whether a smaller or a larger value of the metric is better."""
-    return "min" if monitor.endswith("loss") else "max"
+    return METRICS[monitor].mode
+
+
+def check_monitor(monitor: str, n_val: int, n_classes: int) -> None:
+    """Raise UsageError for a metric that a training with so many validation images and classes will not have."""
+    metric = METRICS[monitor]
+    if metric.part == "val" and not n_val:
+        hint = "use `monitor=train_loss`, or keep some images with `val_split=0.2`"
+        raise UsageError(f"{monitor} needs validation images, and there are none", hint, field="monitor")
+    if n_classes < metric.least_classes:
+        what = f"{monitor} needs at least {metric.least_classes} classes, and there are {n_classes}"
+        raise UsageError(what, "use `monitor=val_top1`", field="monitor")
 
 
 def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P]:

@@ -10,6 +10,7 @@ from clfctl.errors import DataError, UsageError, nearest
 from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, open_run
+from clfctl.runs.history import check_measured, read_history
 from clfctl.runs.saved import Saved, previous_of, read_saved
 from clfctl.schedules import Rate, Segment, before, parse_expression, sample_curve
 from clfctl.settings.groups import PlanSettings, TrainSettings
@@ -162,11 +163,14 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     run = open_run(folder)
     saved = _saved(run)
     config = saved.settings if saved else dict(read_config(run.config).values)
-    settings, _ = change_settings(TrainSettings.model_validate(config), stated_in(resolved))
+    before = TrainSettings.model_validate(config)
+    settings, _ = change_settings(before, stated_in(resolved))
     # A run that is not saved at every epoch has a history that is newer than its checkpoint.
-    history = max(read_json_lines(run.history), saved.history if saved else [], key=len)
-    metrics = tuple(float(record[settings.monitor]) for record in history)
-    used = tuple((float(record["lr_start"]), float(record["lr"])) for record in history)
+    history = read_history(max(read_json_lines(run.history), saved.history if saved else [], key=len))
+    if settings.monitor != before.monitor:
+        check_measured(history, settings.monitor)
+    metrics = tuple(result.metric(settings.monitor) for result in history)
+    used = tuple((result.lr_start, result.lr) for result in history)
     begins, last_lr = float(len(used)), used[-1][1] if used else 0.0
     if saved and saved.position.epoch == len(used) and saved.position.batch:
         begins += saved.position.batch / saved.position.n_batches
@@ -195,8 +199,9 @@ def read_metrics(text: str, monitor: str) -> tuple[float, ...]:
     except ValueError:
         pass
     if Path(text).is_dir():
-        records = read_json_lines(open_run(Path(text)).history)
-        return tuple(float(record[monitor]) for record in records)
+        history = read_history(read_json_lines(open_run(Path(text)).history))
+        check_measured(history, monitor)
+        return tuple(result.metric(monitor) for result in history)
     path, _, column = text.partition(":") if not Path(text).exists() else (text, "", "")
     if not Path(path).is_file():
         hint = "give numbers (0.9,0.7,0.7), a run folder, or a file and a column (losses.csv:val_loss)"

@@ -2,15 +2,15 @@
 
 import contextlib
 import json
-import math
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from clfctl.errors import ClfctlError, Interrupted, StoppedAtOnce
+from clfctl.errors import CheckpointError, ClfctlError, Interrupted, StoppedAtOnce
 from clfctl.runs.folder import RunFolder, find_runs
+from clfctl.runs.history import EpochResult, read_history
 from clfctl.runs.saved import Saved, previous_of, read_saved
 from clfctl.storage.files import reason_of, remove_leftovers, write_text
 from clfctl.storage.json_lines import dump_json, read_json_lines
@@ -93,7 +93,7 @@ def state_of(run: RunFolder) -> RunState:
         holder = holder_of(run.lock)
         saved, damage = _read_last(run)
         return _running(run, saved, holder) if holder else _ended(run, saved, damage)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, CheckpointError) as error:
         return RunState(run.path, "broken", _reason(error))
 
 
@@ -111,19 +111,20 @@ def _read_last(run: RunFolder) -> tuple[Saved, str]:
 
 def _running(run: RunFolder, saved: Saved, holder: Holder) -> RunState:
     # Epochs since the last save are in the history only; it is written by the process that runs.
-    history = max(read_json_lines(run.history), saved.history, key=len)
+    history = read_history(max(read_json_lines(run.history), saved.history, key=len))
     is_newer = len(history) > len(saved.history)
     position = (len(history), 0) if is_newer else (saved.position.epoch, saved.position.batch)
-    lr = float(history[-1]["lr"]) if is_newer else saved.lr
+    lr = history[-1].lr if is_newer else saved.lr
     return _state(run, "running", "", saved, history, position, lr, holder.pid or None)
 
 
 def _ended(run: RunFolder, saved: Saved, damage: str) -> RunState:
     position = (saved.position.epoch, saved.position.batch)
+    history = read_history(saved.history)
     if saved.is_finished:
-        return _state(run, "finished", "", saved, saved.history, position, saved.lr)
+        return _state(run, "finished", "", saved, history, position, saved.lr)
     state, why = _last_word(run)
-    return _state(run, state, "; ".join(filter(None, (why, damage))), saved, saved.history, position, saved.lr)
+    return _state(run, state, "; ".join(filter(None, (why, damage))), saved, history, position, saved.lr)
 
 
 def _state(
@@ -131,14 +132,13 @@ def _state(
     state: State,
     why: str,
     saved: Saved,
-    history: list[dict[str, Any]],
+    history: list[EpochResult],
     position: tuple[int, int],
     lr: float,
     pid: int | None = None,
 ) -> RunState:
     monitor = str(saved.settings["monitor"])
-    best = next((record for record in reversed(history) if record["is_best"]), None)
-    value = math.nan if best is None else float(best[monitor])
+    best = next((result for result in reversed(history) if result.is_best), None)
     changed = [path.stat().st_mtime for path in (run.end, run.history, run.last, run.config) if path.is_file()]
     return RunState(
         run.path,
@@ -148,8 +148,8 @@ def _state(
         saved.position.n_batches,
         saved.last_epoch,
         monitor,
-        None if best is None else value,
-        None if best is None else int(best["epoch"]),
+        None if best is None else best.metric(monitor),
+        None if best is None else best.epoch,
         lr if any(position) else None,
         pid,
         run.config.stat().st_mtime,

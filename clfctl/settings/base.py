@@ -8,7 +8,9 @@ from pydantic import BaseModel, ConfigDict
 
 from clfctl.errors import UsageError
 
-Values = Literal["models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders", "checkpoints"]
+Values = Literal[
+    "models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders", "checkpoints", "metrics"
+]
 
 
 @dataclass(frozen=True)

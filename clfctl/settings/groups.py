@@ -7,9 +7,11 @@ default: it is shown from the field.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
-from clfctl.settings.base import Option, Settings
+from clfctl.errors import nearest
+from clfctl.evaluation.epoch_metrics import METRICS
+from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
@@ -19,7 +21,6 @@ NEW_IMAGES = "the batches of an epoch would be others"
 NEW_STATE = "what the optimizer has gathered is of no use to another"
 OTHER_PLACE = "the run has its place; move the folder instead"
 AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
-Monitor = Literal["val_loss", "val_top1", "train_loss"]
 
 
 class SourceSettings(Settings):
@@ -126,12 +127,23 @@ class OptimizerSettings(BaseRateSettings):
 class MonitorSettings(Settings):
     """Training"""
 
-    monitor: Monitor = "val_loss"
-    """Metric that the best checkpoint, early stopping and plateau go by."""
+    monitor: Annotated[str, Option(values="metrics", metavar="METRIC", accepts="one of " + ", ".join(METRICS))] = (
+        "val_loss"
+    )
+    """Metric that the best checkpoint, early stopping and plateau go by: `val_loss`, `val_top1`, `train_loss`,
+    `val_top5`, `val_f1` (its mean over the classes) or `val_balanced_accuracy`."""
     early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
     """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
     cooldown: NonNegativeInt = 0
     """When early stopping fires, anneal the learning rate to eta-min over this many more epochs, and then stop."""
+
+    @field_validator("monitor")
+    @classmethod
+    def _is_metric(cls, name: str) -> str:
+        if name not in METRICS:
+            hint = nearest(name, METRICS) or "there are: " + ", ".join(METRICS)
+            raise FieldError("monitor", f"{name!r} is not a metric", hint)
+        return name
 
 
 class MachineSettings(Settings):

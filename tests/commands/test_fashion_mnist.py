@@ -35,5 +35,5 @@ def test_a_part_of_fashion_mnist_is_learned() -> None:
     )
     trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
     results = list(trainer.epochs())
-    assert results[-1].val_top1 > 0.75
-    assert results[-1].train_loss < results[0].train_loss / 2
+    assert results[-1].metrics["val_top1"] > 0.75
+    assert results[-1].metrics["train_loss"] < results[0].metrics["train_loss"] / 2

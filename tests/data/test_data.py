@@ -301,3 +301,12 @@ def test_paths_of_a_folder_are_a_sequence(photos: Path) -> None:
     paths = index_folder(photos).train.paths
     assert (len(paths), paths[0], paths[-1]) == (24, f"{photos}/blue/0.jpg", f"{photos}/red/7.jpg")
     assert list(paths[22:]) == [f"{photos}/red/6.jpg", f"{photos}/red/7.jpg"]
+
+
+def test_each_of_several_processes_gets_its_share_of_the_global_batches() -> None:
+    whole = labels_of(grey(23), shuffle_seed=3)
+    for n in (2, 3):
+        shares = [labels_of(grey(23), shuffle_seed=3, rank=rank, n_ranks=n) for rank in range(n)]
+        assert {len(share) for share in shares} == {len(whole)}
+        for batch, *parts in zip(whole, *shares, strict=True):
+            assert sorted(label for part in parts for label in part) == sorted(batch)

@@ -15,7 +15,15 @@ from tests.display.test_eval_display import HOSTILE, evaluation_of
 PROGRAM = find_browser()
 needs_browser = pytest.mark.skipif(PROGRAM is None, reason="no Chromium or Chrome is installed")
 HISTORY = [
-    EpochResult(i + 1, 1e-3, 1e-3 / (i + 1), 2.0 / (i + 1), 2.2 / (i + 1), 1 - 0.8 / (i + 1), i > 3, 100.0, 3.0)
+    EpochResult(
+        epoch=i + 1,
+        lr_start=1e-3,
+        lr=1e-3 / (i + 1),
+        metrics={"train_loss": 2.0 / (i + 1), "val_loss": 2.2 / (i + 1), "val_top1": 1 - 0.8 / (i + 1)},
+        is_best=i > 3,
+        images_per_s=100.0,
+        time_s=3.0,
+    )
     for i in range(8)
 ]
 WIDE, NARROW = 1280, 360

@@ -13,8 +13,9 @@ from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.pixels.views import views
 from clfctl.data.sources.base import ArrayImages, FileImages, Part
 from clfctl.engine.device import pick_precision
+from clfctl.engine.evaluate import evaluate
 from clfctl.engine.measure import View, measure
-from clfctl.engine.step import Normalize, evaluate
+from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError
 
 CPU = torch.device("cpu")
@@ -43,9 +44,9 @@ def view_loaders(images: Part, n: int, workers: int = 0, bad: BadImages | None =
 def test_one_view_is_what_validation_computes() -> None:
     images, net = part(20), model()
     found = measure(net, view_loaders(images, 1), PRECISION, NORMALIZE)
-    loss, top1 = evaluate(net, view_loaders(images, 1)[0][0], PRECISION, NORMALIZE)
-    assert found.losses.mean() == pytest.approx(loss, rel=1e-6)
-    assert (found.predicted == found.labels).mean() == top1
+    metrics = evaluate(net, view_loaders(images, 1)[0][0], PRECISION, NORMALIZE)
+    assert found.losses.mean() == pytest.approx(metrics["val_loss"], rel=1e-6)
+    assert (found.predicted == found.labels).mean() == metrics["val_top1"]
     assert found.indices.tolist() == list(images.indices)
     assert found.labels.tolist() == [images.source.labels[i] for i in images.indices]
     assert found.probabilities.sum(axis=1) == pytest.approx(1, abs=1e-5)

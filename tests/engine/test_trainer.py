@@ -1,6 +1,7 @@
 """The loop: losses of a bare PyTorch loop, the learning rate of the schedule, stopping, resuming bit for bit."""
 
 import math
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from clfctl.data.sources.base import Part
 from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.engine.optimizers import build_optimizer
-from clfctl.engine.results import EpochResult
 from clfctl.engine.trainer import Trainer
-from clfctl.errors import NonFiniteLossError
+from clfctl.engine.watching import Steps
+from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder, create_run
+from clfctl.runs.history import EpochResult
 from clfctl.schedules import Mode, Warmup, sample_curve
 from clfctl.schedules.stopping import best_epoch, fired_after
 from clfctl.settings.groups import TrainSettings
@@ -83,7 +86,7 @@ def test_losses_are_those_of_a_bare_loop() -> None:
             optimizer.zero_grad()
             total += loss.item() * len(batch.labels)
         expected.append(total / N_TRAIN)
-    assert [result.train_loss for result in trainer.epochs()] == pytest.approx(expected, rel=1e-12)
+    assert [result.metrics["train_loss"] for result in trainer.epochs()] == pytest.approx(expected, rel=1e-12)
 
 
 @pytest.mark.parametrize("scheduler", SCHEDULES)
@@ -97,7 +100,7 @@ def test_every_step_has_the_learning_rate_of_the_preview(scheduler: str, warmup:
     n_batches = trainer.train_loader.n_batches
     # What lr-preview does, knowing nothing of the trainer but its batches and the metrics that it had.
     plan = make_plan(settings, n_batches)
-    metrics = tuple(result.val_loss for result in results)
+    metrics = tuple(result.metrics["val_loss"] for result in results)
     assert seen == [lr for _, lr in sample_curve(plan.schedule, 1e-3, 3, metrics, n_batches)][:-1]
     assert [(r.lr_start, r.lr) for r in results] == [
         (seen[n_batches * e], seen[n_batches * (e + 1) - 1]) for e in range(3)
@@ -145,10 +148,54 @@ def test_best_checkpoint_is_that_of_the_best_epoch() -> None:
     for result in trainer.epochs():
         results.append(result)
         weights[result.epoch] = trainer.state.model.state_dict()["head.bias"].clone()
-    best = max(results, key=lambda result: (result.val_top1, -result.epoch))
+    best = max(results, key=lambda result: (result.metrics["val_top1"], -result.epoch))
     saved = load_checkpoint(trainer.saver.run.best)
     assert torch.equal(saved.tensors["model.head.bias"], weights[best.epoch])
     assert [r.epoch for r in results if r.is_best][-1] == best.epoch
+
+
+@pytest.mark.parametrize("monitor", METRICS)
+def test_best_and_plateau_go_by_the_monitored_metric_in_its_own_direction(monitor: str) -> None:
+    plateau = {"scheduler": "plateau", "patience": 0, "threshold": 1e9, "threshold_mode": "abs"}
+    trainer = small_trainer(settings_of(monitor=monitor, epochs=4, lr=0.5, **plateau))
+    results = list(trainer.epochs())
+    values = [result.metrics[monitor] for result in results]
+    best = (min if METRICS[monitor].mode == "min" else max)(values)
+    assert [result.is_best for result in results].index(True) == 0
+    assert [i for i, result in enumerate(results) if result.is_best][-1] == values.index(best)
+    # Nothing but the first epoch improves by so much.
+    assert [result.lr for result in results] == [0.5, 0.5, 0.25, 0.125]
+
+
+def test_steps_are_handed_over_once_with_their_losses_and_rates() -> None:
+    trainer = trainer_of(settings_of(epochs=2, scheduler="cosine", lr_every="batch"))
+    handed: list[Steps] = []
+    trainer.on_steps = handed.append
+    rates: list[float] = []
+    trainer.state.optimizer.register_step_pre_hook(lambda made, *_: rates.append(made.param_groups[0]["lr"]))
+    results = list(trainer.epochs())
+    assert [steps.first for steps in handed] == [0, N_BATCHES]
+    assert [lr for steps in handed for lr in steps.lrs] == rates
+    sizes = [BATCH] * 6 + [N_TRAIN - 6 * BATCH]
+    for steps, result in zip(handed, results, strict=True):
+        mean = sum(n * loss for n, loss in zip(sizes, steps.losses, strict=True)) / N_TRAIN
+        assert mean == pytest.approx(result.metrics["train_loss"])
+
+
+def test_steps_go_on_where_the_run_was_stopped() -> None:
+    settings = settings_of(epochs=1)
+    stopped = trainer_of(settings)
+    handed: list[Steps] = []
+    stopped.on_steps = handed.append
+    stopped.state.optimizer.register_step_post_hook(
+        lambda *_: setattr(stopped.signals, "received", signal.SIGTERM if len(stopped._lrs) == 3 else None)
+    )
+    with pytest.raises(Interrupted):
+        list(stopped.epochs())
+    resumed = trainer_of(settings, stopped.saver.run)
+    resumed.on_steps = handed.append
+    list(resumed.epochs())
+    assert [(steps.first, len(steps.losses), len(steps.lrs)) for steps in handed] == [(0, 3, 3), (3, 4, 4)]
 
 
 def test_early_stopping_ends_the_iterator_and_stays_ended() -> None:
@@ -243,15 +290,15 @@ def test_gradient_clipping_bounds_the_norm() -> None:
 def test_bf16_trains_with_float32_weights() -> None:
     trainer = trainer_of(settings_of(epochs=1, amp="bf16"))
     (result,) = trainer.epochs()
-    assert math.isfinite(result.train_loss)
+    assert math.isfinite(result.metrics["train_loss"])
     assert {p.dtype for p in trainer.state.model.parameters()} == {torch.float32}
     exact = next(trainer_of(settings_of(epochs=1)).epochs())
-    assert result.train_loss != exact.train_loss
-    assert result.train_loss == pytest.approx(exact.train_loss, rel=0.05)
+    assert result.metrics["train_loss"] != exact.metrics["train_loss"]
+    assert result.metrics["train_loss"] == pytest.approx(exact.metrics["train_loss"], rel=0.05)
 
 
 def test_training_without_validation_images() -> None:
     trainer = trainer_of(settings_of(epochs=1, val_split=0, monitor="train_loss"))
     (result,) = trainer.epochs()
-    assert math.isnan(result.val_loss)
+    assert math.isnan(result.metrics["val_loss"])
     assert result.is_best

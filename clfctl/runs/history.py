@@ -1,0 +1,94 @@
+"""The finished epochs of a run as its files hold them. Records of older versions, and of newer ones, are read too."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from clfctl.errors import CheckpointError, UsageError
+
+OWN = ("epoch", "lr_start", "lr", "is_best", "images_per_s", "time_s")
+
+
+@dataclass(frozen=True)
+class EpochResult:
+    """One finished epoch, counted from 1; times are in seconds.
+
+    `metrics` by name, as `evaluation.epoch_metrics` declares them: losses are means per image, the others shares in
+    [0, 1], NaN without images to compute them of. `lr_start` and `lr` are the learning rates of the first parameter
+    group at its first and its last optimizer step.
+    """
+
+    epoch: int
+    lr_start: float
+    lr: float
+    metrics: Mapping[str, float]
+    is_best: bool
+    images_per_s: float
+    time_s: float
+
+    def metric(self, name: str) -> float:
+        """Return a metric; NaN if the epoch has none of that name, as one of an older version may not."""
+        return self.metrics.get(name, math.nan)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any], position: int = 0) -> Self:
+        """Read a record of `as_record`, where numbers that are not finite may be words (`"nan"`, `"inf"`).
+
+        What is missing gets a default: the epoch its `position` (from 0) in the history, a number NaN. A number of an
+        unknown name is a metric, anything else that is unknown is ignored. Raises ValueError or TypeError for a value
+        that is not what its name says.
+        """
+        numbers = {name: number for name, value in record.items() if (number := _number(value)) is not None}
+        wrong = [name for name in OWN if name != "is_best" and name in record and name not in numbers]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is not a number: {record[wrong[0]]!r}")
+        lr = numbers.get("lr", math.nan)
+        return cls(
+            epoch=int(numbers.get("epoch", position + 1)),
+            lr_start=numbers.get("lr_start", lr),
+            lr=lr,
+            metrics={name: number for name, number in numbers.items() if name not in OWN},
+            is_best=bool(record.get("is_best", False)),
+            images_per_s=numbers.get("images_per_s", math.nan),
+            time_s=numbers.get("time_s", math.nan),
+        )
+
+    def as_record(self) -> dict[str, Any]:
+        """Return the values by name, flat, as a line of the history holds them."""
+        return {
+            "epoch": self.epoch,
+            "lr_start": self.lr_start,
+            "lr": self.lr,
+            **self.metrics,
+            "is_best": self.is_best,
+            "images_per_s": self.images_per_s,
+            "time_s": self.time_s,
+        }
+
+
+def read_history(records: Sequence[Mapping[str, Any]]) -> list[EpochResult]:
+    """Return the epochs of a list of records. Raises CheckpointError, with the epoch, for what is not one."""
+    history = []
+    for position, record in enumerate(records):
+        try:
+            history.append(EpochResult.from_record(record, position))
+        except (ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise CheckpointError(f"the record of epoch {position + 1} cannot be read: {error}") from None
+    return history
+
+
+def check_measured(history: Sequence[EpochResult], name: str) -> None:
+    """Raise UsageError if a metric that is to be monitored from now on is unknown of an epoch that is finished."""
+    epochs = [result.epoch for result in history if name not in result.metrics]
+    if epochs:
+        known = sorted(set.intersection(*(set(result.metrics) for result in history)))
+        what = f"epoch {epochs[0]} was trained by a version of clfctl that did not measure {name}"
+        hint = f"what all its epochs have is {', '.join(known)}" if known else "train a new run for it"
+        raise UsageError(what, hint, field="monitor")
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    return float(value) if value in ("nan", "inf", "-inf") else None
