@@ -1,9 +1,12 @@
 """Our own exceptions: one sentence for the user, a hint, and the exit code that the program ends with."""
 
 import difflib
+import re
 from collections.abc import Iterable
 
 _MAX_CHARACTERS = 4000
+_ESCAPE_CODE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
+LONGEST_REASON = 200
 
 
 class ClfctlError(Exception):
@@ -95,3 +98,9 @@ def nearest(word: str, known: Iterable[str], n: int = 3) -> str:
         return ""
     *first, last = close
     return f"did you mean {', '.join(first) + ' or ' + last if first else last}?"
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line that a library says of its error, without colours and not too long; its kind if none."""
+    lines = (line.strip() for line in _ESCAPE_CODE.sub("", str(error)).splitlines())
+    return next(filter(None, lines), type(error).__name__)[:LONGEST_REASON]

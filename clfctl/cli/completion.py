@@ -15,7 +15,7 @@ def offer(values: str | None, choices: tuple[str, ...]) -> Callable[[str], list[
 
 def models(incomplete: str) -> list[str]:
     """Offer model names, from the cache of timm's list."""
-    from clfctl.models.names import model_names
+    from clfctl.models.sources import model_names
 
     return _starting(model_names(), incomplete)
 

@@ -10,7 +10,7 @@ from clfctl.data.sources.open import open_data
 from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError, nearest
-from clfctl.models.names import check_model_name
+from clfctl.models.sources import source_of
 from clfctl.settings.groups import BenchSettings, OutputSettings
 from clfctl.settings.keep import put_into
 from clfctl.settings.sources import Resolved, read_config
@@ -42,7 +42,7 @@ def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, option
 
 
 def _check(settings: BenchSettings, options: BenchOptions) -> None:
-    check_model_name(settings.model)
+    source_of(settings.model)
     for name in options.against:
         if name not in RIVALS:
             hint = nearest(name, RIVALS) or f"there are: {', '.join(RIVALS)}"

@@ -8,7 +8,7 @@ from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import open_data
 from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
-from clfctl.models.names import check_model_name
+from clfctl.models.sources import source_of
 from clfctl.planning.plan import Plan, check_monitor, heed, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, check_new_run, create_run, discard_run
 from clfctl.runs.state import held
@@ -90,7 +90,7 @@ def dry_run(resolved: Resolved[TrainSettings], output: OutputSettings) -> None:
 def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
     """Check what can be checked without torch, open the data, and plan the learning rate."""
     check_new_run(settings.runs_dir, settings.run_name)
-    check_model_name(settings.model)
+    source_of(settings.model)
     data = open_data(settings, settings.seed)
     check_monitor(settings.monitor, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))

@@ -19,7 +19,8 @@ from clfctl.engine.saving import ModelInfo, RunSaver, model_info, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
-from clfctl.models.factory import Built, build_model, rebuild_model
+from clfctl.models.built import Built
+from clfctl.models.factory import build_model, rebuild_model
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
@@ -54,7 +55,8 @@ def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -
     """Build the parts of a saved run; its weights come from the checkpoint."""
     precision = pick_precision(settings.amp, pick_device(settings.device))
     info = model_info(checkpoint)
-    built = Built(rebuild_model(info.name, len(info.classes), settings), info.preprocess, "the checkpoint")
+    model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
+    built = Built(model, info.preprocess, "the checkpoint")
     return _parts(settings, data, built, precision)
 
 

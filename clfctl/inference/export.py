@@ -14,9 +14,9 @@ from torch import nn
 from clfctl import __version__
 from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.transform import Preprocess
-from clfctl.errors import ModelError
+from clfctl.errors import ModelError, first_line
 from clfctl.inference.onnx_file import INPUT, OUTPUT, OnnxInfo, to_metadata, with_checksum
-from clfctl.inference.onnx_predictor import OnnxPredictor, first_line
+from clfctl.inference.onnx_predictor import OnnxPredictor
 
 # Largest difference of any probability that is taken for rounding.
 TOLERANCE = 1e-4

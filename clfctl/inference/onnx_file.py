@@ -83,5 +83,7 @@ def read_onnx(path: Path) -> bytes:
         content[-_DIGEST_CHARS:],
     )
     if before == _BEFORE_DIGEST and digest != xxhash.xxh3_128_hexdigest(model).encode():
-        raise DamagedError(f"{path} is damaged: its checksum does not match its content", "clfctl export makes it anew")
+        raise DamagedError(
+            f"{path} is damaged: its checksum does not match its content", "clfctl export makes a new one"
+        )
     return content

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clfctl.data.pixels.decode import Pixels, Resize, resize_by_pillow
-from clfctl.errors import DamagedError, ModelError
+from clfctl.errors import DamagedError, ModelError, first_line
 from clfctl.inference.onnx_file import INPUT, OnnxInfo, from_metadata, read_onnx
 from clfctl.inference.packages import has_runtime
 
@@ -72,10 +72,5 @@ def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above
-        raise DamagedError(f"{path} cannot be read: {first_line(error)}", "clfctl export makes it anew") from None
+        raise DamagedError(f"{path} cannot be read: {first_line(error)}", "clfctl export makes a new one") from None
     return OnnxPredictor(path, from_metadata(path, session.get_modelmeta().custom_metadata_map), session)
-
-
-def first_line(error: Exception) -> str:
-    """Return what a library says of its error, on one line that is not too long."""
-    return str(error).strip().partition("\n")[0][:200] or type(error).__name__

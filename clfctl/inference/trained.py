@@ -42,7 +42,7 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     place = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.
     precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
-    model = rebuild_model(info.name, len(info.classes), settings)
+    model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     load_model(model, checkpoint)
     model.to(precision.device).to(memory_format=torch.channels_last)
     return Trained(file, settings, info, model.eval(), precision, len(checkpoint.meta["history"]))

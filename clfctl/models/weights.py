@@ -1,97 +1,90 @@
-"""Weights from a file: safetensors (ours or anyone's) or a PyTorch state dict, never unpickling code."""
+"""First weights from a file: ours or anyone's, under whatever names another trainer put before its own."""
 
-import warnings
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
-from clfctl.errors import ModelError, UsageError
+from clfctl.errors import ModelError
+from clfctl.models.weights_file import read_state
 
-# What others wrap a state dict in, and what they put before its names.
-WRAPPERS = ("state_dict", "model_state_dict", "model")
-PREFIXES = ("module.", "_orig_mod.", "model.")
+State = Mapping[str, torch.Tensor]
+# Counters of batches, which files of old versions of torch lack: nothing is computed with them.
+COUNTER = ".num_batches_tracked"
+N_NAMED = 3
 
 
-def load_weights(model: nn.Module, path: Path) -> list[str]:
-    """Fill a model from a file; return the names that kept their first values: those of a head of another size.
+@dataclass(frozen=True)
+class Loaded:
+    """Which tensors of a model a file filled, which kept their first values, and which of the file were not used."""
 
-    Raises UsageError if the file does not exist, ModelError if it cannot be read or belongs to another model.
+    matched: tuple[str, ...]
+    new: tuple[str, ...]
+    left_over: tuple[str, ...]
+    is_average: bool
+
+    def __str__(self) -> str:
+        average = " (the average of the weights, EMA)" if self.is_average else ""
+        new = f", new classifier ({_listed(self.new)})" if self.new else ""
+        left = f", {len(self.left_over)} tensors of the file left over ({_listed(self.left_over)})"
+        return f"{average}, {len(self.matched)} tensors{new}{left if self.left_over else ''}"
+
+
+def load_weights(model: nn.Module, path: Path, head: Set[str], adapt: Callable[[State], State] | None = None) -> Loaded:
+    """Fill a model from a file, but for tensors of its head that are not there, or are of another number of classes.
+
+    `adapt` is tried on tensors that do not fit: it may make others of them, such as a position embedding of another
+    size. Raises UsageError if the file does not exist, ModelError if it cannot be read or belongs to another model.
     """
-    found = _without_prefix(read_state(path), model.state_dict())
-    own = model.state_dict()
-    head = _head_names(model)
-    wrong = [name for name, tensor in found.items() if name in own and tensor.shape != own[name].shape]
-    new_head = [name for name in own if name in head and (name in wrong or name not in found)]
-    missing = [name for name in own if name not in found and name not in head]
-    wrong = [name for name in wrong if name not in head]
+    found, own = read_state(path), model.state_dict()
+    tensors, left_over = _without_prefix(found.tensors, own)
+    missing, wrong = _misfits(tensors, own, head)
+    if (missing or wrong) and adapt:
+        adapted = adapt(tensors)
+        if not any(others := _misfits(adapted, own, head)):
+            tensors, (missing, wrong) = adapted, others
     if missing or wrong:
-        raise ModelError(f"--weights: {path} is of another model: {_difference(own, found, missing, wrong)}", _hint())
-    model.load_state_dict({name: found[name] for name in own if name not in new_head}, strict=False)
-    return new_head
+        difference = _difference(own, tensors, missing, wrong)
+        hint = "choose the model that the weights belong to with `model=`"
+        raise ModelError(f"{path} belongs to another model: {difference}", hint, field="weights")
+    matched = [name for name in own if name in tensors and tensors[name].shape == own[name].shape]
+    model.load_state_dict({name: tensors[name] for name in matched}, strict=False)
+    new = tuple(name for name in own if name in head and name not in matched)
+    left_over += [name for name in tensors if name not in own]
+    return Loaded(tuple(matched), new, tuple(left_over), found.is_average)
 
 
-def read_state(path: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a .safetensors, .pth or .pt file by name."""
-    if not path.is_file():
-        raise UsageError(f"--weights: {path} does not exist")
-    try:
-        state = dict(load_file(path)) if path.suffix == ".safetensors" else _load_tensors_only(path)
-    except Exception as error:
-        # A damaged pickle raises whatever its reader stumbles over (KeyError, AttributeError, UnpicklingError, …).
-        # torch's own words on unpickling are long, and advise to run the file's code.
-        in_words = isinstance(error, OSError | RuntimeError | SafetensorError) and str(error).strip()
-        reason = str(error).splitlines()[0] if in_words else "it holds more than tensors, or is damaged"
-        raise ModelError(
-            f"--weights: {path} cannot be read: {reason}", "it must be .safetensors, or a .pth state dict"
-        ) from None
-    while isinstance(state, Mapping) and (inner := next((state[key] for key in WRAPPERS if key in state), None)):
-        state = inner
-    if not isinstance(state, Mapping) or not all(isinstance(tensor, torch.Tensor) for tensor in state.values()):
-        raise ModelError(f"--weights: {path} holds no state dict", "save one with torch.save(model.state_dict(), FILE)")
-    return dict(state)
+def _without_prefix(found: State, own: State) -> tuple[State, list[str]]:
+    """Take away the prefix that makes the most names the model's own; return the names that do not have it too."""
+    matches: Counter[str] = Counter()
+    for name in found:
+        parts = name.split(".")
+        for n in range(len(parts)):
+            if ".".join(parts[n:]) in own:
+                matches[".".join([*parts[:n], ""]) if n else ""] += 1
+    # Of a student and its teacher, or a model and its average, the latter; else the shortest.
+    prefix = max(matches, key=lambda each: (matches[each], "ema" in each or "teacher" in each, -len(each)), default="")
+    tensors = {name.removeprefix(prefix): each for name, each in found.items() if name.startswith(prefix)}
+    return tensors, [name for name in found if not name.startswith(prefix)]
 
 
-def _load_tensors_only(path: Path) -> Any:
-    """Return what torch.save wrote, made of tensors and containers: any other class is refused, no code is run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of old formats: what matters is raised
-        return torch.load(path, map_location="cpu", weights_only=True)
+def _misfits(found: State, own: State, head: Set[str]) -> tuple[list[str], list[str]]:
+    """Return which tensors of the model, but for its head, are missing, and which have another shape."""
+    body = [name for name in own if name not in head and not name.endswith(COUNTER)]
+    missing = [name for name in body if name not in found]
+    return missing, [name for name in body if name in found and found[name].shape != own[name].shape]
 
 
-def _without_prefix(found: dict[str, torch.Tensor], own: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """Take away the prefix that makes the most names the model's own; other names of the file go with it."""
-
-    def named(prefix: str) -> dict[str, torch.Tensor]:
-        return {name.removeprefix(prefix): tensor for name, tensor in found.items() if name.startswith(prefix)}
-
-    return max((named(prefix) for prefix in ("", *PREFIXES)), key=lambda names: len(names.keys() & own.keys()))
-
-
-def _head_names(model: nn.Module) -> set[str]:
-    head: Any = model.get_classifier()  # type: ignore[operator]  # every model of the factory has timm's interface
-    heads = {id(module) for module in (head if isinstance(head, tuple) else (head,))}
-    return {
-        f"{name}.{parameter}"
-        for name, module in model.named_modules()
-        if id(module) in heads
-        for parameter in module.state_dict()
-    }
-
-
-def _difference(
-    own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor], missing: list[str], wrong: list[str]
-) -> str:
+def _difference(own: State, found: State, missing: list[str], wrong: list[str]) -> str:
     if wrong:
         name = wrong[0]
         shapes = f"{tuple(found[name].shape)}, the model's is {tuple(own[name].shape)}"
         return f"{len(wrong)} tensors have another shape; {name} is {shapes}"
-    return f"it lacks {len(missing)} of the model's {len(own)} tensors, as {missing[0]}"
+    return f"it lacks {len(missing)} of the model's {len(own)} tensors, such as {missing[0]}"
 
 
-def _hint() -> str:
-    return "choose the model that the weights are of with --model"
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:N_NAMED]) + (", …" if len(names) > N_NAMED else "")

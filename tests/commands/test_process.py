@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from clfctl.models.names import model_names
+from clfctl.models.sources import model_names
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.sources import recipe_names
 from clfctl.storage.json_lines import read_json_lines

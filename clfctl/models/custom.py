@@ -1,0 +1,59 @@
+"""The custom CNN as a source of one model."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from clfctl.errors import UsageError
+from clfctl.settings.groups import ModelSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from clfctl.models.built import Built
+
+NAME = "custom"
+
+
+class CustomModels:
+    """See `ModelSource`."""
+
+    hint = f"`{NAME}`"
+
+    def names(self) -> list[str]:
+        """See `ModelSource`."""
+        return [NAME]
+
+    def has(self, name: str) -> bool:
+        """See `ModelSource`."""
+        return name == NAME
+
+    def build(self, settings: ModelSettings, n_classes: int, image_size: int) -> "Built":
+        """See `ModelSource`."""
+        from clfctl.data.pixels.transform import Preprocess
+        from clfctl.models.built import Built, refusal, size_error
+        from clfctl.models.custom_cnn import MIN_IMAGE_SIZE
+
+        if settings.pretrained:
+            hint = "choose a timm model with `model=`"
+            raise UsageError("the custom model has no published weights", hint, field="pretrained")
+        if settings.drop_path:
+            hint = "use `dropout=`, or a timm model"
+            raise UsageError("the custom model has no blocks to skip", hint, field="drop_path")
+        model = self.rebuild(NAME, n_classes, settings, image_size)
+        if refusal(model, image_size):
+            raise size_error(NAME, image_size, f"it takes {MIN_IMAGE_SIZE} pixels or more")
+        return Built(model, Preprocess(image_size), "new weights")
+
+    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: int) -> "nn.Module":
+        """See `ModelSource`."""
+        from clfctl.models.custom_cnn import CustomCNN
+
+        return CustomCNN(n_classes, settings.dropout)
+
+    def head(self, model: "nn.Module") -> set[str]:
+        """See `ModelSource`."""
+        return {"head.weight", "head.bias"}
+
+    def adapted(self, model: "nn.Module", tensors: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+        """See `ModelSource`."""
+        return tensors

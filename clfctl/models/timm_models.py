@@ -1,0 +1,159 @@
+"""timm's models: any name of its registry, of a model hub, or of a folder that timm wrote."""
+
+import sys
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clfctl.errors import ModelError, UsageError, first_line
+from clfctl.models.timm_names import timm_names
+from clfctl.settings.groups import ModelSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from clfctl.models.built import Built
+
+HUB, FOLDER = ("hf-hub:", "hf_hub:"), "local-dir:"
+# Not every model has both: one that was not asked for is left to the model.
+RATES = {"drop_rate": "dropout", "drop_path_rate": "drop_path"}
+
+
+class TimmModels:
+    """See `ModelSource`."""
+
+    hint = f"a model of timm: https://huggingface.co/timm, or `{FOLDER}FOLDER` with one that timm saved"
+
+    def names(self) -> list[str]:
+        """See `ModelSource`."""
+        return timm_names()
+
+    def has(self, name: str) -> bool:
+        """See `ModelSource`."""
+        if name.startswith(FOLDER) and not (config := _config_of(name)).is_file():
+            hint = "timm's `save_for_hf(model, FOLDER)` writes such a folder"
+            raise UsageError(f"there is no {config}", hint, field="model")
+        return _is_foreign(name) or name.partition(".")[0] in self.names()
+
+    def build(self, settings: ModelSettings, n_classes: int, image_size: int) -> "Built":
+        """See `ModelSource`."""
+        import timm  # seconds, only for the models that need it
+        import torch
+
+        from clfctl.data.pixels.transform import Preprocess
+        from clfctl.models.built import Built
+
+        name = settings.model
+        has_weights = _is_foreign(name) or timm.is_model_pretrained(name)
+        if settings.pretrained and not has_weights:
+            hint = "train it from scratch with `pretrained=False`"
+            raise UsageError(f"{name} has no published weights", hint, field="pretrained")
+        is_pretrained = (
+            has_weights if settings.pretrained is None and not settings.weights else bool(settings.pretrained)
+        )
+        create = partial(_create, name, n_classes, settings)
+        if not is_pretrained:
+            model = _of_size(create, create(), name, image_size)
+        else:
+            # Tried without weights, before they are downloaded; the new head is drawn as if it had not been.
+            with torch.random.fork_rng(devices=[]):
+                trial = create()
+                is_fitted = _of_size(create, trial, name, image_size) is not trial
+            sized = {"img_size": image_size} if is_fitted else {}
+            model = _with_published_weights(name, partial(create, pretrained=True, **sized))
+        config: dict[str, Any] = timm.data.resolve_model_data_config(model)
+        preprocess = Preprocess(image_size, config["crop_pct"], tuple(config["mean"]), tuple(config["std"]))
+        return Built(model, preprocess, "published weights" if is_pretrained else "new weights")
+
+    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: int) -> "nn.Module":
+        """See `ModelSource`."""
+        create = partial(_create, name, n_classes, settings)
+        model = create()
+        own_size = model.pretrained_cfg.get("input_size", (3, 0, 0))[1]
+        return model if own_size == image_size else _of_size(create, model, name, image_size, is_known=True)
+
+    def head(self, model: "nn.Module") -> set[str]:
+        """See `ModelSource`."""
+        asked: Any = model
+        found = asked.get_classifier()
+        heads = {id(each) for each in (found if isinstance(found, tuple | list) else (found,))}
+        names = {name for name, module in model.named_modules() if id(module) in heads}
+        # Some have more than one: for tokens beside the image's own, or for what another network taught them.
+        classifiers = asked.pretrained_cfg.get("classifier") or ()
+        names |= set((classifiers,) if isinstance(classifiers, str) else classifiers)
+        return {each for each in model.state_dict() if any(each.startswith(f"{name}.") for name in names)}
+
+    def adapted(self, model: "nn.Module", tensors: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
+        """See `ModelSource`: names of the papers' own code become timm's, position embeddings are resampled."""
+        adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
+        if adapt is None:
+            return tensors
+        try:
+            found = adapt(dict(tensors), model)
+        except Exception:  # it was written for weights that it knows
+            return tensors
+        return found if isinstance(found, Mapping) else tensors
+
+
+def _is_foreign(name: str) -> bool:
+    return name.startswith((*HUB, FOLDER))
+
+
+def _config_of(name: str) -> Path:
+    return Path(name.removeprefix(FOLDER)) / "config.json"
+
+
+def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: bool = False, **sized: int) -> Any:
+    """Return timm's model. Raises UsageError for a rate that it does not have, ModelError if it cannot be built."""
+    import timm
+
+    stated = {argument: rate for argument, setting in RATES.items() if (rate := getattr(settings, setting))}
+    try:
+        return timm.create_model(name, pretrained=pretrained, num_classes=n_classes, **stated, **sized)
+    except Exception as error:  # the hub's client alone raises a dozen kinds
+        argument = next((each for each in stated if isinstance(error, TypeError) and f"'{each}'" in str(error)), "")
+        if argument:
+            option = RATES[argument]
+            raise UsageError(f"{name} does not have it", f"leave `{option}=` out", field=option) from None
+        if pretrained or sized:
+            raise
+        raise ModelError(f"{name} cannot be built: {first_line(error)}", field="model") from error
+
+
+def _of_size(create: Any, model: "nn.Module", name: str, image_size: int, *, is_known: bool = False) -> "nn.Module":
+    """Return the model if it takes images of a size, else one built for it, whose position embedding is resampled.
+
+    `is_known`: it has been trained at the size, so that a model which is not bound to one is not tried.
+    """
+    from clfctl.models.built import refusal, size_error
+
+    config: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]  # timm's, of every model
+    is_bound = config.get("fixed_input_size", False)
+    if is_known and not is_bound:
+        return model
+    error = refusal(model, image_size)
+    if error is None:
+        return model
+    if is_bound:
+        try:
+            sized: nn.Module = create(img_size=image_size)
+            error = refusal(sized, image_size)
+        except Exception as of_size:  # whatever its constructor stumbles over
+            error = of_size
+        if error is None:
+            return sized
+    reason = f": {first_line(error)}" if str(error).strip() else ""
+    raise size_error(name, image_size, f"it was made for {config['input_size'][1]} pixels{reason}")
+
+
+def _with_published_weights(name: str, create: Any) -> "nn.Module":
+    try:
+        model: nn.Module = create()
+    except Exception as error:  # as in _create
+        is_here = name.startswith(FOLDER)
+        hint = "give a file with `weights=`, or train from scratch with `pretrained=False`"
+        what = "be loaded" if is_here else "be downloaded"
+        reason = f"the weights of {name} could not {what}: {first_line(error)[:120]}"
+        raise ModelError(reason, hint if is_here else f"with no connection, {hint}", field="pretrained") from error
+    return model
