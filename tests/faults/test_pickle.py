@@ -17,7 +17,7 @@ import torch
 from typer.testing import Result
 
 from clfctl.errors import ModelError
-from clfctl.models.weights import read_state
+from clfctl.models.weights_file import read_state
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.saved import previous_of
 from tests.faults.processes import TINY

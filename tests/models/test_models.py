@@ -132,7 +132,7 @@ def test_settings_that_a_model_cannot_go_by_are_refused(
 ) -> None:
     monkeypatch.setattr("timm.is_model_pretrained", lambda _: False)
     with pytest.raises(UsageError, match=error):
-        build(**values)
+        build(32, **values)
 
 
 def test_weights_that_cannot_be_downloaded_say_what_else_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
