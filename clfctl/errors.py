@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable
 
+# A setting in a text, as Python would write it: `val_split=0.2`, or `val_split=` without a value.
+SETTING = re.compile(r"`([a-z][a-z0-9_]*)=([^`]*)`")
 _MAX_CHARACTERS = 4000
 _ESCAPE_CODE = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 LONGEST_REASON = 200

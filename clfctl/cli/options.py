@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
 import typer
 
 from clfctl.cli import completion
+from clfctl.cli.reporting import spelled
 
 if TYPE_CHECKING:
     from clfctl.settings.base import Settings
@@ -105,7 +106,7 @@ def _options(group: "type[Settings]", *, of_run: bool) -> Iterator[inspect.Param
         default = "" if is_flag or of_run or field.default in (None, "") else f" [default: {field.default}]"
         option = typer.Option(
             *names,
-            help=" ".join((field.description or "").split()) + default,
+            help=spelled(" ".join((field.description or "").split())) + default,
             rich_help_panel=panel_of(group, name),
             metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
             # Hidden, not unknown: who tries to change it is told why it cannot be.

@@ -1,7 +1,6 @@
 """Errors in one place: an exception becomes a sentence on standard error and an exit code."""
 
 import os
-import re
 import sys
 import threading
 import traceback
@@ -12,11 +11,9 @@ from typing import Any
 
 import typer
 
-from clfctl.errors import ClfctlError, StoppedAtOnce
+from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce
 
 PATIENCE_S = 0.5
-# A setting in a message, as Python would write it: `val_split=0.2`, or `val_split=` without a value.
-_SETTING = re.compile(r"`([a-z][a-z0-9_]*)=([^`]*)`")
 # The only setting whose option is not called as its field.
 _OTHER_NAMES = {"json_lines": "json"}
 
@@ -52,7 +49,7 @@ def _show(message: str, hint: str, error: BaseException) -> None:
 
 def spelled(text: str) -> str:
     """Return a message with its settings as options: `--val-split 0.2` for "`val_split=0.2`"."""
-    return _SETTING.sub(lambda found: _as_option(found[1], found[2]), text)
+    return SETTING.sub(lambda found: _as_option(found[1], found[2]), text)
 
 
 def option(field: str) -> str:

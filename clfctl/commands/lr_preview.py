@@ -10,7 +10,7 @@ from pathlib import Path
 from clfctl.display.notes import note
 from clfctl.display.preview_text import csv_lines, json_lines, kind_lines, plot_lines, seam_of, spans_of, table_lines
 from clfctl.errors import UsageError
-from clfctl.planning.plan import heed
+from clfctl.planning.plan import refuse_cautions
 from clfctl.planning.preview import Track, tracks_of
 from clfctl.settings.groups import OutputSettings, PlanSettings
 from clfctl.settings.sources import Resolved
@@ -48,7 +48,7 @@ def lr_preview(resolved: Resolved[PlanSettings], output: OutputSettings, options
     _check(options)
     tracks = tracks_of(resolved, options.subjects, options.metrics, options.steps_per_epoch)
     for track in tracks:
-        heed(resolved.settings, track.plan)
+        refuse_cautions(resolved.settings, track.plan)
     if options.output and options.output.suffix in PICTURES:
         _write_picture(options.output, tracks, options.log)
     elif options.output:

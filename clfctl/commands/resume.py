@@ -13,7 +13,7 @@ from clfctl.display.seam import seam_lines
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import DataError, UsageError
 from clfctl.planning.changes import Change, change_settings
-from clfctl.planning.plan import heed, make_plan
+from clfctl.planning.plan import make_plan, refuse_cautions
 from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.history import check_measured
 from clfctl.runs.state import held, states_in
@@ -65,7 +65,7 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     warnings = [each for each in (warning, set_threads(checkpoint.meta["n_threads"])) if each]
     parts = rebuild_parts(settings, data, checkpoint)
     trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
-    heed(settings, trainer.plan)
+    refuse_cautions(settings, trainer.plan)
     if trainer.is_finished() and not (changes or data_change):
         complete(trainer, run, output)
         note(output, *warnings, _nothing_left(run, trainer))

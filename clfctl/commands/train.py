@@ -9,7 +9,7 @@ from clfctl.data.sources.open import open_data
 from clfctl.display.notes import note
 from clfctl.engine.signals import stopping_at_once
 from clfctl.models.sources import source_of
-from clfctl.planning.plan import Plan, check_monitor, heed, keep_fitting, make_plan
+from clfctl.planning.plan import Plan, check_monitor, keep_fitting, make_plan, refuse_cautions
 from clfctl.runs.folder import RunFolder, check_new_run, create_run, discard_run
 from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
@@ -94,5 +94,5 @@ def _checked(settings: TrainSettings) -> tuple[Data, Plan]:
     data = open_data(settings, settings.seed)
     check_monitor(settings.monitor, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
-    heed(settings, plan)
+    refuse_cautions(settings, plan)
     return data, plan

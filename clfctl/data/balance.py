@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 from clfctl.data.sources.base import FileImages, Part
 from clfctl.data.sources.splits import labels_of
 from clfctl.errors import DataError
+from clfctl.settings.groups import Balance
 
-Balance = Literal["none", "sampler", "loss"]
 # From this ratio of the largest class to the smallest on, the counts are shown.
 UNEVEN = 1.5
 N_SHOWN = 3

@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from clfctl.data.pixels.views import Crop, crop_pixels
 from clfctl.data.sources.base import ImageSource, Part
 from clfctl.data.sources.index import count_batches
 from clfctl.errors import DataError
+from clfctl.settings.groups import BadImagePolicy
 
 MAX_BAD_SHARE, MIN_BAD = 0.05, 3
 AHEAD = 2
@@ -38,7 +38,7 @@ def compute_alone() -> None:
 class BadImages:
     """The images that could not be read, {name: reason}; raises once there are too many to be an accident."""
 
-    policy: Literal["skip", "error"]
+    policy: BadImagePolicy
     n_images: int
     found: dict[str, str] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)

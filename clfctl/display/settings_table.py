@@ -11,6 +11,7 @@ from clfctl.display.curve import draw_curve
 from clfctl.settings.base import option_name, panel_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
+from clfctl.settings.words import value_in_words
 
 CURVE_HEIGHT = 12
 MAX_WIDTH = 100
@@ -45,11 +46,5 @@ def settings_table(resolved: Resolved[TrainSettings]) -> Table:
         value = getattr(resolved.settings, name)
         origin = resolved.origins[name]
         style = "dim" if origin == "default" else "green"
-        text = "unset" if value is None or value == "" else _plain(value)
-        table.add_row("  " + option_name(name), Text(text), Text(origin), style=style)
+        table.add_row("  " + option_name(name), Text(value_in_words(value)), Text(origin), style=style)
     return table
-
-
-def _plain(value: object) -> str:
-    # 50 epochs that may be a fraction are 50, not 50.0.
-    return f"{value:g}" if isinstance(value, float) and float(f"{value:g}") == value else str(value)

@@ -2,13 +2,13 @@
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 
 from clfctl.data.keys import STEP, hash_key
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
+from clfctl.settings.groups import Amp
 
 
 def pick_device(name: str) -> torch.device:
@@ -47,7 +47,7 @@ class Precision:
         return torch.autocast(self.device.type, self.dtype)
 
 
-def pick_precision(amp: Literal["auto", "off", "bf16", "fp16"], device: torch.device) -> Precision:
+def pick_precision(amp: Amp, device: torch.device) -> Precision:
     """Return the precision that the settings ask for. Raises UsageError for fp16 where only CUDA has a use for it."""
     if amp == "fp16" and device.type != "cuda":
         raise UsageError(f"--amp: fp16 needs a CUDA device, not {device.type}", "use bf16 or off")

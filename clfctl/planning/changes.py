@@ -1,4 +1,4 @@
-"""Changing the settings of a run that has begun: what may change, what exactly does, and what cannot and why."""
+"""Changing the settings of a run that has begun: what may change, what does, and what cannot and why."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,13 +8,15 @@ from pydantic import ValidationError
 
 from clfctl.errors import UsageError
 from clfctl.planning.plan import keep_fitting
-from clfctl.settings.base import option_name, option_of
+from clfctl.settings.base import option_of
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.messages import explain
 from clfctl.settings.sources import Resolved
+from clfctl.settings.words import value_in_words
 
-# Where runs are looked for, not what one is made of.
+# Says where runs are, not what one is made of.
 WHERE = ("runs_dir",)
-DECAY = "weights that were decayed and those that were not are kept apart; it can only change from one value to another"
+DECAY = "decayed weights and others are kept apart; it can only change from one value above 0 to another"
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,12 @@ class Change:
     new: Any
 
     def __str__(self) -> str:
-        """Return it as the user is told."""
-        return f"{option_name(self.name)} {_word(self.old)} → {_word(self.new)}"
+        """Return it as users see it."""
+        return f"`{self.name}=` {value_in_words(self.old)} → {value_in_words(self.new)}"
 
 
 def change_settings(saved: TrainSettings, stated: Mapping[str, Any]) -> tuple[TrainSettings, list[Change]]:
-    """Return the settings with the stated ones in the place of the saved, and the changes that this makes.
+    """Return the saved settings with the stated ones in their place, and the changes that this makes.
 
     A parameter of the schedule that was saved for another kind than the new one is dropped. Raises UsageError for a
     setting that cannot change, with the reason, and for a parameter that the schedule does not have.
@@ -45,7 +47,9 @@ def change_settings(saved: TrainSettings, stated: Mapping[str, Any]) -> tuple[Tr
     try:
         changed = TrainSettings.model_validate(saved.model_dump() | stated)
     except ValidationError as error:
-        raise UsageError(str(error)) from None
+        problem, *_ = error.errors()
+        name = str(problem["loc"][0])
+        raise UsageError(explain(TrainSettings, name, problem, "command line"), field=name) from None
     ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}
     origins = {name: "run" if rank else "command line" for name, rank in ranks.items()}
     settings = keep_fitting(Resolved(changed, origins, ranks)).settings
@@ -63,11 +67,5 @@ def stated_in(resolved: Resolved[Any]) -> dict[str, Any]:
 
 
 def _fixed(name: str, saved: Any, reason: str) -> UsageError:
-    hint = f"it is {_word(saved)}; for another, train a new run"
-    return UsageError(f"{option_name(name)}: cannot change in a run that has begun: {reason}", hint)
-
-
-def _word(value: Any) -> str:
-    if value is None or value == "":
-        return "unset"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    hint = f"it is {value_in_words(saved)}; to use another value, train a new run"
+    return UsageError(f"cannot change in a run that has begun: {reason}", hint, field=name)

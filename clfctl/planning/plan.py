@@ -16,10 +16,10 @@ from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
 from clfctl.schedules.parameters import parameters_of
 from clfctl.schedules.stopping import fired_after
-from clfctl.settings.base import option_name
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.schedule import AUTO
 from clfctl.settings.sources import Resolved
+from clfctl.settings.words import value_in_words
 
 P = TypeVar("P", bound=PlanSettings)
 
@@ -38,8 +38,8 @@ class Values(NamedTuple):
 class Plan:
     """The learning rate of a training from its first to its last step.
 
-    `epochs` are all that are planned, a warmup outside of `--epochs` included. `cautions` say what is most likely a
-    mistake; `mode` whether a smaller or a larger metric is better.
+    `epochs` are all that are planned, including a warmup beside those of the settings. `cautions` say what is likely to
+    be a mistake; `mode` says whether a smaller or a larger metric is better.
     """
 
     schedule: Schedule
@@ -51,12 +51,12 @@ class Plan:
     cautions: tuple[str, ...]
 
     def given(self, metrics: Sequence[float]) -> Callable[[float], Values]:
-        """Return what every step of an epoch is to have, by its time, given the metric of every finished epoch."""
+        """Return the values of every step of an epoch by its time, given the metric of every finished epoch."""
         rate = self.schedule.given(metrics, self.base_lr)
         return lambda t: Values(rate(t))
 
     def values(self, t: float, metrics: Sequence[float] = ()) -> Values:
-        """Return what the step at `t` epochs is to have, given the metric of every finished epoch."""
+        """Return the values of the step at `t` epochs, given the metric of every finished epoch."""
         return self.given(metrics)(t)
 
     def lr(self, t: float, metrics: Sequence[float] = ()) -> float:
@@ -68,15 +68,15 @@ class Plan:
         return fired_after(metrics, self.early_stopping, self.mode)
 
     def last_epoch(self, metrics: Sequence[float]) -> int:
-        """Return how many epochs are trained in all, as far as the metrics tell."""
+        """Return how many epochs are trained in all, as far as the metrics say."""
         fired = self.stopped_after(metrics)
         return self.epochs if fired is None else min(self.epochs, fired + self.cooldown)
 
 
 def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: str = "") -> Plan:
-    """Return the plan of a training; `text` is an expression in the place of that of the settings.
+    """Return the plan of a training; `text` is an expression that replaces the one of the settings.
 
-    Raises UsageError where the schedule depends on the number of batches in an epoch and none is given.
+    Raises UsageError if the schedule depends on the number of batches in an epoch and that is not given.
     """
     expression = parse_expression(text or settings.scheduler)
     span = Span(settings.epochs, 0.0, steps_per_epoch, mode_of(settings.monitor))
@@ -92,19 +92,20 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         lowest = lowest_rate(schedule) if settings.eta_min is None else settings.eta_min
         schedule = Cooldown(schedule, settings.cooldown, settings.early_stopping, span.mode, lowest, epochs)
     elif settings.cooldown:
-        notes.append("cooldown does nothing without early stopping: give --early-stopping too")
+        notes.append("`cooldown=` does nothing without `early_stopping=`")
     if settings.warmup_start is not None and not warmup:
-        notes.append("warmup-start does nothing without a warmup: give --warmup too")
+        notes.append("`warmup_start=` does nothing without `warmup=`")
     found = cautions(Course(schedule, settings.lr, epochs, settings.early_stopping))
     return Plan(schedule, settings.lr, epochs, span.mode, settings.early_stopping, settings.cooldown, (*notes, *found))
 
 
-def heed(settings: PlanSettings, plan: Plan) -> None:
-    """Raise UsageError for the first caution if `--strict` is set."""
+def refuse_cautions(settings: PlanSettings, plan: Plan) -> None:
+    """Raise UsageError for the first caution if `strict` is set."""
     if settings.strict and plan.cautions:
         first, *others = plan.cautions
         more = f" (and {len(others)} more)" if others else ""
-        raise UsageError(f"--strict: {first}{more}", "change the schedule, or leave --strict out to see all warnings")
+        hint = "change the schedule, or leave out `strict=` to see all warnings"
+        raise UsageError(f"{first}{more}", hint, field="strict")
 
 
 def mode_of(monitor: str) -> Mode:
@@ -126,9 +127,9 @@ def check_monitor(monitor: str, n_val: int, n_classes: int) -> None:
 def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P]:
     """Return the settings without the schedule parameters that none of the schedules has.
 
-    Those stated where the schedule was, or in a source before it, are a mistake: UsageError. A source after it meant
-    another schedule: a recipe's `t_max` under `--scheduler step` is left out. `texts` are expressions in the place of
-    the settings' own, from the command line.
+    One stated in the source of the schedule, or in a stronger one, is a mistake: UsageError. A weaker source meant
+    another schedule: a recipe's `t_max` is dropped if the command line says `step`. `texts` are expressions from the
+    command line, instead of the one in the settings.
     """
     settings = resolved.settings
     expressions = [parse_expression(text) for text in texts or [settings.scheduler]]
@@ -144,7 +145,8 @@ def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P
         if takers and len(stated) < len(takers):
             continue
         if resolved.ranks[option] <= rank:
-            raise _unfit(option, f"{_plain(value)} (from the {resolved.origins[option]})", names, expressions, stated)
+            given = f"{value_in_words(value)} (from the {resolved.origins[option]})"
+            raise _unfit(option, given, names, expressions, stated)
         unused[option] = None
     return replace(resolved, settings=settings.model_copy(update=unused)) if unused else resolved
 
@@ -152,17 +154,17 @@ def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P
 def _unfit(
     option: str, given: str, names: dict[str, str], expressions: list[Expression], stated: list[Expression]
 ) -> UsageError:
-    name, texts = option_name(option), " and ".join(repr(each.text) for each in expressions)
+    texts = " and ".join(repr(each.text) for each in expressions)
     if stated:
-        return UsageError(f"{name}: {given} is stated in {texts} too", "state it once")
+        return UsageError(f"{given} is stated in {texts} too", "state it once", field=option)
     plain = ", ".join(names)
     if any(not each.kind for each in expressions):
         used = {call.name for each in expressions for call in each.calls}
         kind, parameter = next((pair for pair in names.items() if pair[0] in used), next(iter(names.items())))
         hint = f"state it inside the expression, after the name of the part: {kind}({parameter}=…)"
     else:
-        hint = f"leave {name} out, or choose --scheduler {next(iter(names))}"
-    return UsageError(f"{name}: {given} is a parameter of {plain}, and the schedule is {texts}", hint)
+        hint = f"leave out `{option}=`, or use `scheduler={next(iter(names))}`"
+    return UsageError(f"{given} is a parameter of {plain}, and the schedule is {texts}", hint, field=option)
 
 
 def _made(settings: PlanSettings, expression: Expression, warmup: float) -> Schedule:
@@ -188,19 +190,16 @@ def lowest_rate(schedule: Schedule) -> float:
 
 
 def _warmup_epochs(settings: PlanSettings, span: Span) -> tuple[float, list[str]]:
-    """Return the length of the warmup, and what is to be said of it."""
+    """Return the length of the warmup, and notes about it."""
     if settings.warmup != AUTO:
         return parse_duration(settings.warmup).epochs(span), []
     name = settings.optimizer.lower()
     if name not in BETA2:
         hint = "give a number of epochs; auto is for " + ", ".join(BETA2)
-        raise UsageError(f"--warmup: auto follows Adam's second moment, and {settings.optimizer} has none", hint)
+        what = f"auto follows Adam's second moment, and {settings.optimizer} has none"
+        raise UsageError(what, hint, field="warmup")
     n_steps = round(2 / (1 - BETA2[name]))
     epochs, most = Duration(n_steps, "batches").epochs(span), span.epochs / 2
     if epochs <= most:
         return epochs, []
     return most, [f"warmup auto is {n_steps} steps, {epochs:.3g} epochs: shortened to half of the training"]
-
-
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)

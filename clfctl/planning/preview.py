@@ -1,4 +1,4 @@
-"""What lr-preview shows: a track is one course that a learning rate can take, or has taken. No torch, no rich."""
+"""What lr-preview shows: a track is one course that a learning rate may take or has taken. No torch, no rich."""
 
 import csv
 import math
@@ -26,8 +26,8 @@ class Track:
     """The learning rate of a subject over `epochs`.
 
     `used` holds (start, end) of the learning rate of each epoch that was trained already; training goes on at `begins`,
-    in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it is known
-    or supposed, which `case` puts into words.
+    in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it
+    is known or assumed; `case` says what is assumed.
     """
 
     subject: str
@@ -102,9 +102,11 @@ def tracks_of(
     folders = [each for each in subjects if is_folder(each)]
     texts = [each for each in subjects if each not in folders]
     if texts and resolved.ranks["scheduler"] == 0:
-        raise UsageError(f"--scheduler: {texts[0]!r} is given as a schedule already", "name each as an argument")
+        hint = "give each as an argument"
+        raise UsageError(f"{texts[0]!r} is given as a schedule already", hint, field="scheduler")
     if folders and metrics:
-        raise UsageError(f"--metrics: {folders[0]} has metrics of its own", "give them with a schedule, not with a run")
+        hint = "give them with a schedule, not with a run"
+        raise UsageError(f"{folders[0]} has metrics of its own", hint, field="metrics")
     tracks = [track for folder in folders for track in _of_run(resolved, Path(folder))]
     if texts or not folders:
         fitting = keep_fitting(resolved, texts)
@@ -205,7 +207,7 @@ def read_metrics(text: str, monitor: str) -> tuple[float, ...]:
     path, _, column = text.partition(":") if not Path(text).exists() else (text, "", "")
     if not Path(path).is_file():
         hint = "give numbers (0.9,0.7,0.7), a run folder, or a file and a column (losses.csv:val_loss)"
-        raise UsageError(f"--metrics: {text!r} is neither numbers nor a file", hint)
+        raise UsageError(f"{text!r} is neither numbers nor a file", hint, field="metrics")
     return _read_column(Path(path), column or monitor)
 
 
@@ -218,8 +220,8 @@ def _read_column(path: Path, column: str) -> tuple[float, ...]:
     names = [*records[0]] if records else []
     if column not in names:
         hint = nearest(column, names) or ("it has " + ", ".join(names) if names else "it is empty")
-        raise DataError(f"--metrics: {path} has no column {column!r}", hint)
+        raise DataError(f"{path} has no column {column!r}", hint, field="metrics")
     try:
         return tuple(float(record[column]) for record in records)
     except (TypeError, ValueError):
-        raise DataError(f"--metrics: the column {column} of {path} is not all numbers") from None
+        raise DataError(f"the column {column} of {path} holds more than numbers", field="metrics") from None

@@ -15,7 +15,7 @@ Rate = Callable[[float], float]
 """The learning rate as a function of time alone: base rate and metrics are bound already."""
 Every = Literal["epoch", "batch"]
 LrEvery = Annotated[
-    Every, Param("How often a smooth curve moves: once an epoch, or at every batch.", option="lr_every")
+    Every, Param("How often a smooth curve changes: once an epoch, or at every batch.", option="lr_every")
 ]
 
 # `epoch + batch / n - start` misses a whole number by a few units in the last place. No batch is that short, and an
@@ -26,9 +26,9 @@ BEFORE = 1e-9
 
 @dataclass(frozen=True)
 class Span:
-    """What a schedule is fitted to: the epochs that are its own, the warmup before them, the batches of an epoch.
+    """What a schedule is fitted to: its own epochs, the warmup before them, and the batches in an epoch.
 
-    `mode` says whether a smaller or a larger metric is better. `steps_per_epoch` is None where no data is known.
+    `mode` says whether a smaller or a larger metric is better. `steps_per_epoch` is None where the data is not known.
     """
 
     epochs: float
@@ -146,7 +146,7 @@ def before(epoch: float) -> float:
 
 
 def length_of(schedule: Schedule, t_max: float) -> float:
-    """Return `t_max`; raises UsageError where it is 0, which means that the schedule was to be fitted first."""
+    """Return `t_max`; raises UsageError if it is 0: the schedule should have been fitted first."""
     if not t_max:
         hint = f"give it one, or fit it: {type(schedule).__name__}().fitted(Span(epochs=25))"
         raise UsageError(f"{schedule.name} has no length yet", hint)

@@ -1,8 +1,8 @@
 """Any other scheduler class of torch or timm as a schedule: `torch:CyclicLR(base_lr=1e-5, max_lr=1e-3)`.
 
-Such a class steps from value to value and keeps what it needs in itself. Here it is stepped through once, from its
-beginning, on an optimizer of its own, and its values are kept: so they are a function of time again, that knows
-nothing of stops and resumes. Heavy libraries are imported when the first value is asked for.
+Such a class steps from value to value and keeps state. Here it is stepped once from its beginning, on an optimizer of
+its own, and its values are recorded. That makes them a function of time again, which stopping and resuming cannot
+disturb. Heavy libraries are imported when the first value is asked for.
 """
 
 import inspect
@@ -22,16 +22,16 @@ METRIC_DRIVEN = ("ReduceLROnPlateau", "PlateauLRScheduler")
 REFUSED = {
     "LambdaLR": "it takes a Python function; pick a kind that has the curve",
     "MultiplicativeLR": "it takes a Python function; pick a kind that has the curve",
-    "SequentialLR": "write its parts one after the other: linear:2 > cosine",
-    "ChainedScheduler": "write its parts one after the other: linear:2 > cosine",
+    "SequentialLR": "write its parts one after another: linear:2 > cosine",
+    "ChainedScheduler": "write its parts one after another: linear:2 > cosine",
 }
 
 
 @dataclass(frozen=True)
 class ByName(Bound):
-    """A scheduler class of a library, with its arguments; stepped once an epoch, or with `every` batch at each one.
+    """A scheduler class of a library, with its arguments; stepped once an epoch, or at each batch if `every` says so.
 
-    `steps_per_epoch` is what `every` batch needs; `fitted` fills it.
+    `steps_per_epoch` is only needed for that; `fitted` fills it.
     """
 
     library: Library
@@ -53,8 +53,8 @@ class ByName(Bound):
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate as a function of time.
 
-        Raises UsageError if there is no such class, or it does not take the arguments; so does the function where it
-        does not take so many steps.
+        Raises UsageError if there is no such class, or it does not accept the arguments; so does the function where it
+        does not allow that many steps.
         """
         if self.follows_metrics:
             return steady(_after_metrics(metrics, self, base_lr))
@@ -65,7 +65,7 @@ class ByName(Bound):
         """Return the schedule with the batches of an epoch, and the direction of the metric that it follows."""
         arguments = dict(self.arguments)
         if self.follows_metrics:
-            # torch's class takes "min" where nothing is said and timm's "max", whatever the metric is.
+            # Unless told, torch's class assumes "min" and timm's "max", whatever the metric is.
             arguments.setdefault("mode", span.mode)
         return replace(self, arguments=tuple(arguments.items()), steps_per_epoch=span.steps_per_epoch)
 
@@ -77,8 +77,10 @@ class ByName(Bound):
         if self.every == "epoch":
             return int(t + TOLERANCE)
         if self.steps_per_epoch is None:
-            hint = "add --steps-per-epoch, the number of batches in an epoch"
-            raise UsageError(f"{self.name} changes with every batch, and how many there are is not known here", hint)
+            hint = "add `steps_per_epoch=`, the number of batches in an epoch"
+            raise UsageError(
+                f"{self.name} changes with every batch, and the number of batches in an epoch is not known here", hint
+            )
         return int(t * self.steps_per_epoch + 1e-6)
 
 
@@ -104,7 +106,7 @@ class _Stepper:
         self.rates = [self._rate()]
 
     def at(self, n_steps: int) -> float:
-        """Return the rate after so many steps."""
+        """Return the rate after `n_steps` steps."""
         while len(self.rates) <= n_steps:
             self.step()
         return self.rates[n_steps]
@@ -127,7 +129,7 @@ class _Stepper:
 
 
 def find_class(library: Library, name: str) -> Any:
-    """Return a scheduler class; raises UsageError, with the nearest names, if the library has none of that name."""
+    """Return a scheduler class; raises UsageError, with the nearest names, if there is none of that name."""
     if name in REFUSED:
         raise UsageError(f"{library}:{name} cannot be used here", REFUSED[name])
     if library == "torch":

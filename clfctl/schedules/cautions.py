@@ -1,4 +1,4 @@
-"""Curves that are most likely a mistake, each with the reason: pure checks of a schedule against its training."""
+"""Curves that are most likely a mistake, each with its reason: pure checks of a schedule against its training."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from clfctl.schedules.plateau import Plateau
 
 NOTHING = 1e-12
 """Share of the base learning rate below which nothing is learned."""
-MAX_EPOCHS_LOOKED_AT = 2000
+MAX_EPOCHS_SAMPLED = 2000
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,17 @@ def _of_segment(course: Course, segment: Segment) -> Iterator[str]:
         case Cosine(t_max=t_max, every=every) if own > t_max + (every == "epoch"):
             yield (
                 f"cosine reaches its lowest rate after {t_max:g} of {own:g} epochs: the learning rate climbs again; "
-                "leave t-max out to end with the training"
+                "leave out `t_max=` to end with the training"
             )
         case Step(step_size=size) if size >= own:
-            yield f"step changes every {size} epochs and has {own:g}: it never acts; take a smaller step-size"
+            yield f"step changes every {size} epochs and has {own:g}: it never acts; use a smaller `step_size=`"
         case MultiStep(milestones=milestones) if min(milestones, default=own) >= own:
             yield f"the first milestone is epoch {min(milestones):g} and multistep has {own:g}: it never acts"
         case CosineRestarts(t_0=t_0) if t_0 >= own:
             yield f"the first cosine takes {t_0:g} epochs and cosine-restarts has {own:g}: it never restarts"
         case OneCycle(t_max=t_max) if abs(t_max - own) >= 1:
             what = "it stays at its lowest rate" if t_max < own else "it is cut off before it has come down"
-            yield f"onecycle is {t_max:g} epochs long and has {own:g}: {what}; leave t-max out to fit it"
+            yield f"onecycle is {t_max:g} epochs long and has {own:g}: {what}; leave out `t_max=` to fit it"
         case Plateau() as plateau:
             yield from _of_plateau(course, plateau, own)
     yield from _of_lowest(course, segment)
@@ -99,16 +99,16 @@ def _of_lowest(course: Course, segment: Segment) -> Iterator[str]:
 
 
 def _of_rates(course: Course) -> Iterator[str]:
-    """Look at the rate of every epoch, as far as it is known without metrics."""
+    """Check the rate of every epoch, as far as it is known without metrics."""
     begin, chain = _inside(course.schedule)
-    stride = max(1, course.epochs // MAX_EPOCHS_LOOKED_AT)
+    stride = max(1, course.epochs // MAX_EPOCHS_SAMPLED)
     times = [float(epoch) for epoch in range(0, course.epochs, stride)]
     rate = course.schedule.given((), course.base_lr)
     rates = [rate(max(t, begin)) for t in times]
     if (peak := max(rates)) > 1:
         yield f"the learning rate reaches {peak:g}: above 1 most trainings diverge"
     learning = [t for t, rate in zip(times, rates, strict=True) if rate > NOTHING * course.base_lr]
-    # To be 0 at the beginning is a warmup's way, and in between a restart's.
+    # A warmup may be 0 at the beginning, and a restart in between.
     nothing_from = max(learning, default=begin - 1) + stride
     if begin <= nothing_from < course.epochs:
         again = "; write >> where it should begin at the base again" if isinstance(chain, Chain) else ""

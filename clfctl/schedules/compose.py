@@ -18,7 +18,7 @@ WarmupShape = Literal["linear", "cosine", "exponential"]
 
 @dataclass(frozen=True)
 class Around(Bound):
-    """A schedule around another: what it does not change is that of the other."""
+    """A schedule around another, which decides whatever this one does not change."""
 
     inner: Schedule
 
@@ -41,8 +41,8 @@ class Warmup(Around):
     """Rise from `start` times the rate that `inner` begins with, over `epochs`; then `inner`, from its own beginning.
 
     With s = t / epochs the factor is `start + (1 - start) * s` (Goyal et al. 2017, arXiv:1706.02677), a cosine's half
-    in the place of s, or `start ** (1 - s)`. So a linear one from 0 ends epoch e (from 0) at `(e + 1) / epochs`. The
-    epoch that warmup ends in, when it ends inside one, is the first whose metric `inner` sees.
+    in the place of s, or `start ** (1 - s)`. So a linear one from 0 ends epoch e (from 0) at `(e + 1) / epochs`. If
+    warmup ends inside an epoch, that epoch is the first whose metric `inner` sees.
     """
 
     name = "warmup"
@@ -54,10 +54,10 @@ class Warmup(Around):
     def __post_init__(self) -> None:
         """Raise UsageError for a warmup without length, or an exponential one from nothing."""
         if not self.epochs > 0:
-            raise UsageError(f"a warmup of {self.epochs:g} epochs is none")
+            raise UsageError(f"a warmup must be longer than 0 epochs, not {self.epochs:g}")
         if self.shape == "exponential" and not self.start:
-            hint = "give --warmup-start a factor above 0, such as 0.01"
-            raise UsageError("an exponential warmup cannot begin at 0: nothing multiplied is more", hint)
+            hint = "use a factor above 0, such as `warmup_start=0.01`"
+            raise UsageError("an exponential warmup cannot start at 0: any factor times 0 is 0", hint)
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate as a function of time."""
@@ -93,10 +93,10 @@ class Warmup(Around):
 
 @dataclass(frozen=True)
 class Chain(Bound):
-    """One schedule after another, each for its length (None: for ever), with its own clock and metrics.
+    """One schedule after another, each for its length (None: unlimited), with its own clock and metrics.
 
-    A part begins at the rate at which the part before it ended, so that nothing jumps; one in `Restart` begins at the
-    base rate. After the length of the last part the rate stays.
+    A part begins at the rate at which the part before it ended, without a jump; one in `Restart` begins at the base
+    rate. After the length of the last part the rate stays.
     """
 
     name = "chain"
@@ -196,8 +196,8 @@ class Restart(Around):
 class Cooldown(Around):
     """When early stopping fires, anneal to `eta_min` along a cosine over `epochs` more epochs instead of stopping.
 
-    A cosine that early stopping cuts off never reaches its low rates, where much of its gain is made. The training
-    ends after `end` epochs at the latest: with less left, the cooldown is as much shorter.
+    A cosine cut off by early stopping never reaches its low rates, which bring much of its gain. Training ends after
+    `end` epochs at the latest: if fewer are left, the cooldown is shortened to fit.
     """
 
     name = "cooldown"
@@ -236,8 +236,8 @@ def _later(segment: Segment, by: float) -> Segment:
 
 
 def _in_epochs(length: float | Duration | None) -> float:
-    """Return a length in epochs, infinite if it has none; raises UsageError for one that is not fitted yet."""
+    """Return a length in epochs, infinite if there is none; raises UsageError for one that is not fitted yet."""
     if isinstance(length, Duration):
         hint = "fit the chain first: chain.fitted(Span(epochs=25, steps_per_epoch=100))"
-        raise UsageError(f"how many epochs {length} is depends on the training", hint)
+        raise UsageError(f"the length of {length} depends on the training", hint)
     return math.inf if length is None else length

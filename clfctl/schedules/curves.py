@@ -1,4 +1,4 @@
-"""Kinds with a beginning and an end, as long as the training: each a formula in its docstring, with its source.
+"""Kinds with a beginning and an end, as long as the training; each docstring has the formula and its source.
 
 Those that torch also has agree with its classes, stepped once for each unit of `t`, to 1e-12 of the base rate.
 """
@@ -14,8 +14,9 @@ from clfctl.schedules.base import TOLERANCE, LrEvery, Span, Timed, clock, length
 from clfctl.schedules.parameters import Param
 
 TMax = Annotated[
-    float, Ge(0), Param("Epochs from the curve's beginning to its end, a warmup included; 0: all that are trained.")
+    float, Ge(0), Param("Epochs from the start of the curve to its end, including warmup; 0: the whole training.")
 ]
+Fall = Literal["linear", "cosine", "1-sqrt"]
 EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.")]
 
 
@@ -50,7 +51,7 @@ class Linear(Curve):
 
     start: Annotated[float, Ge(0), Param("Factor at the beginning.", option="")] = 1.0
     end: Annotated[
-        float | None, Ge(0), Param("Factor at the end; left open: 0, or 1 after a start below 1.", option="")
+        float | None, Ge(0), Param("Factor at the end; unset: 0, or 1 if the start is below 1.", option="")
     ] = None
     t_max: TMax = 0
     every: LrEvery = "batch"
@@ -72,7 +73,7 @@ class Polynomial(Curve):
 
     name = "polynomial"
 
-    power: Annotated[float, Gt(0), Param("Power of the curve: 1 is a straight line, 2 falls early.")] = 0.9
+    power: Annotated[float, Gt(0), Param("Exponent of the curve: 1 is a straight line, 2 falls early.")] = 0.9
     eta_min: EtaMin = 0.0
     t_max: TMax = 0
     every: LrEvery = "epoch"
@@ -105,7 +106,7 @@ class Cosine(Curve):
 
 @dataclass(frozen=True)
 class CosineRestarts(Timed):
-    """Cosines one after the other, each from the top.
+    """Cosines one after another, each from the top.
 
     Cycle i lasts `t_0 * t_mult ** i` epochs: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts; SGDR (Loshchilov
     and Hutter 2017, arXiv:1608.03983). `decay` lowers the top of each cycle, as timm's cycle_decay.
@@ -113,10 +114,14 @@ class CosineRestarts(Timed):
 
     name = "cosine-restarts"
 
-    cycles: Annotated[int, Gt(0), Param("Cosines in the training, where t-0 does not say how long the first is.")] = 3
-    t_0: Annotated[float, Ge(0), Param("Epochs of the first cosine; 0: as many as make all cycles fit.")] = 0
-    t_mult: Annotated[float, Ge(1), Param("How much longer each cosine is than the one before.")] = 1.0
-    decay: Annotated[float, Gt(0), Le(1), Param("What each restart multiplies the top by.", option="cycle_decay")] = 1.0
+    cycles: Annotated[
+        int, Gt(0), Param("Number of cosines in the training, if the length of the first is not given.")
+    ] = 3
+    t_0: Annotated[float, Ge(0), Param("Epochs of the first cosine; 0: chosen so that all cycles fit.")] = 0
+    t_mult: Annotated[float, Ge(1), Param("How many times as long each cosine is as the one before.")] = 1.0
+    decay: Annotated[
+        float, Gt(0), Le(1), Param("Factor by which each restart lowers the peak.", option="cycle_decay")
+    ] = 1.0
     eta_min: EtaMin = 0.0
     every: LrEvery = "epoch"
 
@@ -142,17 +147,17 @@ class OneCycle(Curve):
     """Up from a small rate to the base rate, then down to almost nothing, within the training.
 
     torch.optim.lr_scheduler.OneCycleLR with `max_lr` the base rate; Smith and Topin 2018 (arXiv:1708.07120). torch
-    counts N steps where the curve has N - 1 stretches: a curve of `t_max` epochs is its of `total_steps = t_max + 1`.
+    counts N steps where the curve has N - 1 intervals: a curve of `t_max` epochs has `total_steps = t_max + 1`.
     """
 
     name = "onecycle"
 
     pct_start: Annotated[float, Gt(0), Lt(1), Param("Share of the curve that rises.")] = 0.3
-    div_factor: Annotated[float, Gt(0), Param("The curve begins at the base rate divided by this.")] = 25.0
-    final_div_factor: Annotated[float, Gt(0), Param("It ends at its beginning divided by this.")] = 1e4
+    div_factor: Annotated[float, Gt(0), Param("The curve starts at the base rate divided by this.")] = 25.0
+    final_div_factor: Annotated[float, Gt(0), Param("The curve ends at its initial rate divided by this.")] = 1e4
     shape: Annotated[Literal["cosine", "linear"], Param("How it rises and falls.", option="")] = "cosine"
     three_phase: Annotated[
-        bool, Param("Fall to the beginning first, as slowly as it rose, and only then to the end.", option="")
+        bool, Param("Fall back to the initial rate first, as slowly as it rose, and only then to the end.", option="")
     ] = False
     t_max: TMax = 0
     every: LrEvery = "batch"
@@ -177,17 +182,17 @@ class OneCycle(Curve):
 
 @dataclass(frozen=True)
 class WSD(Curve):
-    """Stay at the base rate and fall only at the end: warmup-stable-decay, with the warmup of `--warmup`.
+    """Stay at the base rate and fall only at the end: warmup-stable-decay, with warmup as a setting of its own.
 
     MiniCPM (Hu et al. 2024, arXiv:2404.06395); the decay `1-sqrt` is Hägele et al.'s (2024, arXiv:2405.18392). With s
-    the share of the decay that is over, the rate is `eta_min + (base_lr - eta_min) * f`, f being `1 - s`,
+    the share of the decay that is done, the rate is `eta_min + (base_lr - eta_min) * f`, f being `1 - s`,
     `(1 + cos(pi * s)) / 2` or `1 - sqrt(s)`.
     """
 
     name = "wsd"
 
     decay: Annotated[float, Gt(0), Le(1), Param("Share of the curve that falls.")] = 0.2
-    shape: Annotated[Literal["linear", "cosine", "1-sqrt"], Param("How it falls.", option="decay_shape")] = "1-sqrt"
+    shape: Annotated[Fall, Param("How it falls.", option="decay_shape")] = "1-sqrt"
     eta_min: EtaMin = 0.0
     t_max: TMax = 0
     every: LrEvery = "batch"
@@ -200,7 +205,7 @@ class WSD(Curve):
         return self.eta_min + (base_lr - self.eta_min) * falling(self.shape, share)
 
 
-def falling(shape: Literal["linear", "cosine", "1-sqrt"], share: float) -> float:
+def falling(shape: Fall, share: float) -> float:
     """Return the height of a curve from 1 to 0 after `share` of its way."""
     match shape:
         case "linear":

@@ -1,4 +1,4 @@
-"""Kinds that multiply the rate by a factor of time, without an end: each a formula in its docstring, with its source.
+"""Kinds that multiply the rate by a function of time, without an end; each docstring has the formula and its source.
 
 Those that torch also has agree with its classes, stepped once for each unit of `t`, to 1e-12 of the base rate.
 """
@@ -23,7 +23,7 @@ class Constant(Timed):
 
     name = "constant"
 
-    factor: Annotated[float, Gt(0), Param("What the learning rate is multiplied by.", option="")] = 1.0
+    factor: Annotated[float, Gt(0), Param("Factor on the learning rate.", option="")] = 1.0
     t_max: Annotated[float, Ge(0), Param("Epochs with the factor; 0: all.", option="")] = 0
 
     def at(self, base_lr: float, t: float) -> float:
@@ -41,7 +41,7 @@ class Step(Timed):
     name = "step"
 
     step_size: Annotated[int, Gt(0), Param("Epochs between two changes.")] = 5
-    gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.5
+    gamma: Annotated[float, Gt(0), Le(1), Param("Factor by which each change multiplies the learning rate.")] = 0.5
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
@@ -61,7 +61,7 @@ class MultiStep(Timed):
     milestones: Annotated[
         tuple[float, ...], Ge(0), Param("Epochs at which the rate changes; none: 1/2 and 3/4 of the training.")
     ] = ()
-    gamma: Annotated[float, Gt(0), Le(1), Param("What each change multiplies the learning rate by.")] = 0.1
+    gamma: Annotated[float, Gt(0), Le(1), Param("Factor by which each change multiplies the learning rate.")] = 0.1
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
@@ -83,7 +83,7 @@ class Exponential(Timed):
 
     name = "exponential"
 
-    gamma: Annotated[float, Gt(0), Le(1), Param("What each epoch multiplies the learning rate by.")] = 0.95
+    gamma: Annotated[float, Gt(0), Le(1), Param("Factor by which each epoch multiplies the learning rate.")] = 0.95
     every: LrEvery = "epoch"
 
     def at(self, base_lr: float, t: float) -> float:
@@ -93,7 +93,7 @@ class Exponential(Timed):
 
 @dataclass(frozen=True)
 class InverseSqrt(Timed):
-    """Fall as one over the square root of time: for trainings whose end is not known.
+    """Fall as one over the square root of time, for trainings of unknown length.
 
     `base_lr * sqrt(timescale / (timescale + t))`: Vaswani et al. 2017 (arXiv:1706.03762), whose timescale is the
     warmup; Zhai et al. 2022 (arXiv:2106.04560).
@@ -101,7 +101,9 @@ class InverseSqrt(Timed):
 
     name = "inverse-sqrt"
 
-    timescale: Annotated[float, Ge(0), Param("Epochs until it has fallen to 0.71; 0: the warmup, or 1.")] = 0
+    timescale: Annotated[
+        float, Ge(0), Param("Epochs until the rate has fallen to 0.71 of the base; 0: as many as the warmup, or 1.")
+    ] = 0
     every: LrEvery = "batch"
 
     def at(self, base_lr: float, t: float) -> float:

@@ -19,15 +19,15 @@ class Duration:
     unit: Unit = "epochs"
 
     def epochs(self, span: Span) -> float:
-        """Return the length in epochs; raises UsageError for batches where no data says how many an epoch has."""
+        """Return the length in epochs; raises UsageError for batches if it is not known how many an epoch has."""
         if self.unit == "percent":
             return self.value / 100 * span.epochs
         if self.unit == "epochs" or not self.value:
             return self.value
         if span.steps_per_epoch is None:
-            hint = "add --steps-per-epoch, the number of batches in an epoch"
+            hint = "add `steps_per_epoch=`, the number of batches in an epoch"
             raise UsageError(
-                f"how long {self.value:g}b (batches) is depends on the data, which is not known here", hint
+                f"the length of {self.value:g}b (batches) depends on the data, which is not known here", hint
             )
         return self.value / span.steps_per_epoch
 
@@ -37,7 +37,7 @@ class Duration:
 
 
 def parse_duration(text: str) -> Duration:
-    """Return what is written; raises ValueError if it is no length of time."""
+    """Return what is written; raises ValueError if it is not a length of time."""
     number, unit = text.strip(), "epochs"
     for suffix, name in (("b", "batches"), ("%", "percent"), ("e", "epochs")):
         if number.endswith(suffix):

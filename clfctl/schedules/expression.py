@@ -69,7 +69,7 @@ class Expression:
         return first.name if is_plain else ""
 
     def schedule(self, defaults: Mapping[str, Any] | None = None) -> Schedule:
-        """Return the schedule, not fitted yet; `defaults` (by option name) only go to an expression that is a kind."""
+        """Return the schedule, not fitted yet; `defaults` (by option name) only apply to a kind on its own."""
         if len(self.calls) == 1 and self.calls[0].length is None:
             return self.calls[0].schedule((defaults or {}) if self.kind else {})
         parts = [(call.schedule({}), call.length) for call in self.calls]
@@ -97,7 +97,7 @@ class _Token:
 
     @property
     def misplaced(self) -> str:
-        """What to say of a token where another is needed."""
+        """What to say about a token where another is needed."""
         return f"{self.text!r} does not belong here" if self.text else "it ends too early"
 
 
@@ -137,14 +137,14 @@ class _Parser:
             self._take("*")
         token = self._next()
         if token.kind != "word":
-            what = f"{token.text!r} is no schedule" if token.text else "a schedule is missing"
+            what = f"{token.text!r} is not a schedule" if token.text else "a schedule is missing"
             self._fail(token, what, "one of " + ", ".join(self.names))
         library = token.text if token.text in LIBRARIES and self._take(":") else ""
         if library and self.now.kind != "word":
             self._fail(self.now, f"the class of {library} is missing", f"its name, such as {EXAMPLES[library]}")
         name = self._next().text if library else token.text.lower().replace("_", "-")
         if not library and name not in KINDS:
-            self._fail(token, f"{token.text!r} is no schedule", "one of " + ", ".join(self.names), name)
+            self._fail(token, f"{token.text!r} is not a schedule", "one of " + ", ".join(self.names), name)
         arguments = self._arguments(library, name) if self._take("(") else {}
         return Call(name, arguments, library, factor, self._length() if self._take(":") else None)
 
@@ -207,7 +207,7 @@ class _Parser:
             return token.text[1:-1]
         if token.kind != "word":
             self._fail(
-                token, f"{token.text!r} is no value" if token.text else "a value is missing", "a number or a word"
+                token, f"{token.text!r} is not a value" if token.text else "a value is missing", "a number or a word"
             )
         if token.text.lower() in _WORDS:
             return _WORDS[token.text.lower()]
@@ -225,7 +225,7 @@ class _Parser:
         except ValueError:
             length = Duration(0)
         if not length.value:
-            what = f"{token.text!r} is no length" if token.text else "a length is missing"
+            what = f"{token.text!r} is not a length" if token.text else "a length is missing"
             self._fail(token, what, f"{DURATIONS}, more than 0")
         return length
 
@@ -235,7 +235,7 @@ class _Parser:
         except ValueError:
             number = 0.0
         if not 0 < number < float("inf"):
-            self._fail(token, f"{token.text!r} is no number above 0", what)
+            self._fail(token, f"{token.text!r} is not a number above 0", what)
         return number
 
     def _read(self) -> Iterator[_Token]:

@@ -1,4 +1,4 @@
-"""The parameters of a schedule: type, limits, default and help, declared once, beside the formula that uses them."""
+"""The parameters of a schedule: type, limits, default and help, declared once, next to the formula that uses them."""
 
 import dataclasses
 import math
@@ -76,7 +76,7 @@ def check_parameters(schedule: Any) -> None:
 
 
 def fit_value(value: Any, parameter: Parameter) -> Any:
-    """Return `value` as the type of the parameter; raises ValueError if it is of another, or out of the limits."""
+    """Return `value` as the type of the parameter; raises ValueError if it has another type or is out of the limits."""
     kind = parameter.type
     if value is None and NoneType in get_args(kind):
         return None

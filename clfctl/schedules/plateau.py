@@ -1,4 +1,4 @@
-"""Plateau: the learning rate falls when the metric no longer improves; a fold over the metrics, without state."""
+"""Plateau: the learning rate falls when the metric stops improving; a fold over the metrics, without state."""
 
 import math
 from collections.abc import Sequence
@@ -16,31 +16,35 @@ class Plateau(Bound, Kind):
     """Multiply by `factor` when the metric has not improved for more than `patience` epochs.
 
     torch.optim.lr_scheduler.ReduceLROnPlateau, with its counting: NaN never improves. With `smooth` s the metric is
-    its moving average `m = s * m + (1 - s) * metric`, in which values that are not finite are left out.
+    its moving average `m = s * m + (1 - s) * metric`, which leaves out values that are not finite.
     """
 
     name = "plateau"
     follows_metrics = True
 
-    patience: Annotated[int, Ge(0), Param("Epochs without improvement that are put up with before a change.")] = 3
-    factor: Annotated[float, Gt(0), Lt(1), Param("What each change multiplies the learning rate by.")] = 0.5
+    patience: Annotated[int, Ge(0), Param("Epochs without improvement to tolerate before the rate is lowered.")] = 3
+    factor: Annotated[float, Gt(0), Lt(1), Param("Factor by which each change multiplies the learning rate.")] = 0.5
     min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min")] = 0.0
     mode: Annotated[
         Literal["auto", "min", "max"],
-        Param("Whether a smaller or a larger metric is better; auto: as the monitored one is.", option="plateau_mode"),
+        Param(
+            "Whether a smaller or a larger metric is better; auto: as for the monitored metric.", option="plateau_mode"
+        ),
     ] = "auto"
-    threshold: Annotated[float, Ge(0), Param("Least improvement that counts.")] = 1e-4
+    threshold: Annotated[float, Ge(0), Param("Smallest improvement that counts.")] = 1e-4
     threshold_mode: Annotated[
-        Literal["rel", "abs"], Param("Whether the threshold is a share of the best metric or a difference to it.")
+        Literal["rel", "abs"], Param("Whether the threshold is relative to the best metric or an absolute difference.")
     ] = "rel"
-    cooldown: Annotated[int, Ge(0), Param("Epochs after a change that are not counted.", option="plateau_cooldown")] = 0
+    cooldown: Annotated[
+        int, Ge(0), Param("Epochs after a change during which nothing is counted.", option="plateau_cooldown")
+    ] = 0
     smooth: Annotated[
         float,
         Ge(0),
         Lt(1),
         Param("Weight of the past in the moving average of a noisy metric.", option="plateau_smooth"),
     ] = 0.0
-    eps: Annotated[float, Ge(0), Param("A change smaller than this is not made.", option="")] = 1e-8
+    eps: Annotated[float, Ge(0), Param("Changes smaller than this are not made.", option="")] = 1e-8
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the learning rate after the epochs whose metrics are given: the same for the whole of the next."""

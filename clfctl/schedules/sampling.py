@@ -13,7 +13,7 @@ def sample_curve(
     """Return (time in epochs, learning rate) of every `1 / per_epoch` of an epoch, and of the end.
 
     A schedule that follows metrics gets those of the epochs finished at each point, as far as `metrics` goes.
-    `per_epoch` 0 takes enough for a smooth warmup, and few for a long training.
+    `per_epoch` 0 takes enough for a smooth warmup, and fewer for a long training.
     """
     per_epoch = per_epoch or max(1, min(MAX_PER_EPOCH, MAX_POINTS // epochs))
     curve = [*_rates(schedule, base_lr, range(epochs), metrics, per_epoch)]

@@ -15,7 +15,7 @@ def best_epoch(metrics: Sequence[float], mode: Mode) -> int | None:
 
 
 def fired_after(metrics: Sequence[float], patience: int, mode: Mode) -> int | None:
-    """Return after how many epochs early stopping first fires: `patience` of them brought nothing better.
+    """Return after how many epochs early stopping first fires: `patience` of them in a row brought nothing better.
 
     None if it does not; a patience of 0 never fires.
     """

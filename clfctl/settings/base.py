@@ -1,4 +1,4 @@
-"""What a settings group is made of: the frozen base model and the marks that its fields may carry."""
+"""What settings groups are made of: the frozen base model and the marks that a field may carry."""
 
 import inspect
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ Values = Literal[
 class Option:
     """How a field is typed on the command line, where its name alone does not say it.
 
-    `spelling` is the option's name where the field's would not do, `one_way` marks a flag without a `--no-` form.
+    `spelling` is the option's name if the field's will not do, `one_way` marks a flag without a `--no-` form.
     `aliases` are older or longer names of the field, accepted in every source; `values` names what TAB offers.
     `accepts` says what the field may be where its type does not, `fixed` why it cannot change in a run that has begun.
     """

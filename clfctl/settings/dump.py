@@ -2,11 +2,13 @@
 
 import json
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from clfctl.errors import SETTING
 from clfctl.settings.base import Settings, panel_of
 from clfctl.settings.messages import allowed
 from clfctl.settings.sources import ENV_PREFIX
@@ -42,7 +44,7 @@ def toml_value(value: Any) -> str:
 
 def env_example(groups: Iterable[type[Settings]]) -> str:
     """Return the text of `.env.example`: each setting with its help, what it may be, and its default."""
-    lines = ["# Settings of clfctl. Copy to .env and take the # away from the lines to change.", ""]
+    lines = ["# Settings of clfctl. Copy this to .env and remove the # from the lines to change.", ""]
     for settings_type in groups:
         for panel, names in _by_panel(settings_type).items():
             lines += [f"## {panel}", ""]
@@ -53,12 +55,16 @@ def env_example(groups: Iterable[type[Settings]]) -> str:
 
 def _env_entry(settings_type: type[Settings], name: str) -> Iterator[str]:
     field = settings_type.model_fields[name]
-    about = " ".join((field.description or "").split())
+    about = SETTING.sub(_as_variable, " ".join((field.description or "").split()))
     yield from textwrap.wrap(
         f"{about} ({allowed(settings_type, name)})", 118, initial_indent="# ", subsequent_indent="# "
     )
     default = "" if field.default is None else toml_value(field.default).strip('"')
     yield f"#{ENV_PREFIX}{name.upper()}={default}"
+
+
+def _as_variable(found: re.Match[str]) -> str:
+    return f"`{ENV_PREFIX}{found[1].upper()}={found[2]}`".replace("=`", "`")
 
 
 def _by_panel(settings_type: type[Settings]) -> dict[str, list[str]]:

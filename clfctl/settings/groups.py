@@ -15,12 +15,15 @@ from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
-NEW_WEIGHTS = "the weights that were trained are for the model as it is"
+NEW_WEIGHTS = "the trained weights belong to the model as it is"
 NEW_SPLIT = "training and validation images would be mixed"
-NEW_IMAGES = "the batches of an epoch would be others"
-NEW_STATE = "what the optimizer has gathered is of no use to another"
-OTHER_PLACE = "the run has its place; move the folder instead"
+NEW_IMAGES = "an epoch would have different batches"
+NEW_STATE = "the state of one optimizer is of no use to another"
+OTHER_PLACE = "the run has a folder already; rename that instead"
 AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
+Balance = Literal["none", "sampler", "loss"]
+BadImagePolicy = Literal["skip", "error"]
+Amp = Literal["auto", "off", "bf16", "fp16"]
 
 
 class SourceSettings(Settings):
@@ -40,7 +43,7 @@ class DataSettings(Settings):
     folders, a folder with train/, val/ and test/, a .csv, .tsv or .parquet table with the columns path and label,
     WebDataset shards (a .tar or a folder of them), or what Hugging Face's `save_to_disk` wrote."""
     data_dir: Annotated[Path, Option(values="folders")] = Path("data")
-    """Where torchvision data sets lie or are downloaded to."""
+    """Where torchvision data sets are, or are downloaded to."""
     download: bool = False
     """Download a torchvision data set that is not in the data folder yet."""
     val_split: Annotated[Fraction, Option(aliases=("validation_split",), fixed=NEW_SPLIT)] = 0.2
@@ -55,11 +58,11 @@ class DataSettings(Settings):
     random_erasing: Annotated[Fraction, Option(aliases=("reprob",))] = 0.0
     """Share of the training images in which a random box is covered with the mean colour."""
     mixup: Annotated[NonNegativeFloat, Option(aliases=("mixup_alpha",))] = 0.0
-    """Mix training images, and their labels, in pairs: shares are drawn from Beta(alpha, alpha) of this alpha, such as
-    0.2; 0 does not."""
+    """Mix training images and their labels in pairs, with shares drawn from Beta(alpha, alpha) for this alpha, such as
+    0.2; 0 does not mix."""
     cutmix: Annotated[NonNegativeFloat, Option(aliases=("cutmix_alpha",))] = 0.0
     """Paste a box of another image into each training image, and mix their labels by area: alpha as for mixup, such as
-    1; with both, half of the batches each."""
+    1; with both, each gets half of the batches."""
     batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
     """Images per optimizer step."""
     workers: Annotated[
@@ -68,18 +71,18 @@ class DataSettings(Settings):
     ] = "auto"
     """Threads that decode images ahead of the model; 0 decodes in the training thread, `auto` reads a few images and
     takes one for each core, or more where the disk is slow. Results do not depend on it."""
-    balance: Annotated[Literal["none", "sampler", "loss"], Option(aliases=("class_balance",))] = "none"
+    balance: Annotated[Balance, Option(aliases=("class_balance",))] = "none"
     """What to do about classes with fewer images: nothing, draw them as often as the others (`sampler`), or give them
     more weight in the loss (`loss`)."""
     max_per_class: Annotated[NonNegativeInt, Option(fixed=NEW_IMAGES)] = 0
     """Training images kept of each class, the same for the same seed; 0 keeps all."""
     cache: Literal["none", "ram", "disk"] = "none"
     """Keep the images decoded and scaled to little more than the training size: in memory (`ram`), or in a file that
-    the next run on the same images uses too (`disk`). Several times as fast where decoding is what takes the time."""
+    the next run on the same images uses too (`disk`). Several times as fast where decoding takes most of the time."""
     cache_dir: Annotated[Path | None, Option(values="folders")] = None
-    """Where `--cache disk` puts its files; unset: clfctl/ among the user's caches, as ~/.cache/clfctl."""
-    on_bad_image: Literal["skip", "error"] = "skip"
-    """What to do with an image that cannot be read: name, skip and count it, or stop."""
+    """Where `cache=disk` puts its files; unset: clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
+    on_bad_image: BadImagePolicy = "skip"
+    """What to do with an image that cannot be read: name it, count it and go on without it, or stop."""
 
 
 class NetworkSettings(Settings):
@@ -99,7 +102,8 @@ class ModelSettings(NetworkSettings):
     pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
     """Start from the model's published weights; unset: yes for every timm model that has them."""
     weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
-    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is made anew."""
+    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is replaced by a new
+    one."""
 
 
 class BaseRateSettings(Settings):
@@ -119,7 +123,7 @@ class OptimizerSettings(BaseRateSettings):
     weight_decay: NonNegativeFloat = 0.0
     """Weight decay; biases and normalization weights are left out of it."""
     label_smoothing: Fraction = 0.0
-    """Share of the target spread evenly over all classes."""
+    """Share of the target that is spread evenly over all classes."""
     clip_grad: Annotated[NonNegativeFloat, Option(aliases=("grad_clip", "clip_grad_norm"))] = 0.0
     """Largest norm of the gradient, over all parameters; 0 does not clip."""
 
@@ -135,7 +139,7 @@ class MonitorSettings(Settings):
     early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
     """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
     cooldown: NonNegativeInt = 0
-    """When early stopping fires, anneal the learning rate to eta-min over this many more epochs, and then stop."""
+    """When early stopping fires, anneal the learning rate to `eta_min=` over this many more epochs, then stop."""
 
     @field_validator("monitor")
     @classmethod
@@ -153,7 +157,7 @@ class MachineSettings(Settings):
     """Seed of everything random: first weights, split, order, augmentation, dropout."""
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
-    amp: Annotated[Literal["auto", "off", "bf16", "fp16"], Option(aliases=("precision",))] = "auto"
+    amp: Annotated[Amp, Option(aliases=("precision",))] = "auto"
     """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
 
 
@@ -172,14 +176,13 @@ class RunSettings(RunsDirSettings):
     """Run folder"""
 
     run_name: Annotated[str, Option(short="-n", aliases=("name",), fixed=OTHER_PLACE)] = ""
-    """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made."""
+    """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made up."""
     save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
-    """Epochs between two saves of the last state; 0 saves at the end and when stopped only."""
+    """Epochs between two saves of the last state; 0 saves only at the end and when stopped."""
     save_every_batches: NonNegativeInt = 0
-    """Batches between two saves inside an epoch, for epochs that take long; 0 saves at the ends of epochs only."""
+    """Batches between two saves inside an epoch, for epochs that take long; 0 saves only between epochs."""
     export: bool = True
-    """Write model.onnx when training has ended, with which `clfctl predict` does without torch; needs the extra
-    `onnx`."""
+    """Write model.onnx at the end of training, so that `clfctl predict` needs no torch; needs the extra `onnx`."""
 
 
 class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):
@@ -191,7 +194,7 @@ class TrainSettings(RunSettings, LoopSettings, PlanSettings, OptimizerSettings, 
 
 
 class ResumeSettings(TrainSettings):
-    """What resuming may change: only what is typed counts, neither the environment nor a file of today"""
+    """What resuming may change: only what is typed counts, neither the environment nor a file"""
 
 
 class BenchSettings(MachineSettings, OptimizerSettings, NetworkSettings, DataSettings):
@@ -202,16 +205,16 @@ class EvalSettings(Settings):
     """Evaluation"""
 
     data: Annotated[str | None, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = None
-    """Other data than that of the run: its val or test images, or all where it has no such parts."""
+    """Data other than that of the run: its val or test images, or all of them if it has no such parts."""
     split: Literal["val", "test"] = "val"
-    """Part of the data."""
+    """Part of the data to evaluate on."""
     checkpoint: Annotated[str, Option(values="checkpoints", metavar="best|last|FILE")] = "best"
-    """Which state of the run, or any checkpoint file."""
+    """State of the run to evaluate, or any checkpoint file."""
     tta: Annotated[int, Field(ge=1, le=12)] = 1
-    """Test-time augmentation: the mean of this many views of each image, 1 to 12; 2 adds the mirrored one, more add
+    """Test-time augmentation: the mean of this many views of each image, 1 to 12; 2 adds the mirror image, more add
     closer crops."""
     top: PositiveInt = 10
-    """Classes and confusions to show; the files have all."""
+    """Classes and confusions to show; the files contain all."""
     device: str | None = None
     """`cpu`, `cuda`, `cuda:1`, `mps`; unset: what the run was trained with."""
     batch_size: Annotated[PositiveInt | None, Option(short="-b")] = None

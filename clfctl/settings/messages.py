@@ -1,4 +1,4 @@
-"""A bad value in one sentence: the option, what was given and where, and what is allowed."""
+"""A bad value in one sentence: what was given and where, and what is allowed."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, get_args, get_origin
@@ -10,12 +10,10 @@ from clfctl.schedules.parameters import in_words, plain_type
 from clfctl.settings.base import Settings, option_of
 
 
-def explain(
-    settings_type: type[Settings], name: str, problem: ErrorDetails | Mapping[str, Any], origin: str, option: str
-) -> str:
+def explain(settings_type: type[Settings], name: str, problem: ErrorDetails | Mapping[str, Any], origin: str) -> str:
     """Return the sentence for one problem that Pydantic found."""
     given = problem["input"]
-    sentence = f"{option}: {given!r} (from the {origin}) is not allowed; it must be {allowed(settings_type, name)}"
+    sentence = f"{given!r} (from the {origin}) is not allowed; it must be {allowed(settings_type, name)}"
     choices = choices_of(settings_type, name)
     close = nearest(str(given), choices) if choices else ""
     return f"{sentence}; {close}" if close else sentence

@@ -7,10 +7,12 @@ from pydantic import BeforeValidator, Field, create_model, field_validator
 
 from clfctl.errors import UsageError
 from clfctl.schedules.catalog import kind_options, kinds_with
+from clfctl.schedules.compose import WarmupShape
 from clfctl.schedules.durations import DURATIONS, parse_duration
 from clfctl.schedules.expression import parse_expression
 from clfctl.schedules.parameters import Parameter
 from clfctl.settings.base import FieldError, Option, Settings
+from clfctl.settings.words import value_in_words
 
 AUTO = "auto"
 
@@ -27,14 +29,14 @@ class ScheduleSettings(Settings):
         str, Option(short="-w", aliases=("warmup_epochs",), metavar="N", accepts=f"{DURATIONS}, or {AUTO}")
     ] = "0"
     """Epochs over which the learning rate first rises to the base, batch by batch; also `500b` batches, `5%` of the
-    training, or `auto`: 2 / (1 - beta2) steps for Adam and its like, at most half of the training."""
+    training, or `auto`: 2 / (1 - beta2) steps for Adam and its relatives, at most half of the training."""
     warmup_start: Annotated[float | None, Field(ge=0, lt=1)] = None
-    """Share of the base learning rate that warmup starts from; unset: 0, or 0.01 with an exponential shape."""
-    warmup_shape: Literal["linear", "cosine", "exponential"] = "linear"
+    """Share of the base learning rate at which warmup starts; unset: 0, or 0.01 with an exponential shape."""
+    warmup_shape: WarmupShape = "linear"
     """The curve of the warmup."""
     warmup_inside: bool = True
-    """Whether warmup is a part of `--epochs`, so that the schedule gets what is left and t-max shrinks by it; else it
-    is trained besides them."""
+    """Whether warmup is part of `epochs=`: the schedule gets the rest, and `t_max=` is shortened by it; otherwise it is
+    trained in addition."""
     strict: bool = False
     """Refuse to train where the curve is most likely a mistake, instead of warning."""
 
@@ -44,7 +46,7 @@ class ScheduleSettings(Settings):
         try:
             parse_expression(text)
         except UsageError as error:
-            raise FieldError("scheduler", str(error), error.hint) from None
+            raise FieldError("scheduler", error.message, error.hint) from None
         return text
 
     @field_validator("warmup", mode="before")
@@ -104,9 +106,7 @@ def _in_one(defaults: dict[str, str]) -> str:
 
 def default_in_words(default: Any) -> str:
     """Return a parameter's default as help shows it."""
-    if default in ((), None):
-        return "none"
-    return f"{default:g}" if isinstance(default, float) else str(default)
+    return value_in_words(default, unset="none")
 
 
 def _metavar(parameter: Parameter) -> str:

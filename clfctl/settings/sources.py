@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from clfctl.errors import UsageError, nearest
-from clfctl.settings.base import FieldError, Settings, aliases_of, option_name
+from clfctl.settings.base import FieldError, Settings, aliases_of
 from clfctl.settings.groups import EvalSettings, OutputSettings, ResumeSettings, SourceSettings, TrainSettings
 from clfctl.settings.messages import explain
 from clfctl.storage.names import read_back
@@ -22,9 +22,9 @@ S = TypeVar("S", bound=Settings)
 ENV_PREFIX = "CLFCTL_"
 ENV_FILE = ".env"
 CONFIG_FILE = "clfctl.toml"
-# Read by other parts of the program, so not a misspelt setting.
+# Read by other parts of the program: not misspelt settings.
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
-# What a run was made with is not changed by the environment or a file of today.
+# What a run was made with does not change with the environment or a config file.
 TYPED_ONLY = (ResumeSettings, EvalSettings)
 KNOWN: tuple[type[Settings], ...] = (TrainSettings, OutputSettings, SourceSettings)
 
@@ -52,7 +52,7 @@ class Resolved(Generic[S]):
 def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
     """Build settings from every source: the first that states a field wins, an unstated field keeps its default.
 
-    Raises UsageError for a bad value or an unknown name, naming the option and the source.
+    Raises UsageError for a bad value or an unknown name, with the setting and the source.
     """
     layers = [Layer("command line", typed)]
     if issubclass(settings_type, TYPED_ONLY):
@@ -83,7 +83,7 @@ def read_recipe(name: str) -> Layer:
     """Return the settings of a recipe."""
     if name not in recipe_names():
         hint = nearest(name, recipe_names()) or "there are: " + ", ".join(recipe_names())
-        raise UsageError(f"--recipe: no recipe is called {name!r}", hint)
+        raise UsageError(f"no recipe is called {name!r}", hint, field="recipe")
     text = (resources.files("clfctl.settings") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
     return Layer(f"recipe {name}", _canonical(tomllib.loads(text), f"recipe {name}"))
 
@@ -94,9 +94,9 @@ def read_config(path: Path) -> Layer:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
-        raise UsageError(f"--config: cannot read {path}: {reason}") from None
+        raise UsageError(f"cannot read {path}: {reason}", field="config") from None
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"--config: {path} is not valid TOML: {error}") from None
+        raise UsageError(f"{path} is not valid TOML: {error}", field="config") from None
     # A run's own config.toml may have names that are not UTF-8.
     values = {name: read_back(value) if isinstance(value, str) else value for name, value in values.items()}
     return Layer(f"config file {path}", _canonical(values, str(path)))
@@ -124,7 +124,7 @@ def _canonical(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     for written, value in values.items():
         if not (name := field_of(written, known, aliases)):
             hint = nearest(written.replace("-", "_"), [*known, *aliases]) or "`clfctl train --help` lists every setting"
-            raise UsageError(f"{where} sets {written!r}, which is no setting", hint)
+            raise UsageError(f"{where} sets {written!r}, which is not a setting", hint)
         if name in result:
             raise UsageError(f"{where} sets {name!r} twice, once as {written!r}", "keep one of the two")
         result[name] = value
@@ -201,8 +201,8 @@ def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
     except FieldError as error:
         where = "" if ranks[error.field] == 0 else f"(it is set in the {origins[error.field]})"
         hint = " ".join(each for each in (error.hint, where) if each)
-        raise UsageError(f"{option_name(error.field)}: {error.message}", hint) from None
+        raise UsageError(error.message, hint, field=error.field) from None
     except ValidationError as error:
         problem, *_ = error.errors()
         name = str(problem["loc"][0])
-        raise UsageError(explain(settings_type, name, problem, origins[name], option_name(name))) from None
+        raise UsageError(explain(settings_type, name, problem, origins[name]), field=name) from None

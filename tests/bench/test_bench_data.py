@@ -193,7 +193,7 @@ def test_against_dali_gives_a_ratio(photos: Path) -> None:
     (("--write", "gone/a.toml"), "--write: gone is no folder", "make it first"),
     (("--write", "a.yaml"), "--write: a.yaml is no TOML file", ".toml"),
     (("--write", "broken.toml"), "broken.toml is not valid TOML", ""),
-    (("--write", "foreign.toml"), "foreign.toml sets 'colour', which is no setting", ""),
+    (("--write", "foreign.toml"), "foreign.toml sets 'colour', which is not a setting", ""),
     (("--model", "custm"), "--model: 'custm' is no model", "did you mean"),
     (("--seconds", "0"), "Invalid value for '--seconds'", ""),
     (("--data", "nowhere/"), "--data: nowhere does not exist", "give a folder of class folders"),

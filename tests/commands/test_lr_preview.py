@@ -235,7 +235,7 @@ def test_list_names_every_kind_with_limits_and_defaults(cli: Cli) -> None:
     text = cli("lr-preview", "--list").stdout
     for kind in KINDS:
         assert f"\n{kind}: " in "\n" + text
-    assert "threshold = 0.0001: least improvement that counts; a number at least 0" in " ".join(text.split())
+    assert "threshold = 0.0001: smallest improvement that counts; a number at least 0" in " ".join(text.split())
     assert [each["name"] for each in records(cli("lr-preview", "--list", "--json"))] == list(KINDS)
 
 

@@ -162,14 +162,14 @@ def test_a_change_survives_a_kill_before_its_first_epoch(
 
 
 FIXED = [
-    ("--model", "resnet18", "the weights that were trained are for the model as it is"),
-    ("--weights", "x.pth", "the weights that were trained are for the model as it is"),
-    ("--image-size", "64", "the weights that were trained are for the model as it is"),
-    ("--optimizer", "sgd", "what the optimizer has gathered is of no use to another"),
+    ("--model", "resnet18", "the trained weights belong to the model as it is"),
+    ("--weights", "x.pth", "the trained weights belong to the model as it is"),
+    ("--image-size", "64", "the trained weights belong to the model as it is"),
+    ("--optimizer", "sgd", "the state of one optimizer is of no use to another"),
     ("--seed", "1", "training and validation images would be mixed"),
     ("--val-split", "0.1", "training and validation images would be mixed"),
     ("--run-name", "y", "the run has its place"),
-    ("--weight-decay", "0.1", "weights that were decayed and those that were not are kept apart"),
+    ("--weight-decay", "0.1", "decayed weights and others are kept apart"),
 ]
 
 

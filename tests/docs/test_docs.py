@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from clfctl.cli.app import make_app
+from clfctl.cli.reporting import spelled
 from clfctl.schedules import KINDS
 from tests.docs.documents import (
     DOCUMENTS,
@@ -128,9 +129,9 @@ def test_warnings_are_those_of_the_guide() -> None:
     given = set()
     for words in WARNED:
         stderr = invoke(("lr-preview", *words.split(), "--epochs", "25", "--format", "csv")).stderr
-        given |= set(re.findall(r"^Warning: (.*)\.$", stderr, re.MULTILINE))
+        given |= set(re.findall(r"^Warning: (.*)\.$", spelled(stderr), re.MULTILINE))
     table = GUIDE.read_text(encoding="utf-8").partition("| warning | reason |")[2].partition("\n\n")[0]
-    rows = re.findall(r"^\| (?!--)(.*?) \|", table, re.MULTILINE)
+    rows = re.findall(r"^\| (?!---)(.*?) \|", table, re.MULTILINE)
     patterns = [re.sub(r"\b[NMXY]\b|…", "[^ ].*", re.escape(row)) for row in rows]
     assert [row for row, each in zip(rows, patterns, strict=True) if not any(re.match(each, w) for w in given)] == []
     assert [warning for warning in given if not any(re.match(each, warning) for each in patterns)] == []

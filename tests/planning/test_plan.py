@@ -8,7 +8,7 @@ import timm.optim
 import torch
 
 from clfctl.errors import UsageError
-from clfctl.planning.plan import BETA2, Plan, heed, keep_fitting, make_plan
+from clfctl.planning.plan import BETA2, Plan, keep_fitting, make_plan, refuse_cautions
 from clfctl.schedules import (
     KINDS,
     ByName,
@@ -75,9 +75,9 @@ def test_warmup_outside_is_trained_besides() -> None:
 
 def test_warmup_in_batches_needs_their_number() -> None:
     assert plan(250, warmup="500b").schedule == Warmup(Step(), 2)
-    with pytest.raises(UsageError, match="how long 500b") as caught:
+    with pytest.raises(UsageError, match="the length of 500b") as caught:
         plan(warmup="500b")
-    assert "--steps-per-epoch" in caught.value.hint
+    assert "`steps_per_epoch=`" in caught.value.hint
 
 
 def test_auto_warmup_is_that_of_ma_and_yarats() -> None:
@@ -117,19 +117,19 @@ def fitting(*texts: str, **typed: str) -> Resolved[TrainSettings]:
 UNFIT = [
     (
         {"t_max": "50"},
-        "--t-max: 50 (from the command line) is a parameter of cosine, linear",
+        "t_max: 50 (from the command line) is a parameter of cosine, linear",
         "'step'",
-        "leave --t-max out",
+        "leave out `t_max=`",
     ),
-    ({"scheduler": "cosine", "patience": "3"}, "--patience: 3", "parameter of plateau", "choose --scheduler plateau"),
-    ({"scheduler": "cosine:3 > step", "t_max": "3"}, "--t-max: 3", "'cosine:3 > step'", "cosine(t_max=…)"),
+    ({"scheduler": "cosine", "patience": "3"}, "patience: 3", "parameter of plateau", "use `scheduler=plateau`"),
+    ({"scheduler": "cosine:3 > step", "t_max": "3"}, "t_max: 3", "'cosine:3 > step'", "cosine(t_max=…)"),
     (
         {"scheduler": "cosine(t_max=5)", "t_max": "3"},
-        "--t-max: 3",
+        "t_max: 3",
         "is stated in 'cosine(t_max=5)' too",
         "state it once",
     ),
-    ({"scheduler": "torch:StepLR(step_size=3)", "gamma": "0.1"}, "--gamma: 0.1", "torch:StepLR", "expression"),
+    ({"scheduler": "torch:StepLR(step_size=3)", "gamma": "0.1"}, "gamma: 0.1", "torch:StepLR", "expression"),
 ]
 
 
@@ -169,9 +169,9 @@ def test_the_lowest_rate_may_be_that_of_a_cooldown() -> None:
 
 def test_strict_makes_a_caution_an_error() -> None:
     settings = PlanSettings(lr=2, strict=True)
-    with pytest.raises(UsageError, match="--strict: the learning rate reaches 2"):
-        heed(settings, make_plan(settings))
-    heed(PlanSettings(lr=2), make_plan(PlanSettings(lr=2)))
+    with pytest.raises(UsageError, match="strict: the learning rate reaches 2"):
+        refuse_cautions(settings, make_plan(settings))
+    refuse_cautions(PlanSettings(lr=2), make_plan(PlanSettings(lr=2)))
 
 
 def test_kinds_that_share_an_option_mean_the_same_by_it() -> None:

@@ -70,7 +70,7 @@ def test_options_fill_what_a_single_kind_does_not_state() -> None:
 
 
 WRONG = [
-    ("cosin", "'cosin' is no schedule; expected one of step, plateau", "^^^^^", 0),
+    ("cosin", "'cosin' is not a schedule; expected one of step, plateau", "^^^^^", 0),
     ("cosine(", "')' is missing", "^", 7),
     ("cosine(,)", "an argument is missing", "^", 7),
     ("cosine(t_max=5", "it ends too early; expected ',' or ')'", "^", 14),
@@ -83,17 +83,17 @@ WRONG = [
     ("multistep(milestones=[3, a])", "milestones of multistep cannot be [3, a]", "^^^^^^", 21),
     ("linear > cosine", "only the last part may have no length; expected ':' and a length", "^", 6),
     ("linear:2 >", "a schedule is missing", "^", 10),
-    ("linear:2 > > step", "'>' is no schedule", "^", 11),
-    ("linear:0 > step", "'0' is no length; expected epochs (2, 0.5), batches (500b)", "^", 7),
-    ("linear:soon > step", "'soon' is no length", "^^^^", 7),
+    ("linear:2 > > step", "'>' is not a schedule", "^", 11),
+    ("linear:0 > step", "'0' is not a length; expected epochs (2, 0.5), batches (500b)", "^", 7),
+    ("linear:soon > step", "'soon' is not a length", "^^^^", 7),
     ("cosine) x", "')' does not belong here", "^", 6),
     ("cosine:20 step", "'step' does not belong here; expected '>' or the end", "^^^^", 10),
-    ("0*cosine", "'0' is no number above 0", "^", 0),
+    ("0*cosine", "'0' is not a number above 0", "^", 0),
     ("torch:", "the class of torch is missing", "^", 6),
     ("torch:StepLR(3)", "a value without a name; expected parameter=value", "^", 13),
     ("torch:StepLR(step_size=3, every=week)", "'week' is not allowed; expected epoch or batch", "^^^^", 32),
     ("", "a schedule is missing", "^", 0),
-    ("plateau(mode=)", "')' is no value; expected a number or a word", "^", 13),
+    ("plateau(mode=)", "')' is not a value; expected a number or a word", "^", 13),
 ]  # fmt: skip
 
 

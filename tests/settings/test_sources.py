@@ -59,18 +59,18 @@ def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD = [
-    ({"lr": "fast"}, "", "--lr: 'fast' (from the command line) is not allowed; it must be a number greater than 0"),
-    ({"epochs": "0"}, "", "--epochs: '0' (from the command line)"),
-    ({"scheduler": "cosin"}, "", "--scheduler: 'cosin' is no schedule; expected one of step, plateau"),
+    ({"lr": "fast"}, "", "lr: 'fast' (from the command line) is not allowed; it must be a number greater than 0"),
+    ({"epochs": "0"}, "", "epochs: '0' (from the command line)"),
+    ({"scheduler": "cosin"}, "", "scheduler: 'cosin' is not a schedule; expected one of step, plateau"),
     (
         {"warmup": "-1"},
         "",
-        "--warmup: '-1' (from the command line) is not allowed; it must be epochs (2, 0.5), batches",
+        "warmup: '-1' (from the command line) is not allowed; it must be epochs (2, 0.5), batches",
     ),
-    ({}, "t_max = -1", "--t-max: -1 (from the config file clfctl.toml) is not allowed; it must be a number at least 0"),
+    ({}, "t_max = -1", "t_max: -1 (from the config file clfctl.toml) is not allowed; it must be a number at least 0"),
     ({"recipe": "agressive"}, "", "no recipe is called 'agressive'"),
-    ({}, "batch_size = -3", "--batch-size: -3 (from the config file clfctl.toml)"),
-    ({}, "lerning_rate = 1", "clfctl.toml sets 'lerning_rate', which is no setting"),
+    ({}, "batch_size = -3", "batch_size: -3 (from the config file clfctl.toml)"),
+    ({}, "lerning_rate = 1", "clfctl.toml sets 'lerning_rate', which is not a setting"),
     ({}, "warmup = 1\nwarmup_epochs = 2", "sets 'warmup' twice"),
     ({}, "epochs =", "clfctl.toml is not valid TOML"),
     ({"config": "gone.toml"}, "", "cannot read gone.toml: No such file or directory"),
@@ -102,7 +102,7 @@ def test_misspelt_variable_is_an_error_with_the_nearest_name(monkeypatch: pytest
 
 def test_bad_value_in_env_file_names_the_file() -> None:
     Path(".env").write_text("CLFCTL_LR=-1\n")
-    with pytest.raises(UsageError, match=r"--lr: '-1' \(from the \.env file\)"):
+    with pytest.raises(UsageError, match=r"lr: '-1' \(from the \.env file\)"):
         resolve(TrainSettings, {})
 
 
