@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Iterator
 from types import UnionType
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
 
 import typer
 
@@ -13,8 +13,11 @@ from clfctl.cli.reporting import spelled
 if TYPE_CHECKING:
     from clfctl.settings.base import Settings
 
+# The name of one of clfctl's groups, so that it is imported late, or a group of your own.
+Group: TypeAlias = "str | type[Settings]"
 
-def option_rules(group_names: tuple[str, ...] = ()) -> dict[str, Any]:
+
+def option_rules(group_names: tuple[Group, ...] = ()) -> dict[str, Any]:
     """Return the context settings of a command: dashes and underscores are one, older names stand for the new."""
     newer = _newer_names(group_names) if group_names else {}
 
@@ -25,12 +28,11 @@ def option_rules(group_names: tuple[str, ...] = ()) -> dict[str, Any]:
     return {"token_normalize_func": normalize, "help_option_names": ["-h", "--help"]}
 
 
-def _newer_names(group_names: tuple[str, ...]) -> dict[str, str]:
-    from clfctl.settings import groups
+def _newer_names(group_names: tuple[Group, ...]) -> dict[str, str]:
     from clfctl.settings.base import option_of
 
     newer = {}
-    for group in (getattr(groups, name) for name in group_names):
+    for group in map(_group, group_names):
         for name in group.model_fields:
             mark = option_of(group, name)
             for older in (name, *mark.aliases):
@@ -38,7 +40,14 @@ def _newer_names(group_names: tuple[str, ...]) -> dict[str, str]:
     return newer
 
 
-def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) -> Callable[..., None]:
+def _group(group: Group) -> "type[Settings]":
+    from clfctl.settings import groups
+
+    found: type[Settings] = getattr(groups, group) if isinstance(group, str) else group
+    return found
+
+
+def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) -> Callable[..., None]:
     """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
 
     A parameter of its own that is named as a field is that field as an argument, and is not passed on. Numbers and
@@ -47,7 +56,7 @@ def with_settings(command: Callable[..., None], group_names: tuple[str, ...]) ->
     """
     from clfctl.settings import groups, sources
 
-    types: list[type[Settings]] = [getattr(groups, name) for name in group_names]
+    types = [_group(name) for name in group_names]
     uses_sources = any(issubclass(each, groups.BaseRateSettings) for each in types)
     uses_sources = uses_sources and groups.ResumeSettings not in types
     every: list[type[Settings]] = [*types, groups.SourceSettings] if uses_sources else types

@@ -2,7 +2,7 @@
 
 from clfctl.schedules.base import Kind, Mode, Rate, Schedule, Segment, Span, before
 from clfctl.schedules.by_name import ByName
-from clfctl.schedules.catalog import KINDS
+from clfctl.schedules.catalog import KINDS, register_kind
 from clfctl.schedules.compose import Chain, Cooldown, Restart, Scaled, Warmup
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
@@ -40,5 +40,6 @@ __all__ = [
     "Warmup",
     "before",
     "parse_expression",
+    "register_kind",
     "sample_curve",
 ]

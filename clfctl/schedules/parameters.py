@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import annotated_types
 
@@ -53,10 +53,11 @@ class Parameter:
 def parameters_of(kind: Any) -> tuple[Parameter, ...]:
     """Return the parameters of a kind in their order."""
     found = []
+    annotations = get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
-        if get_origin(field.type) is not Annotated:
+        if get_origin(annotations[field.name]) is not Annotated:
             continue
-        plain, *marks = get_args(field.type)
+        plain, *marks = get_args(annotations[field.name])
         mark = next(each for each in marks if isinstance(each, Param))
         limits = tuple(each for each in marks if not isinstance(each, Param))
         option = field.name if mark.option is None else mark.option

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -57,12 +57,12 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
     layers = [Layer("command line", typed)]
     if issubclass(settings_type, TYPED_ONLY):
         return _validate(settings_type, layers)
-    layers += _environment()
+    layers += _environment(settings_type)
     config = _first(layers, "config")
     if config is None and Path(CONFIG_FILE).is_file():
         config = CONFIG_FILE
     if config:
-        layers.append(read_config(Path(config)))
+        layers.append(read_config(Path(config), settings_type))
     if recipe := _first(layers, "recipe"):
         layers.append(read_recipe(str(recipe)))
     data = _first(layers, "data")
@@ -88,8 +88,8 @@ def read_recipe(name: str) -> Layer:
     return Layer(f"recipe {name}", _canonical(tomllib.loads(text), f"recipe {name}"))
 
 
-def read_config(path: Path) -> Layer:
-    """Return the settings of a TOML file."""
+def read_config(path: Path, *more: type[Settings]) -> Layer:
+    """Return the settings of a TOML file; it may also set those of `more` groups than clfctl has."""
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -99,12 +99,12 @@ def read_config(path: Path) -> Layer:
         raise UsageError(f"{path} is not valid TOML: {error}", field="config") from None
     # A run's own config.toml may have names that are not UTF-8.
     values = {name: read_back(value) if isinstance(value, str) else value for name, value in values.items()}
-    return Layer(f"config file {path}", _canonical(values, str(path)))
+    return Layer(f"config file {path}", _canonical(values, str(path), more))
 
 
-def known_names() -> set[str]:
-    """Return the name of every setting of every command."""
-    return {name for group in KNOWN for name in group.model_fields}
+def known_names(more: Iterable[type[Settings]] = ()) -> set[str]:
+    """Return the name of every setting of every command, and of `more` groups."""
+    return {name for group in (*KNOWN, *more) for name in group.model_fields}
 
 
 def field_of(written: str, known: Collection[str], aliases: Mapping[str, str]) -> str:
@@ -113,14 +113,14 @@ def field_of(written: str, known: Collection[str], aliases: Mapping[str, str]) -
     return plain if plain in known else aliases.get(plain, "")
 
 
-def every_alias() -> dict[str, str]:
-    """Return every older name of a setting of any command, as {alias: field}."""
-    return {alias: name for group in KNOWN for alias, name in aliases_of(group).items()}
+def every_alias(more: Iterable[type[Settings]] = ()) -> dict[str, str]:
+    """Return every older name of a setting of any command, and of `more` groups, as {alias: field}."""
+    return {alias: name for group in (*KNOWN, *more) for alias, name in aliases_of(group).items()}
 
 
-def _canonical(values: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _canonical(values: Mapping[str, Any], where: str, more: Sequence[type[Settings]] = ()) -> dict[str, Any]:
     """Return `values` under the fields' own names; dashes count as underscores, older names are known."""
-    known, aliases, result = known_names(), every_alias(), dict[str, Any]()
+    known, aliases, result = known_names(more), every_alias(more), dict[str, Any]()
     for written, value in values.items():
         if not (name := field_of(written, known, aliases)):
             hint = nearest(written.replace("-", "_"), [*known, *aliases]) or "`clfctl train --help` lists every setting"
@@ -131,13 +131,16 @@ def _canonical(values: Mapping[str, Any], where: str) -> dict[str, Any]:
     return result
 
 
-def _environment() -> list[Layer]:
+def _environment(settings_type: type[Settings]) -> list[Layer]:
     layers = []
     variables = {name: value for name, value in os.environ.items() if name.startswith(ENV_PREFIX)}
     if variables:
-        layers.append(Layer("environment", _read_variables(variables, "the environment", in_file=False)))
+        values = _read_variables(settings_type, variables, "the environment", in_file=False)
+        layers.append(Layer("environment", values))
     if Path(ENV_FILE).is_file():
-        layers.append(Layer(f"{ENV_FILE} file", _read_variables(_dotenv_names(), ENV_FILE, in_file=True)))
+        layers.append(
+            Layer(f"{ENV_FILE} file", _read_variables(settings_type, _dotenv_names(), ENV_FILE, in_file=True))
+        )
     return layers
 
 
@@ -147,13 +150,16 @@ def _dotenv_names() -> list[str]:
     return [name for name in dotenv_values(ENV_FILE, interpolate=False) if name.startswith(ENV_PREFIX)]
 
 
-def _read_variables(names: Iterable[str], where: str, *, in_file: bool) -> dict[str, Any]:
+def _read_variables(
+    settings_type: type[Settings], names: Iterable[str], where: str, *, in_file: bool
+) -> dict[str, Any]:
     """Return the settings that the variables state; a misspelt variable is an error, since it would do nothing."""
     from pydantic import AliasChoices, Field, create_model
     from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
-    fields = {name: field for group in KNOWN for name, field in group.model_fields.items()}
-    other_names = {name: [alias for alias, field in every_alias().items() if field == name] for name in fields}
+    more = (settings_type,)
+    fields, aliases = known_names(more), every_alias(more)
+    other_names = {name: [alias for alias, field in aliases.items() if field == name] for name in fields}
     # Read as text, so that a bad value is judged once, together with those of the other sources.
     reader = create_model(
         "Environment",
@@ -169,14 +175,14 @@ def _read_variables(names: Iterable[str], where: str, *, in_file: bool) -> dict[
     reader.model_config = SettingsConfigDict(
         env_file=ENV_FILE, env_ignore_empty=True, dotenv_filtering="only_existing", extra="ignore"
     )
-    known = {ENV_PREFIX + name.upper() for name in [*fields, *every_alias()]} | OTHER_VARIABLES
+    known = {ENV_PREFIX + name.upper() for name in [*fields, *aliases]} | OTHER_VARIABLES
     for variable in names:
         if variable.upper() not in known:
             hint = nearest(variable, known) or "`.env.example` lists every variable"
             raise UsageError(f"{where} has {variable}, which sets nothing", hint)
     source = DotEnvSettingsSource(reader) if in_file else EnvSettingsSource(reader)
     found = {name.lower().removeprefix(ENV_PREFIX.lower()): value for name, value in source().items()}
-    return _canonical(found, where)
+    return _canonical(found, where, more)
 
 
 def _first(layers: Iterable[Layer], name: str) -> Any:
