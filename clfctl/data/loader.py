@@ -45,7 +45,7 @@ class BadImages:
 
     def add(self, name: str, error: Exception) -> None:
         """Note an image. Raises DataError if the policy is to stop, or if more than 5 % (and 3) are bad."""
-        reason = reason_of(name, error)
+        reason = reason_of(error, name)
         if self.policy == "error":
             raise DataError(f"{name} cannot be read: {reason}", "`on_bad_image=skip` leaves such images out")
         with self._lock:

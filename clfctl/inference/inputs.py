@@ -9,13 +9,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageFile
 
-from clfctl.data.pixels.image_file import open_image, read_image
-from clfctl.data.pixels.unreadable import reason_of
+from clfctl.data.pixels.image_file import load, open_image, read_image
+from clfctl.data.pixels.unreadable import BadImageError
 from clfctl.data.sources.walk import image_names
 from clfctl.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from clfctl.data.pixels.decode import Picture
 
 STANDARD_INPUT = "-"
 _URL = re.compile(r"^[a-zA-Z][a-zA-Z0-9+.-]+://")
@@ -62,32 +68,40 @@ def why_no_path(word: str) -> str:
 
 
 def open_input(name: str) -> Image.Image:
-    """Open an image by its name. Raises ValueError with a reason, or an error of Pillow's."""
+    """Open an image by its name. Raises OSError: BadImageError with a reason, or what the system says."""
     if name == STANDARD_INPUT:
         content = sys.stdin.buffer.read()
         if not content:
-            raise ValueError("nothing came on standard input")
+            raise BadImageError("nothing came on standard input")
         return open_image(content)
-    status = Path(name).stat()
-    if stat.S_ISDIR(status.st_mode):
-        raise ValueError("is a folder")
-    if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
-        raise ValueError("is not a file; what another program writes can be piped to -")
-    if not status.st_size:
-        raise ValueError("has no bytes")
+    if stat.S_ISFIFO(Path(name).stat().st_mode):
+        raise BadImageError("is not a file; what another program writes can be piped to -")
     return read_image(name)
 
 
-def reason(name: str, error: Exception) -> str:
-    """Return why an image cannot be looked at, in a few words."""
-    if isinstance(error, UnidentifiedImageError):
-        return "is not in an image format that can be read"
-    if isinstance(error, MemoryError):
-        return "needs more memory than there is"
-    if isinstance(error, OSError) and error.strerror:
-        dangling = isinstance(error, FileNotFoundError) and Path(name).is_symlink()
-        return f"{error.strerror} (a link to {Path(name).readlink()})" if dangling else error.strerror
-    return reason_of(name, error)
+def open_any(image: "str | os.PathLike[str] | Image.Image | NDArray[Any]") -> "Picture":
+    """Return an image for a model to see: a file by its path, a Pillow image, or an array of pixels.
+
+    An array is (H, W), (H, W, 1), (H, W, 3) RGB or (H, W, 4) RGBA; see `array_to_rgb`. What is given stays open and as
+    it was. Raises OSError: BadImageError with a reason, or what the system says.
+    """
+    import numpy as np  # naming a model that is not there should not wait for it
+
+    from clfctl.data.pixels.to_rgb import array_to_rgb
+
+    if isinstance(image, np.ndarray):
+        return array_to_rgb(image)
+    if not isinstance(image, Image.Image):
+        return read_image(image)
+    if isinstance(image, ImageFile.ImageFile) and image.fp is not None and image.tile and image.tell() == 0:
+        # Not decoded yet: from its bytes it is seen as its file is, and stays as it was.
+        position = image.fp.tell()
+        image.fp.seek(0)
+        content = image.fp.read()
+        image.fp.seek(position)
+        return open_image(content)
+    load(image)
+    return image.copy()
 
 
 def _expanded(word: str) -> Iterable[str]:

@@ -9,7 +9,8 @@ import numpy as np
 from clfctl.data.ahead import work_ahead
 from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.transform import to_pixels
-from clfctl.inference.inputs import open_input, reason
+from clfctl.data.pixels.unreadable import reason_of
+from clfctl.inference.inputs import open_input
 from clfctl.inference.prediction import Choice, Prediction, choose
 from clfctl.inference.predictor import Predictor
 
@@ -54,7 +55,7 @@ def read_pixels(predictor: Predictor, name: str) -> Pixels | str:
         with open_input(name) as image:
             return to_pixels(image, predictor.info.preprocess, predictor.resize)
     except Exception as error:  # whatever a decoder raises for one image, the others get their answers
-        return reason(name, error)
+        return reason_of(error, name)
 
 
 def answers(predictor: Predictor, read: Sequence[Read], choice: Choice) -> list[Prediction]:

@@ -18,7 +18,7 @@ from clfctl.storage.files import BLOCK_BYTES, Piece
 
 SUFFIX = ".pixels"
 # Raise it when an image is stored as other bytes than before: another way to decode, to scale, to lay them out.
-FORMAT = 1
+FORMAT = 2
 _MAGIC = b"clfctl\0\1"
 # Magic, format, shorter side, number of images, where the table begins, digest of what was cached, checksum.
 _SEAL = struct.Struct("<8sIIQQ16sQ")

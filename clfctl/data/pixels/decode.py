@@ -11,6 +11,9 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from clfctl.data.pixels.image_file import decoding, load
+from clfctl.data.pixels.to_rgb import to_rgb, value_range
+
 if TYPE_CHECKING:
     import torch
 
@@ -38,9 +41,15 @@ def see_and_close(image: Picture, see: Callable[[Picture], T]) -> T:
 
 
 def orientation_of(image: Picture) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 where there is none, or none that can be read."""
+    """Return the EXIF orientation, 1 to 8; 1 where there is none, or none that can be read.
+
+    Raises BadImageError where the pixels have to be decoded before, as those of a PNG, whose EXIF may come after them.
+    """
     if isinstance(image, np.ndarray) or image.format == "TIFF":
         return 1  # Pillow turns TIFF itself
+    if type(image).getexif is not Image.Image.getexif:
+        # It would decode the pixels itself. What is wrong with them must come out here: it would not a second time.
+        load(image)
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # damaged EXIF raises a dozen kinds; a picture that can be seen is not lost for it
@@ -60,7 +69,7 @@ def decode(image: Picture, orientation: int, box: Box, least: int) -> Pixels:
 
     A JPEG may come out at 1/2, 1/4 or 1/8 of its size, as long as both sides of the box keep `least` pixels; the box
     is then rounded to whole pixels of what was decoded. Transparent images are laid on white, 16-bit ones scaled, of
-    animated ones the first picture is taken. Raises an error of Pillow's if the image cannot be read.
+    animated ones the first picture is taken. Raises BadImageError if the image cannot be decoded.
     """
     if isinstance(image, np.ndarray):
         return np.require(image[box[1] : box[3], box[0] : box[2]], requirements=["C", "W"])
@@ -103,25 +112,11 @@ def _decode_jpeg(image: Image.Image, step: int) -> Pixels | None:
 
 def _decode_by_pillow(image: Image.Image, box: Box, step: int) -> Pixels:
     before = image.size
-    if step > 1 and image.format in ("JPEG", "MPO"):
-        image.draft(None, (before[0] // step, before[1] // step))
-    image.load()
-    return np.asarray(to_rgb(image.crop(_scaled(box, before, image.size))))
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """Return the image in RGB: transparency laid on white, 16 bits scaled to 8."""
-    if image.mode == "RGB":
-        return image
-    if image.mode.startswith("I"):
-        # Pillow's own conversion would clip: everything above 255 of 65535 would be white.
-        values = np.asarray(image).astype(np.float32).clip(0, 65535) / 257
-        return Image.fromarray(np.rint(values).astype(np.uint8)).convert("RGB")
-    if image.has_transparency_data:
-        seen = image.convert("RGBA")
-        white = Image.new("RGBA", seen.size, (255, 255, 255, 255))
-        return Image.alpha_composite(white, seen).convert("RGB")
-    return image.convert("RGB")
+    with decoding():
+        if step > 1 and image.format in ("JPEG", "MPO"):
+            image.draft(None, (before[0] // step, before[1] // step))
+        load(image)
+        return np.asarray(to_rgb(image.crop(_scaled(box, before, image.size)), value_range(image)))
 
 
 def _stored_box(box: Box, stored_size: tuple[int, int], orientation: int) -> Box:

@@ -1,11 +1,30 @@
 """What an image that cannot be read raises, and why it cannot, in words. No torch here."""
 
-from PIL import Image
+from pathlib import Path
 
-# What Pillow raises for a file that is no image, is cut off, or is too large to be meant.
+from PIL import Image, UnidentifiedImageError
+
+
+class BadImageError(OSError):
+    """An image that cannot be decoded; the message says why, in words that go on after its name."""
+
+
+# What opening and decoding raise for a bad image. The last five are Pillow's, where another library opens the files.
 BAD_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, IndexError)
 
 
-def reason_of(name: str, error: Exception) -> str:
-    """Return why an image cannot be read, on one line and without the image's name."""
-    return " ".join(str(error).replace(name, "").split()).strip(" '\"") or type(error).__name__
+def reason_of(error: Exception, name: str = "") -> str:
+    """Return why an image called `name` cannot be read: words on one line, never empty, without the name."""
+    if isinstance(error, UnidentifiedImageError):
+        return "is not in an image format that can be read"
+    if isinstance(error, MemoryError):
+        return "needs more memory than there is"
+    if isinstance(error, OSError) and error.strerror:
+        is_dangling = isinstance(error, FileNotFoundError) and Path(name).is_symlink()
+        return f"{error.strerror} (a link to {Path(name).readlink()})" if is_dangling else error.strerror
+    text = str(error).replace(name, "") if name else str(error)
+    words = " ".join(text.split()).strip(" '\"")
+    if isinstance(error, BadImageError) or " " in words:
+        return words
+    # A decoder that gives no reason, or the like of `error`, `-2`, or the name of a tag.
+    return f"is damaged: it cannot be decoded ({type(error).__name__}{': ' * bool(words)}{words})"
