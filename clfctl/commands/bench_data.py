@@ -30,6 +30,7 @@ def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, option
     _check(settings, options)
     with stopping_at_once("What was measured until then is shown above."):
         data = open_data(settings, settings.seed)
+        note(output, *(f"Note   {each}" for each in data.notes))
         # torch costs seconds: a misspelt folder or model is reported before.
         from clfctl.bench.run import run_bench
 

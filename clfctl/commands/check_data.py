@@ -12,11 +12,12 @@ from shlex import quote
 from clfctl.data.check import Finding, Place, check_files, place_in_folder
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
 from clfctl.data.sources.manifest import is_manifest, read_manifest
+from clfctl.data.sources.names import about_name, is_named
 from clfctl.data.sources.walk import image_names
 from clfctl.data.workers import n_cores
 from clfctl.display.notes import note
 from clfctl.errors import DataError, UsageError
-from clfctl.settings.groups import OutputSettings
+from clfctl.settings.groups import DataSettings, OutputSettings
 from clfctl.storage.json_lines import dump_json
 
 
@@ -44,6 +45,7 @@ def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> boo
     _check_usage(root, options)
     if options.undo and options.quarantine:
         return _undo(options.quarantine, output)
+    note(output, *(f"Note   {each}" for each in about_name(str(root), DataSettings().data_dir)))
     started = time.perf_counter()
     subject = _of_table(root) if is_manifest(str(root)) else _of_folder(root)
     findings = _check(subject, options, output)
@@ -70,6 +72,8 @@ def _check_usage(root: Path, options: CheckOptions) -> None:
             hint = "take the rows out of the table instead; `json_lines=True` names the files"
             raise UsageError("is for folders: a table would still list what was moved", hint, field="quarantine")
     elif not root.is_dir():
+        if is_named(str(root), DataSettings().data_dir):
+            raise UsageError(f"{root} is a data set known by name, without files to check", "give a folder of images")
         reason = "is not a folder" if root.exists() else "does not exist"
         raise UsageError(f"{root} {reason}", "give a folder of images")
     elif options.quarantine and options.quarantine.resolve().is_relative_to(root.resolve()):

@@ -118,6 +118,7 @@ def describe_parts(parts: Parts) -> list[str]:
     data, built, precision = parts.data, parts.built, parts.precision
     counts = f"{len(data.train)} training and {len(data.val)} validation images"
     counts += f", {len(data.test)} for testing" if data.test else ""
+    counts += f"; left out: {data.left_out}" if data.left_out else ""
     dtype = str(precision.dtype).removeprefix("torch.")
     size = f"{built.n_parameters / 1e6:.2f} M parameters"
     n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())

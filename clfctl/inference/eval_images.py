@@ -6,7 +6,7 @@ from pathlib import Path
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.fingerprint import compare, list_images, read_listing
 from clfctl.data.sources.labelled import held_out, is_held_out_by_us, match, open_other
-from clfctl.data.sources.names import DATA_NAMES
+from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError, DataError
 from clfctl.inference.trained import Trained
@@ -40,7 +40,7 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
     """
     settings = trained.settings
     own: Data | None
-    if data is None or _is_same_place(data, settings.data):
+    if data is None or _is_same_place(data, settings):
         own = open_data(settings, settings.seed)
         notes = _changes(run, settings, own, split)
     else:
@@ -49,6 +49,7 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
         what = f"{data} holds the same images that the run was trained on: only those held out are measured."
         notes = [what] if own else []
     labelled = held_out(settings.data, own, split) if own else open_other(settings, split)
+    notes.extend(labelled.notes)
     matched = match(labelled, trained.info.classes)
     if matched.unknown:
         n = sum(matched.unknown.values())
@@ -63,10 +64,10 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
     )
 
 
-def _is_same_place(data: str, own: str) -> bool:
-    if data in DATA_NAMES or own in DATA_NAMES:
-        return data == own
-    return Path(data).expanduser().resolve() == Path(own).expanduser().resolve()
+def _is_same_place(data: str, settings: TrainSettings) -> bool:
+    if any(is_named(each, settings.data_dir) for each in (data, settings.data)):
+        return data == settings.data
+    return Path(data).expanduser().resolve() == Path(settings.data).expanduser().resolve()
 
 
 def _moved(run: RunFolder, settings: TrainSettings) -> Data | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from clfctl.data.sources.idx import SYSTEM_FOLDERS, find_idx, read_idx
+from clfctl.data.sources.labelled import open_other
 from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError
 from clfctl.settings.groups import DataSettings
@@ -42,3 +43,52 @@ def test_finds_and_splits_the_system_package(tmp_path: Path) -> None:
     assert data.test is not None
     assert [len(part) for part in (data.train, data.val, data.test)] == [48000, 12000, 10000]
     assert data.classes[9] == "Ankle boot"
+
+
+def write_idx(folder: Path, part: str, labels: list[int], *, mark: str = "-", end: str = ".gz") -> None:
+    folder.mkdir(exist_ok=True)
+    images = b"\0\0\x08\x03" + struct.pack(">III", len(labels), 4, 4) + bytes(range(16)) * len(labels)
+    numbers = b"\0\0\x08\x01" + struct.pack(">I", len(labels)) + bytes(labels)
+    for kind, content in (("images", images), ("labels", numbers)):
+        name = f"{part}-{kind}{mark}idx{3 if kind == 'images' else 1}-ubyte{end}"
+        (folder / name).write_bytes(gzip.compress(content) if end else content)
+
+
+@pytest.mark.parametrize(("mark", "end"), [("-", ".gz"), ("-", ""), (".", "")])
+def test_a_folder_of_idx_files_is_read_by_its_path(tmp_path: Path, mark: str, end: str) -> None:
+    root = tmp_path / "fashion-mnist"
+    write_idx(root, "train", [0, 1, 2] * 4, mark=mark, end=end)
+    settings = DataSettings(data=str(root), batch_size=1)
+    data = open_data(settings, 0)
+    assert (data.classes[0], len(data.train) + len(data.val), data.test) == ("T-shirt/top", 12, None)
+    write_idx(root, "t10k", [2, 0], mark=mark, end=end)
+    found = open_other(settings, "test")
+    assert [found.part.source.labels[index] for index in found.part.indices] == [2, 0]
+    root.rename(tmp_path / "letters")
+    assert open_data(DataSettings(data=str(tmp_path / "letters"), batch_size=1), 0).classes == ("0", "1", "2")
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "error"),
+    [
+        ([0, 1], [0, 3], "has the class 3, and training ends at 1"),
+        ([], [], "0 images and train-labels-idx1-ubyte.gz 0 labels"),
+        ([0, 1], [], "0 images and t10k-labels-idx1-ubyte.gz 0 labels"),
+    ],
+)
+def test_idx_labels_that_cannot_be_are_refused(tmp_path: Path, train: list[int], test: list[int], error: str) -> None:
+    write_idx(tmp_path / "x", "train", train)
+    write_idx(tmp_path / "x", "t10k", test)
+    with pytest.raises(DataError) as caught:
+        open_data(DataSettings(data=str(tmp_path / "x"), batch_size=1), 0)
+    assert error in str(caught.value)
+
+
+def test_images_and_labels_that_are_exchanged_are_refused(tmp_path: Path) -> None:
+    write_idx(tmp_path / "x", "train", [0, 1])
+    images, labels = sorted((tmp_path / "x").iterdir())
+    content = images.read_bytes()
+    images.write_bytes(labels.read_bytes())
+    labels.write_bytes(content)
+    with pytest.raises(DataError, match="1 dimensions"):
+        open_data(DataSettings(data=str(tmp_path / "x"), batch_size=1), 0)

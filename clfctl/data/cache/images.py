@@ -20,7 +20,7 @@ from clfctl.data.loader import BadImages, compute_alone, read_or_note
 from clfctl.data.pixels.decode import Pixels, orientation_of, see_and_close, upright_size
 from clfctl.data.pixels.transform import stored_size, to_stored
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
-from clfctl.data.sources.base import Data, ImageSource
+from clfctl.data.sources.base import Data, FileImages, ImageSource
 from clfctl.data.sources.names import DATA_NAMES
 
 AT_ONCE, AHEAD = 16, 3
@@ -109,7 +109,8 @@ def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> list[Wan
     `where` is what the setting `data` names.
     """
     title = re.sub(r"[^\w.-]+", "-", Path(where).name)[:40].strip("-.") or "data"
-    folder = where if where in DATA_NAMES else os.path.abspath(Path(where).expanduser())  # noqa: PTH100 (follows no link)
+    is_named = where in DATA_NAMES and not isinstance(data.train.source, FileImages)
+    folder = where if is_named else os.path.abspath(Path(where).expanduser())  # noqa: PTH100 (follows no link)
     train, val = (np.unique(np.asarray(part.indices, np.int64)) for part in (data.train, data.val))
     if data.val.source is data.train.source:
         # All of them, so that another split of the same images needs no other cache.

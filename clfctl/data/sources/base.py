@@ -104,7 +104,8 @@ class Part:
 class Data:
     """Everything to train on. `is_small` says that the images are whole objects of a few pixels, not photographs.
 
-    `notes` are sentences about what the user may not expect of the data, such as what was left out.
+    `notes` are sentences about what the user may not expect of the data, such as what was left out; `left_out` counts
+    the files that are not images by their ending: `12 .heic, 3 .txt`.
     """
 
     classes: tuple[str, ...]
@@ -113,3 +114,17 @@ class Data:
     test: Part | None = None
     is_small: bool = False
     notes: tuple[str, ...] = ()
+    left_out: str = ""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The images of a data set by part, before any are kept for validation; the rest is as in `Data`."""
+
+    classes: tuple[str, ...]
+    train: ImageSource
+    val: ImageSource | None = None
+    test: ImageSource | None = None
+    is_small: bool = False
+    notes: tuple[str, ...] = ()
+    left_out: str = ""

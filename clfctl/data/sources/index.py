@@ -1,17 +1,14 @@
-"""Finding the images of a folder, without opening one of them. No torch here."""
+"""Lists of images: their paths, their classes, and what people call those. No torch here."""
 
 import json
 import os
-from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import overload
 
-from clfctl.data.sources.walk import SUFFIXES, image_names, is_image, is_visible
-from clfctl.errors import DataError, UsageError
+from clfctl.errors import DataError
 
-VAL_NAMES = ("val", "valid", "validation")
 CLASS_NAMES = "class_names.json"
 
 
@@ -48,59 +45,17 @@ class Listing:
 
 @dataclass(frozen=True)
 class Index:
-    """The images of a data folder or a manifest; `val` and `test` are None where the folder has no such part."""
+    """The images of a data folder or a manifest; `val` and `test` are None where the folder has no such part.
+
+    `notes` are sentences about what a user may not expect, `left_out` counts files that are not images by their ending.
+    """
 
     classes: tuple[str, ...]
     train: Listing
     val: Listing | None
     test: Listing | None
-
-
-def index_folder(root: Path) -> Index:
-    """List a folder of class folders, or one with train/ and perhaps val/ and test/.
-
-    Raises UsageError if there is no such folder, DataError if it has fewer than two classes or an empty one.
-    """
-    if not root.is_dir():
-        reason = "is not a folder" if root.exists() else "does not exist"
-        raise UsageError(
-            f"{root} {reason}",
-            "give a folder of class folders, or the name of a data set, such as digits",
-            field="data",
-        )
-    has_parts = (root / "train").is_dir()
-    top = root / "train" if has_parts else root
-    classes = _class_names(top)
-    train = _listing(top, classes)
-    filled = set(train.labels)
-    if empty := next((name for label, name in enumerate(classes) if label not in filled), ""):
-        raise DataError(f"the class folder {top / empty} has no images", _what_images_are(), field="data")
-    if not has_parts:
-        return Index(classes, train, None, None)
-    val, test = (_part(part_folder(root, split), classes) for split in ("val", "test"))
-    return Index(classes, train, val, test)
-
-
-def index_part(top: Path) -> tuple[tuple[str, ...], Listing]:
-    """Return the classes and the images of a folder of class folders, to measure a model on: one class may be enough.
-
-    Class folders without images count. Raises DataError if there are no class folders, or no images in them.
-    """
-    classes = _class_folders(top)
-    if not classes:
-        raise _no_classes(top, classes)
-    return classes, _listing(top, classes)
-
-
-def part_folder(root: Path, split: str) -> Path | None:
-    """Return the folder of the `val` or `test` images of a data folder, None if it has none."""
-    names = VAL_NAMES if split == "val" else (split,)
-    return next((root / name for name in names if (root / name).is_dir()), None)
-
-
-def images_in(folder: Path) -> list[Path]:
-    """Return every image file under a folder, in the order of their paths; hidden files and folders are left out."""
-    return [folder / name for name in image_names(str(folder))]
+    notes: tuple[str, ...] = ()
+    left_out: str = ""
 
 
 def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
@@ -133,54 +88,6 @@ def sorted_classes(names: Sequence[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=int))
     return tuple(sorted(names))
-
-
-def _class_names(top: Path) -> tuple[str, ...]:
-    names = _class_folders(top)
-    if len(names) >= 2:
-        return names
-    raise _no_classes(top, names)
-
-
-def _class_folders(top: Path) -> tuple[str, ...]:
-    return tuple(sorted(entry.name for entry in top.iterdir() if is_visible(entry.name) and entry.is_dir()))
-
-
-def _no_classes(top: Path, names: Sequence[str]) -> DataError:
-    """Return the error about a folder that has `names` as its only class folders."""
-    loose = sum(is_image(entry.name) for entry in top.iterdir() if entry.is_file())
-    if not names and not loose:
-        hint = "it should have a folder for each class, with images in it"
-        return DataError(f"{top} has no images", hint, field="data")
-    found = f"one class only ({names[0]})" if names else f"{loose} images but no class folders"
-    hint = "a classifier needs at least two folders, one for each class"
-    return DataError(f"{top} has {found}", hint, field="data")
-
-
-def _listing(top: Path, classes: Sequence[str]) -> Listing:
-    names: list[str] = []
-    labels = array("i")
-    for label, class_name in enumerate(classes):
-        if (top / class_name).is_dir():
-            names += [f"{class_name}/{name}" for name in image_names(f"{top}/{class_name}")]
-        labels.extend([label] * (len(names) - len(labels)))
-    if not names:
-        raise DataError(f"{top} has no images", f"its class folders are empty; {_what_images_are()}", field="data")
-    return Listing(Paths(str(top), names), labels)
-
-
-def _part(folder: Path | None, classes: Sequence[str]) -> Listing | None:
-    if folder is None:
-        return None
-    unknown = {entry.name for entry in folder.iterdir() if is_visible(entry.name) and entry.is_dir()} - set(classes)
-    if unknown:
-        names = ", ".join(sorted(unknown)[:5])
-        raise DataError(f"{folder} has classes that train/ does not have: {names}", field="data")
-    return _listing(folder, classes)
-
-
-def _what_images_are() -> str:
-    return f"image files end in {', '.join(sorted(SUFFIXES))}"
 
 
 def count_batches(n_images: int, batch_size: int, *, is_shuffled: bool) -> int:

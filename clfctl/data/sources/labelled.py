@@ -8,11 +8,14 @@ from typing import TypeVar
 
 from clfctl.data.pixels.decode import Picture
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Part
+from clfctl.data.sources.folder import index_part
 from clfctl.data.sources.hf import is_on_disk
-from clfctl.data.sources.index import Listing, index_part, part_folder, readable_names
+from clfctl.data.sources.idx import idx_pair
+from clfctl.data.sources.index import Listing, readable_names
+from clfctl.data.sources.layout import read_layout
 from clfctl.data.sources.manifest import is_manifest, read_parts
-from clfctl.data.sources.names import TORCHVISION
-from clfctl.data.sources.open import open_data
+from clfctl.data.sources.names import is_named
+from clfctl.data.sources.open import open_data, runs_dir_of
 from clfctl.data.sources.shards import find_shards
 from clfctl.errors import DataError, UsageError
 from clfctl.settings.groups import DataSettings
@@ -23,11 +26,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Labelled:
-    """Images with labels, numbers of `classes`; `split` says which of the data they are: val, test or all."""
+    """Images with labels, numbers of `classes`; `split` says which of the data they are: val, test or all.
+
+    `notes` are sentences about what the user may not expect of them.
+    """
 
     classes: tuple[str, ...]
     part: Part
     split: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,7 +85,7 @@ def match(images: Labelled, classes: Sequence[str]) -> Matched:
 def held_out(name: str, data: Data, split: str) -> Labelled:
     """Return the val or test images of the data called `name`. Raises UsageError if it has none of that split."""
     parts = {word: part for word, part in (("val", data.val), ("test", data.test)) if part}
-    return Labelled(data.classes, _part_of(name, parts, split), split)
+    return Labelled(data.classes, _part_of(name, parts, split), split, data.notes)
 
 
 def open_other(settings: DataSettings, split: str) -> Labelled:
@@ -94,36 +101,40 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
         if parts.keys() <= {"train"}:
             return Labelled(classes, parts["train"], ALL)
         return Labelled(classes, _part_of(settings.data, parts, split), split)
-    if root.is_dir() and not is_on_disk(root) and not find_shards(root):
-        return _open_folder(root, split)
+    if not is_named(settings.data, settings.data_dir) and root.is_dir() and not _is_packed(root):
+        return _open_folder(root, split, runs_dir_of(settings))
     # Nothing is split off, and nothing is limited as it was for training.
     whole = settings.model_copy(update={"val_split": 0.0, "max_per_class": 0, "batch_size": 1})
     data = open_data(whole, 0)
     if not data.val and not data.test:
-        return Labelled(data.classes, data.train, ALL)
+        return Labelled(data.classes, data.train, ALL, data.notes)
     return held_out(settings.data, data, split)
 
 
 def is_held_out_by_us(settings: DataSettings) -> bool:
     """Return whether the validation images are split off by clfctl: they depend on all images of the data."""
-    if settings.data in TORCHVISION or is_manifest(settings.data):
+    if is_named(settings.data, settings.data_dir) or is_manifest(settings.data):
         return True  # perhaps; a change in such data should be reported in any case
-    return part_folder(Path(settings.data).expanduser(), "val") is None
+    try:
+        return read_layout(Path(settings.data).expanduser(), runs_dir_of(settings)).val is None
+    except (DataError, OSError):
+        return True
 
 
-def _open_folder(root: Path, split: str) -> Labelled:
+def _is_packed(root: Path) -> bool:
+    """Return whether a folder holds files of many images each."""
+    return is_on_disk(root) or bool(find_shards(root)) or idx_pair(root, "train") is not None
+
+
+def _open_folder(root: Path, split: str, runs_dir: Path) -> Labelled:
+    layout = read_layout(root, runs_dir)
     top, which = root, ALL
-    parts = {name: part_folder(root, name) for name in ("val", "test")}
-    # Without train/, a folder that is called test may be one of images of that class: then it has no folders.
-    is_split = (root / "train").is_dir() or any(folder and _has_folders(folder) for folder in parts.values())
-    if is_split:
-        top, which = _part_of(str(root), {name: each for name, each in parts.items() if each}, split), split
-    classes, listing = index_part(top)
-    return Labelled(readable_names(root, classes), _files(listing), which)
-
-
-def _has_folders(folder: Path) -> bool:
-    return any(entry.is_dir() for entry in folder.iterdir())
+    if layout.is_divided:
+        parts = {name: folder for name, folder in (("val", layout.val), ("test", layout.test)) if folder}
+        top, which = _part_of(str(root), parts, split), split
+    classes, listing, left_out = index_part(top, runs_dir)
+    notes = (*layout.notes, *([f"left out: {left_out}"] if left_out else []))
+    return Labelled(readable_names(root, classes), _files(listing), which, notes)
 
 
 def _part_of(data: str, parts: Mapping[str, T], split: str) -> T:

@@ -1,6 +1,7 @@
 """The data sets that are known by name: what torchvision calls them and how it splits them. No torch here."""
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 DIGITS = "digits"
@@ -39,3 +40,25 @@ TORCHVISION: dict[str, NamedData] = {
 }
 
 DATA_NAMES: tuple[str, ...] = (DIGITS, *TORCHVISION)
+
+
+def is_named(data: str, data_dir: Path) -> bool:
+    """Return whether `data` means a data set known by name, and not a folder: a folder here of that name goes first.
+
+    What torchvision has downloaded to `data_dir` is the data set itself.
+    """
+    return data in DATA_NAMES and not _is_folder(data, data_dir)
+
+
+def about_name(data: str, data_dir: Path) -> tuple[str, ...]:
+    """Return a sentence where a folder here is called like a data set known by name, so that `data` could mean both."""
+    if data not in DATA_NAMES or not _is_folder(data, data_dir):
+        return ()
+    return (f"{data} is the folder {data}/ here, not the data set of that name; for that, rename the folder",)
+
+
+def _is_folder(data: str, data_dir: Path) -> bool:
+    try:
+        return Path(data).is_dir() and not (data_dir / data).samefile(data)
+    except OSError:  # data_dir has no folder of this name
+        return True

@@ -1,5 +1,6 @@
 """Keeping some images for validation: the same ones for the same seed, and of every class its share."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -7,7 +8,6 @@ from numpy.typing import NDArray
 
 from clfctl.data.keys import LIMIT, SPLIT, permutation
 from clfctl.data.sources.base import Part
-from clfctl.errors import DataError
 
 
 def stratified_split(
@@ -15,25 +15,31 @@ def stratified_split(
 ) -> tuple[list[int], list[int]]:
     """Return the indices of the training and of the validation images, both ascending.
 
-    Each class gives `share` of its images, rounded, and keeps and gives at least one. Raises DataError for a class of
-    a single image. `share` 0 keeps every image for training.
+    Each class gives `share` of its images, rounded, and keeps and gives at least one; a single one is for training.
+    `share` 0 keeps every image for training.
     """
     if share == 0:
         return list(range(len(labels))), []
     by_class = np.asarray(labels)
     val: list[int] = []
-    for label, name in enumerate(classes):
+    for label in range(len(classes)):
         members = np.flatnonzero(by_class == label)
-        if len(members) == 1:
-            hint = "add images, remove the class, or train without validation: `val_split=0`"
-            what = f"class {name} has a single image, which cannot be kept for validation"
-            raise DataError(what, hint, field="data")
-        if len(members) == 0:
+        if len(members) < 2:
             continue
         n_val = min(max(1, round(len(members) * share)), len(members) - 1)
         val += members[permutation(len(members), SPLIT, seed, label)[:n_val]].tolist()
     kept = set(val)
     return [i for i in range(len(labels)) if i not in kept], sorted(val)
+
+
+def about_singles(labels: Sequence[int], classes: Sequence[str]) -> tuple[str, ...]:
+    """Return a sentence that names the classes of a single image, which cannot be split; nothing if there are none."""
+    counts = Counter(labels)
+    names = [name for label, name in enumerate(classes) if counts[label] == 1]
+    if not names:
+        return ()
+    what = "class has a single image" if len(names) == 1 else "classes have a single image each"
+    return (f"{len(names)} {what}, kept for training and so missing in validation: {', '.join(names)}",)
 
 
 def labels_of(part: Part) -> NDArray[np.int64]:

@@ -1,0 +1,203 @@
+"""Folders as people keep them: what is read of each, what is said about it, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import Result
+
+from clfctl.data.sources.base import Data
+from clfctl.data.sources.labelled import open_other
+from clfctl.data.sources.names import is_named
+from clfctl.data.sources.open import open_data
+from clfctl.errors import DataError
+from clfctl.settings.groups import DataSettings, TrainSettings
+from tests.real import folders as real
+
+Make = Callable[[Path], Path]
+PETS = ("cat", "dog")
+
+
+def opened(root: Path) -> Data:
+    return open_data(DataSettings(data=str(root), val_split=0.5, batch_size=1), 0)
+
+
+@pytest.mark.parametrize(
+    ("make", "classes", "counts", "notes", "left_out"),
+    [
+        (real.image_folder, PETS, (5, 5, 0), (), ""),
+        (real.keras_train_and_validation, PETS, (12, 6, 0), (), ""),
+        (real.kaggle_brain_tumor, real.TUMORS, (12, 8, 8), (), ""),
+        (real.kaggle_covid, PETS, (8, 4, 6), (), ""),
+        (real.kaggle_competition, PETS, (6, 4, 0), ("test/ has no class folders, and is not read",), ""),
+        (real.keras_unlabelled_test, PETS, (6, 4, 0), ("test/ has none of the class folders of train/",), ""),
+        (real.roboflow_classification, PETS, (10, 4, 2), (), ""),
+        (real.windows_made, ("Hunde - Kopie", "Katzen (süß)"), (4, 4, 0), (), ""),
+        (real.made_by_macos, PETS, (4, 4, 0), (), ""),
+        (real.synology_share, PETS, (4, 4, 0), (), ""),
+        (
+            real.phone_export,
+            PETS,
+            (5, 6, 0),
+            (".heic files are read with pip install 'clfctl[heic]'",),
+            "3 .heic, 1 .mov, 1 without an ending",
+        ),
+        (real.raw_with_originals, PETS, (8, 4, 0), ("beside train/, val/ and not read: originals/",), ""),
+        (real.with_cover, PETS, (4, 4, 0), (), ""),
+        (
+            real.transport,
+            ("bus", "car", "train"),
+            (6, 6, 0),
+            ("train/ is read as a class, as bus/, car/ are, since",),
+            "",
+        ),
+        (real.environments, ("dev", "prod", "staging"), (6, 6, 0), ("dev/ is read as a class",), ""),
+        (
+            real.link_to_itself,
+            PETS,
+            (4, 4, 0),
+            ("left out: all, up, links to folders", "left out: cat/more, a link to a folder that it lies in"),
+            "",
+        ),
+        (real.linked_classes, PETS, (4, 4, 0), ("left out: cat/everything, a link to a folder",), ""),
+        (
+            real.linked_twice,
+            ("cat", "dog", "kitty", "wolf"),
+            (7, 6, 0),
+            ("5 files are in two classes by links, such as", "1 class has a single image, kept for training"),
+            "",
+        ),
+        (real.run_in_the_data, PETS, (4, 4, 0), ("left out: runs/, where", "left out: cat/custom-1/, where"), ""),
+        (real.almost_alike, ("Cat", "cat", "cat ", "dog"), (8, 8, 0), ("'Cat' and 'cat' and 'cat ' differ only",), ""),
+        (
+            real.one_image_each,
+            ("cat", "dog", "fox", "owl"),
+            (6, 4, 0),
+            ("2 classes have a single image each, kept for training and so missing in validation: fox, owl",),
+            "",
+        ),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_read(
+    make: Make,
+    classes: tuple[str, ...],
+    counts: tuple[int, int, int],
+    notes: tuple[str, ...],
+    left_out: str,
+    tmp_path: Path,
+) -> None:
+    data = opened(make(tmp_path / "data"))
+    assert data.classes == classes
+    assert (len(data.train), len(data.val), len(data.test or ())) == counts
+    assert len(data.notes) == len(notes), data.notes
+    for expected, note in zip(notes, data.notes, strict=True):
+        assert expected in note
+    assert data.left_out == left_out
+
+
+@pytest.mark.parametrize(
+    ("make", "reason", "hint"),
+    [
+        (real.training_and_photos, "Training/ looks like training images, but has no class folders", "rename"),
+        (real.training_and_loose_photos, "in Training/, and 5 images beside it", "data/Training alone"),
+        (real.training_and_the_same_classes, "in train/, and the class folders cat, dog beside it", "train alone"),
+        (real.val_and_valid, "val/ and valid/ both name the validation images", "rename one"),
+        (
+            real.only_parts_without_classes,
+            "test/, train/ look like test, training images, but have no class folders",
+            "train.csv says which class",
+        ),
+        (real.flat_validation, "val/ looks like validation images, but has no class folders", "a folder for each"),
+        (real.without_training, "has Testing/, but no folder of training images", "data/train"),
+        (real.zip_in_a_folder, "one class only (pets)", "if they lie in"),
+        (real.only_heic, "fox has no images", "left out: 3 .heic; for HEIC: pip install 'clfctl[heic]'"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_is_refused(make: Make, reason: str, hint: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        opened(make(tmp_path / "data"))
+    assert caught.value.field == "data"
+    assert reason in caught.value.message
+    assert hint in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("make", "split", "classes", "n"),
+    [
+        (real.kaggle_brain_tumor, "test", real.TUMORS, 8),
+        (real.without_training, "test", PETS, 8),
+        (real.roboflow_classification, "val", PETS, 4),
+        (real.image_folder, "val", PETS, 10),
+        (real.environments, "test", ("dev", "prod", "staging"), 12),
+        (real.link_to_itself, "val", PETS, 8),
+        (real.run_in_the_data, "val", PETS, 8),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_what_eval_reads_of_other_data(
+    make: Make, split: str, classes: tuple[str, ...], n: int, tmp_path: Path
+) -> None:
+    found = open_other(DataSettings(data=str(make(tmp_path / "data"))), split)
+    assert found.classes == classes
+    assert len(found.part) == n
+
+
+@pytest.mark.parametrize("name", ["runs", "results", "."])
+def test_the_runs_folder_is_not_data(name: str, tmp_path: Path) -> None:
+    """Whatever it is called and whatever lies in it; a runs_dir that is the data itself hides nothing but the runs."""
+    root = real.classes(tmp_path / "data")
+    run = root / name / "mine"
+    (run / "checkpoints").mkdir(parents=True)
+    (run / "config.toml").write_text("")
+    real.picture(root / name / "mine" / "plot.png")
+    if name != ".":
+        real.picture(root / name / "other.png")
+    settings = TrainSettings(data=str(root), runs_dir=root / name, batch_size=1)
+    data = open_data(settings, 0)
+    assert data.classes == PETS
+    assert len(data.train) + len(data.val) == 8
+
+
+def test_training_again_in_the_folder_of_classes_and_resuming(
+    tmp_path: Path, cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = real.classes(tmp_path / "data", n=6)
+    monkeypatch.chdir(root)
+    quick = ("--data", ".", "--epochs", "1", "--batch-size", "4", "--image-size", "32", "--no-export")
+    for name in ("one", "two"):
+        assert cli("train", *quick, "--run-name", name).exit_code == 0
+    resumed = cli("resume", "runs/one", "--epochs", "2")
+    assert resumed.exit_code == 0, resumed.stderr
+
+
+def data_named(name: str, data_dir: Path) -> Data:
+    return open_data(DataSettings(data=name, data_dir=data_dir, batch_size=1), 0)
+
+
+def test_a_folder_here_goes_before_a_built_in_name(tmp_path: Path, cli: Callable[..., Result]) -> None:
+    """Everywhere alike: in training, of other data for eval, in bench-data and in check-data."""
+    assert data_named("digits", tmp_path).classes == tuple("0123456789")
+    real.classes(Path("digits"))
+    assert data_named("digits", tmp_path).classes == PETS
+    assert data_named("./digits", tmp_path).notes == ()
+    assert open_other(DataSettings(data="digits"), "val").classes == PETS
+    said = "digits is the folder digits/ here, not the data set of that name"
+    small = ("--data", "digits", "--batch-size", "2", "--image-size", "32")
+    for words in (
+        ("train", *small, "--dry-run"),
+        ("bench-data", *small, "--seconds", "0.01"),
+        ("check-data", "digits"),
+    ):
+        result = cli(*words)
+        assert result.exit_code == 0, result.stderr
+        assert said in result.stderr + result.stdout, words
+
+
+def test_what_torchvision_downloaded_is_the_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With `data_dir=.` a download makes a folder that is called as the data set is."""
+    (tmp_path / "eurosat" / "2750").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    assert is_named("eurosat", Path())
+    assert not is_named("eurosat", tmp_path / "data")
