@@ -86,7 +86,7 @@ def lost_share(folder: Path) -> float:
     each: epochs of 30 s vary by more than the 0.6 s in question.
     """
     trainers = [trainer_in(folder, epochs=EPOCHS, save_every=1) for _ in range(2)]
-    trainers[1].saver = NoSaver(trainers[1].saver.run, trainers[1].saver.info)
+    trainers[1].saver = NoSaver(trainers[1].saver.run, trainers[1].saver.card)
     epochs, times = [trainer.epochs() for trainer in trainers], (list[float](), list[float]())
     for n in range(EPOCHS):
         for which in (0, 1) if n % 2 else (1, 0):

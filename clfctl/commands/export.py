@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,19 +83,18 @@ def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = N
     two photographs that scikit-learn has. Raises CheckpointError, ModelError or WriteError; the old file stays then.
     """
     from clfctl.inference.export import TOLERANCE, difference, to_onnx
-    from clfctl.inference.onnx_file import OnnxInfo
     from clfctl.inference.onnx_predictor import start_onnx
     from clfctl.inference.trained import load_trained
-    from clfctl.runs.saved import checksum_of
+    from clfctl.runs.header import checksum_of
 
     trained = load_trained(run, file)
-    info = OnnxInfo(trained.info.name, trained.info.classes, trained.info.preprocess, checksum_of(file))
+    info = replace(trained.info, made_of=checksum_of(file))
     model = trained.model.to("cpu").float()
     pixels, images = _some_pixels(part, trained.settings, info.preprocess)
     content = to_onnx(model, info)
     found = difference(start_onnx(target, content, n_threads=1), model, info, pixels)
     if not found <= TOLERANCE:  # nor if it is not a number
-        what = f"{info.model} says other things as ONNX: a probability differs by {found:.2g}, over {TOLERANCE:g}"
+        what = f"{info.name} says other things as ONNX: a probability differs by {found:.2g}, over {TOLERANCE:g}"
         raise ModelError(what, "it was not kept; clfctl predict uses the checkpoint")
     with explained(target):
         replace_file(target, [content])

@@ -49,20 +49,20 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     from clfctl.display.progress import onlookers
     from clfctl.engine.assemble import make_trainer, rebuild_parts
     from clfctl.engine.device import set_threads
-    from clfctl.engine.saving import history_of, saved_settings
+    from clfctl.engine.saving import saved_settings
     from clfctl.runs.checkpoint import load_last
 
     checkpoint, warning = load_last(run.last)
     saved = saved_settings(checkpoint)
     settings, changes = change_settings(saved, stated)
     if settings.monitor != saved.monitor:
-        check_measured(history_of(checkpoint), settings.monitor)
+        check_measured(checkpoint.header.history, settings.monitor)
     data = open_data(settings, settings.seed)
     data_change = _data_change(run, data, settings, checkpoint, allow_data_change)
     # The batches of an epoch are others: those that were trained cannot be counted among them.
     is_other = bool(data_change) or any(change.name in NEW_BATCHES for change in changes)
-    restarts = is_other and bool(checkpoint.meta["cursor"]["batch"])
-    warnings = [each for each in (warning, set_threads(checkpoint.meta["n_threads"])) if each]
+    restarts = is_other and bool(checkpoint.resumption.position.batch)
+    warnings = [each for each in (warning, set_threads(checkpoint.header.n_threads)) if each]
     parts = rebuild_parts(settings, data, checkpoint)
     trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
     refuse_cautions(settings, trainer.plan)
@@ -72,8 +72,8 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
         return
     note(output, *warnings, *describe_parts(parts), f"Run    {run.path}, {_where(trainer, restarts)}")
     if changes or data_change:
-        old_plan = make_plan(saved, checkpoint.meta["n_batches"])
-        note(output, *_changed(changes, data_change), *seam_lines(trainer, old_plan, checkpoint.meta["cursor"]["lr"]))
+        old_plan = make_plan(saved, checkpoint.resumption.position.n_batches)
+        note(output, *_changed(changes, data_change), *seam_lines(trainer, old_plan, checkpoint.resumption.lr))
     if not trainer.is_finished():
         # Before the change is kept: a cache for which there is no room is not asked for again at the next resume.
         sources = cached_sources(settings, data, parts.built.preprocess, onlookers(output))
@@ -93,7 +93,7 @@ def _data_change(
     """Return how the images differ from those that the run began with. Raises DataError where that is not allowed."""
     from clfctl.data.sources.fingerprint import DataChange, compare, list_images, read_listing
 
-    before = tuple(checkpoint.meta["classes"])
+    before = checkpoint.header.classes
     if data.classes != before:
         more, less = sorted(set(data.classes) - set(before)), sorted(set(before) - set(data.classes))
         parts = [f"{what}: {', '.join(each)}" for what, each in (("new", more), ("missing", less)) if each]

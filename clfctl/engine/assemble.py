@@ -15,11 +15,12 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.workers import pick_workers
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.optimizers import build_optimizer
-from clfctl.engine.saving import ModelInfo, RunSaver, model_info, restore
+from clfctl.engine.saving import RunSaver, card_of, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
 from clfctl.models.built import Built
+from clfctl.models.card import Card
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import Checkpoint
@@ -38,9 +39,9 @@ class Parts:
     precision: Precision
 
     @property
-    def info(self) -> ModelInfo:
+    def card(self) -> Card:
         """What a checkpoint says of the model."""
-        return ModelInfo(self.settings.model, self.data.classes, self.built.preprocess)
+        return Card(self.settings.model, self.data.classes, self.built.preprocess)
 
 
 def build_parts(settings: TrainSettings, data: Data) -> Parts:
@@ -54,9 +55,9 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
 def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -> Parts:
     """Build the parts of a saved run; its weights come from the checkpoint."""
     precision = pick_precision(settings.amp, pick_device(settings.device))
-    info = model_info(checkpoint)
-    model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
-    built = Built(model, info.preprocess, "the checkpoint")
+    card = card_of(checkpoint)
+    model = rebuild_model(card.name, len(card.classes), settings, card.preprocess.image_size)
+    built = Built(model, card.preprocess, "the checkpoint")
     return _parts(settings, data, built, precision)
 
 
@@ -91,7 +92,7 @@ def make_trainer(
         train_loader,
         make_loader(decided, data.val, parts.built.preprocess, bad, device),
         Normalize(parts.built.preprocess, device),
-        RunSaver(run, parts.info),
+        RunSaver(run, parts.card),
         class_weights=loss_weights(parts),
     )
 

@@ -67,13 +67,13 @@ def seed_step(device: torch.device, seed: int, step: int) -> None:
 
 
 def set_threads(n_threads: int) -> str:
-    """Compute with as many threads as the run began with: another number gives other bits.
+    """Compute with as many threads as the run began with, 0: not known; another number gives other bits.
 
     Returns a warning if the machine has fewer cores, else nothing.
     """
     if n_threads > n_cores():
         numbers = "numbers may differ in the last bits"
         return f"the run began with {n_threads} threads and this machine has {n_cores()}: {numbers}"
-    if n_threads != torch.get_num_threads():
+    if n_threads and n_threads != torch.get_num_threads():
         torch.set_num_threads(n_threads)
     return ""

@@ -15,8 +15,9 @@ from clfctl import __version__
 from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import ModelError, first_line
-from clfctl.inference.onnx_file import INPUT, OUTPUT, OnnxInfo, to_metadata, with_checksum
+from clfctl.inference.onnx_file import INPUT, OUTPUT, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import OnnxPredictor
+from clfctl.models.card import Card
 
 # Largest difference of any probability that is taken for rounding.
 TOLERANCE = 1e-4
@@ -43,7 +44,7 @@ class FromPixels(nn.Module):
         return logits.softmax(1)
 
 
-def to_onnx(model: nn.Module, info: OnnxInfo) -> bytes:
+def to_onnx(model: nn.Module, info: Card) -> bytes:
     """Return a model, on the CPU and in evaluation mode, as the bytes of a model.onnx. Raises ModelError."""
     size = info.preprocess.image_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
@@ -63,21 +64,19 @@ def to_onnx(model: nn.Module, info: OnnxInfo) -> bytes:
             assert program is not None  # it is only where a file was given
             proto = program.model_proto
             if proto.ByteSize() > LARGEST_BYTES:
-                raise ModelError(f"{info.model} is too large for one ONNX file", "use the checkpoint itself")
+                raise ModelError(f"{info.name} is too large for one ONNX file", "use the checkpoint itself")
             for key, text in to_metadata(info, __version__).items():
                 proto.metadata_props.add(key=key, value=text)
             content: bytes = proto.SerializeToString()
     except ModelError:
         raise
     except Exception as error:  # the exporter raises what any operator of any model does
-        raise ModelError(
-            f"{info.model} cannot be exported: {first_line(error)}", "use the checkpoint itself"
-        ) from error
+        raise ModelError(f"{info.name} cannot be exported: {first_line(error)}", "use the checkpoint itself") from error
     return with_checksum(content)
 
 
 @torch.inference_mode()
-def difference(exported: OnnxPredictor, model: nn.Module, info: OnnxInfo, pixels: Pixels) -> float:
+def difference(exported: OnnxPredictor, model: nn.Module, info: Card, pixels: Pixels) -> float:
     """Return by how much at most the probabilities of two models differ over images (B, H, W, 3) uint8.
 
     They are asked for all at once, and for one alone: an exported model may have learned the number by heart.

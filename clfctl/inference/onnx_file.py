@@ -6,14 +6,13 @@ metadata has a JSON object with all that is needed to make the pixels and to nam
 """
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import xxhash
 
-from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import DamagedError, ModelError
+from clfctl.models.card import Card
 from clfctl.storage.files import reason_of
 
 FORMAT = 1
@@ -26,39 +25,19 @@ _ENTRY = bytes([0x0A, len(_KEY)]) + _KEY + bytes([0x12, _DIGEST_CHARS])
 _BEFORE_DIGEST = bytes([0x72, len(_ENTRY) + _DIGEST_CHARS]) + _ENTRY
 
 
-@dataclass(frozen=True)
-class OnnxInfo:
-    """What a model.onnx says of itself; `checkpoint` is the checksum of the checkpoint that it was made from."""
-
-    model: str
-    classes: tuple[str, ...]
-    preprocess: Preprocess
-    checkpoint: str
-
-
-def to_metadata(info: OnnxInfo, version: str) -> dict[str, str]:
+def to_metadata(card: Card, version: str) -> dict[str, str]:
     """Return the metadata of a model that clfctl `version` exports."""
-    described = {
-        "format": FORMAT,
-        "clfctl": version,
-        "model": info.model,
-        "classes": info.classes,
-        "preprocess": vars(info.preprocess),
-        "checkpoint": info.checkpoint,
-    }
-    return {META: json.dumps(described)}
+    return {META: json.dumps({"format": FORMAT, "clfctl": version, **card.as_json()})}
 
 
-def from_metadata(path: Path, metadata: dict[str, str]) -> OnnxInfo:
+def from_metadata(path: Path, metadata: dict[str, str]) -> Card:
     """Return what the metadata of a file says. Raises ModelError if it says nothing, or says it in a newer format."""
     try:
         found: dict[str, Any] = json.loads(metadata[META])
         if found["format"] > FORMAT:
             raise ModelError(f"{path} was written by a newer clfctl (format {found['format']})", "update clfctl")
-        saved = found["preprocess"]
-        preprocess = Preprocess(saved["image_size"], saved["crop_ratio"], tuple(saved["mean"]), tuple(saved["std"]))
-        return OnnxInfo(found["model"], tuple(found["classes"]), preprocess, found["checkpoint"])
-    except (KeyError, TypeError, ValueError):
+        return Card.from_json(found)
+    except (KeyError, TypeError, ValueError, AttributeError):
         hint = "it does not say what its classes are; clfctl export makes one that does"
         raise ModelError(f"{path} was not made by clfctl export", hint) from None
 

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from clfctl.data.pixels.decode import Pixels, Resize, resize_by_pillow
 from clfctl.errors import DamagedError, ModelError, first_line
-from clfctl.inference.onnx_file import INPUT, OnnxInfo, from_metadata, read_onnx
+from clfctl.inference.onnx_file import INPUT, from_metadata, read_onnx
 from clfctl.inference.packages import has_runtime
+from clfctl.models.card import Card
 
 _SILENT = 4  # ONNX Runtime's severity: what goes wrong is raised too
 
@@ -20,7 +21,7 @@ class OnnxPredictor:
     """See `Predictor`."""
 
     file: Path
-    info: OnnxInfo
+    info: Card
     session: Any
     resize: Resize = resize_by_pillow
     is_parallel: bool = True

@@ -7,7 +7,7 @@ from clfctl.errors import CheckpointError, ModelError, UsageError
 from clfctl.inference.packages import has_runtime
 from clfctl.inference.predictor import Predictor
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX, RunFolder, open_run, run_of
-from clfctl.runs.saved import checksum_of
+from clfctl.runs.header import checksum_of
 
 
 def check_model(path: Path) -> None:
@@ -57,7 +57,7 @@ def _exported(run: RunFolder, n_threads: int, tell: Callable[[str], None]) -> Pr
     except (CheckpointError, ModelError) as error:
         tell(f"{error}; {again}.")
         return None
-    if run.chosen.is_file() and exported.info.checkpoint != _checksum(run.chosen):
+    if run.chosen.is_file() and exported.info.made_of != _checksum(run.chosen):
         tell(f"{run.onnx} was made from an older checkpoint; {again}.")
         return None
     return exported

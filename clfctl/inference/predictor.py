@@ -6,21 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clfctl.data.pixels.decode import Pixels, Resize
-from clfctl.data.pixels.transform import Preprocess
-
-
-class ModelFacts(Protocol):
-    """What every file of a model says of it."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Return the class names in the order of the model's outputs."""
-        ...
-
-    @property
-    def preprocess(self) -> Preprocess:
-        """Return what the model was trained to see."""
-        ...
+from clfctl.models.card import Card
 
 
 class Predictor(Protocol):
@@ -32,7 +18,7 @@ class Predictor(Protocol):
         ...
 
     @property
-    def info(self) -> ModelFacts:
+    def info(self) -> Card:
         """Return what the model's file says of it."""
         ...
 

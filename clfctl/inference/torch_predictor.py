@@ -11,9 +11,9 @@ from torch import nn
 from clfctl.data.loader import compute_alone
 from clfctl.data.pixels.decode import Pixels, Resize, resize
 from clfctl.engine.device import Precision
-from clfctl.engine.saving import ModelInfo
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError
+from clfctl.models.card import Card
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class TorchPredictor:
 
     file: Path
     model: nn.Module
-    info: ModelInfo
+    info: Card
     precision: Precision
     resize: Resize = resize
     is_parallel: bool = False

@@ -7,8 +7,9 @@ import torch
 from torch import nn
 
 from clfctl.engine.device import Precision, pick_device, pick_precision
-from clfctl.engine.saving import ModelInfo, load_model, model_info, saved_settings
+from clfctl.engine.saving import card_of, load_model, saved_settings
 from clfctl.errors import CheckpointError, DamagedError
+from clfctl.models.card import Card
 from clfctl.models.factory import rebuild_model
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder
@@ -21,7 +22,7 @@ class Trained:
 
     file: Path
     settings: TrainSettings
-    info: ModelInfo
+    info: Card
     model: nn.Module
     precision: Precision
     n_epochs: int
@@ -38,11 +39,11 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     except DamagedError as error:
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
-    settings, info = saved_settings(checkpoint), model_info(checkpoint)
+    settings, info = saved_settings(checkpoint), card_of(checkpoint)
     place = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.
     precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     load_model(model, checkpoint)
     model.to(precision.device).to(memory_format=torch.channels_last)
-    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.meta["history"]))
+    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history))

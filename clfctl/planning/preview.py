@@ -10,8 +10,8 @@ from clfctl.errors import DataError, UsageError, nearest
 from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, open_run
+from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import check_measured, read_history
-from clfctl.runs.saved import Saved, previous_of, read_saved
 from clfctl.schedules import Rate, Segment, before, parse_expression, sample_curve
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import Resolved, read_config
@@ -163,12 +163,12 @@ def _natural_length(settings: PlanSettings, text: str) -> int:
 def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     """Yield what a run has used and what is to come; changed options show what resuming with them would do."""
     run = open_run(folder)
-    saved = _saved(run)
-    config = saved.settings if saved else dict(read_config(run.config).values)
-    before = TrainSettings.model_validate(config)
+    header = _header_of(run)
+    saved = header.going_on() if header else None
+    before = TrainSettings.model_validate(header.settings if header else dict(read_config(run.config).values))
     settings, _ = change_settings(before, stated_in(resolved))
     # A run that is not saved at every epoch has a history that is newer than its checkpoint.
-    history = read_history(max(read_json_lines(run.history), saved.history if saved else [], key=len))
+    history = max(read_history(read_json_lines(run.history)), header.history if header else [], key=len)
     if settings.monitor != before.monitor:
         check_measured(history, settings.monitor)
     metrics = tuple(result.metric(settings.monitor) for result in history)
@@ -182,13 +182,12 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, tuple(plan.schedule.segments(plan.epochs)))
 
 
-def _saved(run: RunFolder) -> Saved | None:
-    for path in (run.last, previous_of(run.last)):
-        try:
-            return read_saved(path)
-        except (OSError, ValueError):
-            continue
-    return None
+def _header_of(run: RunFolder) -> Header | None:
+    """Return what the last checkpoint says, or its predecessor; None if neither can be read: its plan still can."""
+    try:
+        return last_or_previous(run.last, read_last, (OSError, ValueError))[0]
+    except (OSError, ValueError):
+        return None
 
 
 def read_metrics(text: str, monitor: str) -> tuple[float, ...]:

@@ -5,6 +5,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,29 @@ import xxhash
 
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.runs.folder import run_of
-from clfctl.runs.saved import CHECKSUM_BYTES, META, Position, previous_of, read_saved
+from clfctl.runs.header import (
+    CHECKSUM_BYTES,
+    FORMAT,
+    META,
+    Header,
+    Position,
+    Resumption,
+    last_or_previous,
+    previous_of,
+    read_last,
+)
 from clfctl.storage.files import Piece, hint_of, reason_of, replace_file
 from clfctl.storage.json_lines import dump_json, read_json_lines
-from clfctl.storage.tensor_file import Entry, Header, make_header, read_header
+from clfctl.storage.tensor_file import Entry, make_header, read_header
+from clfctl.storage.tensor_file import Header as FileHeader
 
-FORMAT = 1
 # The last tensor of the file: the hash of every byte before it. A later format keeps this rule, so that a damaged
 # version number is found before it is believed.
 CHECKSUM = Entry("xxh3", "U8", (CHECKSUM_BYTES,))
 MODEL, OPTIMIZER, LOSSES = "model.", "optimizer.", "losses"
 GROUP = "group"
 DAMAGED = ".damaged"
+UPDATE = "if a newer clfctl wrote it, update clfctl"
 DTYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64,
     "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8, "BOOL": torch.bool,
@@ -34,10 +46,27 @@ NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """`tensors` by prefixed name, all on the CPU when read; `meta` is what JSON can hold."""
+    """`tensors` by prefixed name, all on the CPU when read; `meta` is the JSON beside them, read from `path`."""
 
     tensors: dict[str, torch.Tensor]
     meta: dict[str, Any]
+    path: Path = Path()
+
+    @cached_property
+    def header(self) -> Header:
+        """What the JSON says. Raises CheckpointError if it does not say what it must."""
+        try:
+            return Header.from_json(self.meta)
+        except (ValueError, CheckpointError) as error:
+            raise CheckpointError(f"{self.path} cannot be used: {error}", UPDATE) from None
+
+    @property
+    def resumption(self) -> Resumption:
+        """What a run needs to go on. Raises CheckpointError for a checkpoint without it, such as `best`."""
+        try:
+            return self.header.going_on()
+        except ValueError as error:
+            raise CheckpointError(f"{self.path} cannot be used: {error}") from None
 
     def part(self, prefix: str) -> dict[str, torch.Tensor]:
         """Return the tensors whose names begin with `prefix`, without it."""
@@ -78,11 +107,15 @@ def load_checkpoint(path: Path) -> Checkpoint:
         reason = reason_of(error) if isinstance(error, OSError) else str(error)
         raise DamagedError(f"{path} cannot be read: {reason}") from None
     if META not in metadata:
-        raise DamagedError(f"{path} is no checkpoint of clfctl", "as first weights it may do: clfctl train --weights")
-    meta = json.loads(metadata[META])
-    if meta["format"] > FORMAT:
-        raise CheckpointError(f"{path} was written by a newer clfctl (format {meta['format']})", "update clfctl")
-    return Checkpoint(tensors, meta)
+        hint = "it may still serve as first weights: `weights=FILE` of a new run"
+        raise DamagedError(f"{path} is not a checkpoint of clfctl", hint)
+    try:
+        meta = dict(json.loads(metadata[META]))
+    except (TypeError, ValueError):
+        raise CheckpointError(f"{path} cannot be used: what it says of its run is not readable", UPDATE) from None
+    if not isinstance(meta.get("format"), int) or meta["format"] > FORMAT:
+        raise CheckpointError(f"{path} was written by a newer clfctl (format {meta.get('format')})", "update clfctl")
+    return Checkpoint(tensors, meta, path)
 
 
 def load_last(path: Path) -> tuple[Checkpoint, str]:
@@ -92,20 +125,17 @@ def load_last(path: Path) -> tuple[Checkpoint, str]:
     neither can be used.
     """
     try:
-        return load_checkpoint(path), ""
+        found, damage = last_or_previous(path, load_checkpoint, DamagedError)
     except DamagedError as error:
-        before = previous_of(path)
-        try:
-            found = load_checkpoint(before)
-        except DamagedError as other:
-            hint = "train anew, from the best weights if there are some: clfctl train --weights"
-            raise CheckpointError(
-                f"nothing to go on from: {error}, and {other}", f"{hint} {path.with_name('best.safetensors')}"
-            ) from None
-        lost = _lost(path)
-        with contextlib.suppress(OSError):
-            path.replace(path.with_name(path.name + DAMAGED))
-        return found, f"{error}; going on from the one before it, {lost}"
+        hint = "train from scratch, or from the best weights if there are any: clfctl train --weights"
+        what = f"nothing to go on from: {error.__cause__}, and {error}"
+        raise CheckpointError(what, f"{hint} {path.with_name('best.safetensors')}") from None
+    if damage is None:
+        return found, ""
+    lost = _lost(path)
+    with contextlib.suppress(OSError):
+        path.replace(path.with_name(path.name + DAMAGED))
+    return found, f"{damage}; going on from the one before it, {lost}"
 
 
 def _lost(path: Path) -> str:
@@ -119,8 +149,8 @@ def _lost(path: Path) -> str:
 
 def _position(path: Path) -> Position | None:
     try:
-        return read_saved(path).position
-    except (OSError, ValueError):
+        return read_last(path).going_on().position
+    except (OSError, ValueError, CheckpointError):
         return None
 
 
@@ -149,7 +179,7 @@ def optimizer_state(tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, A
     return {"state": state, "param_groups": [groups[number] for number in sorted(groups)]}
 
 
-def _pieces(header: Header, tensors: Mapping[str, torch.Tensor]) -> Iterator[Piece]:
+def _pieces(header: FileHeader, tensors: Mapping[str, torch.Tensor]) -> Iterator[Piece]:
     """Yield the bytes of a checkpoint; each piece is valid until the next is asked for."""
     digest = xxhash.xxh3_128(header.raw)
     yield header.raw

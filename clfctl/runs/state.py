@@ -4,14 +4,14 @@ import contextlib
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from clfctl.errors import CheckpointError, ClfctlError, Interrupted, StoppedAtOnce
 from clfctl.runs.folder import RunFolder, find_runs
-from clfctl.runs.history import EpochResult, read_history
-from clfctl.runs.saved import Saved, previous_of, read_saved
+from clfctl.runs.header import Header, last_or_previous, read_last
+from clfctl.runs.history import read_history
 from clfctl.storage.files import reason_of, remove_leftovers, write_text
 from clfctl.storage.json_lines import dump_json, read_json_lines
 from clfctl.storage.lock import Holder, holder_of, locked
@@ -91,69 +91,59 @@ def state_of(run: RunFolder) -> RunState:
     """Return the state of a run; never raises: what cannot be read makes it `broken`, with the reason."""
     try:
         holder = holder_of(run.lock)
-        saved, damage = _read_last(run)
-        return _running(run, saved, holder) if holder else _ended(run, saved, damage)
+        header, damage = _read_last(run)
+        return _running(run, header, holder) if holder else _ended(run, header, damage)
     except (OSError, ValueError, KeyError, TypeError, CheckpointError) as error:
         return RunState(run.path, "broken", _reason(error))
 
 
-def _read_last(run: RunFolder) -> tuple[Saved, str]:
+def _read_last(run: RunFolder) -> tuple[Header, str]:
     """Return what the last checkpoint says, or its predecessor and a sentence."""
+    damage = (OSError, ValueError, CheckpointError)
     try:
-        return read_saved(run.last), ""
-    except (OSError, ValueError) as error:
-        try:
-            saved = read_saved(previous_of(run.last))
-        except (OSError, ValueError):
-            raise ValueError(f"{run.last.name}: {_reason(error)}") from None
-        return saved, f"{run.last.name} cannot be read ({_reason(error)}), the one before it can"
+        header, error = last_or_previous(run.last, read_last, damage)
+    except damage as both:
+        raise ValueError(f"{run.last.name}: {_reason(both.__cause__ or both)}") from None
+    return header, f"{run.last.name} cannot be read ({_reason(error)}), the one before it can" if error else ""
 
 
-def _running(run: RunFolder, saved: Saved, holder: Holder) -> RunState:
+def _running(run: RunFolder, header: Header, holder: Holder) -> RunState:
     # Epochs since the last save are in the history only; it is written by the process that runs.
-    history = read_history(max(read_json_lines(run.history), saved.history, key=len))
-    is_newer = len(history) > len(saved.history)
-    position = (len(history), 0) if is_newer else (saved.position.epoch, saved.position.batch)
-    lr = history[-1].lr if is_newer else saved.lr
-    return _state(run, "running", "", saved, history, position, lr, holder.pid or None)
+    written = read_history(read_json_lines(run.history))
+    if len(written) <= len(header.history):
+        return _state(run, header, "running", pid=holder.pid or None)
+    state = _state(run, replace(header, history=written), "running", pid=holder.pid or None)
+    return replace(state, epoch=len(written), batch=0, lr=written[-1].lr)
 
 
-def _ended(run: RunFolder, saved: Saved, damage: str) -> RunState:
-    position = (saved.position.epoch, saved.position.batch)
-    history = read_history(saved.history)
-    if saved.is_finished:
-        return _state(run, "finished", "", saved, history, position, saved.lr)
+def _ended(run: RunFolder, header: Header, damage: str) -> RunState:
+    if header.going_on().is_finished:
+        return _state(run, header, "finished")
     state, why = _last_word(run)
-    return _state(run, state, "; ".join(filter(None, (why, damage))), saved, history, position, saved.lr)
+    return _state(run, header, state, "; ".join(filter(None, (why, damage))))
 
 
-def _state(
-    run: RunFolder,
-    state: State,
-    why: str,
-    saved: Saved,
-    history: list[EpochResult],
-    position: tuple[int, int],
-    lr: float,
-    pid: int | None = None,
-) -> RunState:
-    monitor = str(saved.settings["monitor"])
-    best = next((result for result in reversed(history) if result.is_best), None)
+def _state(run: RunFolder, header: Header, state: State, why: str = "", *, pid: int | None = None) -> RunState:
+    """Return the state of a run that stands where a checkpoint was written."""
+    saved = header.going_on()
+    position, monitor = saved.position, str(header.settings["monitor"])
+    best = next((result for result in reversed(header.history) if result.is_best), None)
     changed = [path.stat().st_mtime for path in (run.end, run.history, run.last, run.config) if path.is_file()]
     return RunState(
-        run.path,
-        state,
-        why,
-        *position,
-        saved.position.n_batches,
-        saved.last_epoch,
-        monitor,
-        None if best is None else best.metric(monitor),
-        None if best is None else best.epoch,
-        lr if any(position) else None,
-        pid,
-        run.config.stat().st_mtime,
-        max(changed),
+        path=run.path,
+        state=state,
+        why=why,
+        epoch=position.epoch,
+        batch=position.batch,
+        n_batches=position.n_batches,
+        epochs=saved.last_epoch,
+        monitor=monitor,
+        best=best.metric(monitor) if best else None,
+        best_epoch=best.epoch if best else None,
+        lr=saved.lr if position.epoch or position.batch else None,
+        pid=pid,
+        started_s=run.config.stat().st_mtime,
+        changed_s=max(changed),
     )
 
 
@@ -178,5 +168,5 @@ def _leave_word(run: RunFolder, state: State, why: str) -> None:
         write_text(run.end, dump_json({"state": state, "why": why, "time_s": time.time()}) + "\n")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     return reason_of(error) if isinstance(error, OSError) else str(error)

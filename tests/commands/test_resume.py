@@ -16,7 +16,7 @@ from clfctl.engine.trainer import Trainer
 from clfctl.errors import UsageError
 from clfctl.planning.changes import change_settings
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.saved import read_saved
+from clfctl.runs.header import read_last
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import SMALL, make_photos
@@ -132,7 +132,7 @@ def test_another_batch_size_begins_the_epoch_again(stopped: Begun, cli: Cli) -> 
     result = cli("resume", str(run.path), "--batch-size", "9")
     assert result.exit_code == 0, result.output
     assert "from epoch 3, batch 1 of 2, which begins again since its batches are others now" in result.stderr
-    assert read_saved(run.last).position.n_batches == 2
+    assert read_last(run.last).going_on().position.n_batches == 2
     assert [record["epoch"] for record in read_json_lines(run.history)] == [1, 2, 3, 4]
 
 
@@ -155,7 +155,7 @@ def test_a_change_survives_a_kill_before_its_first_epoch(
     with monkeypatch.context() as patched:
         patched.setattr("clfctl.commands.follow.follow", killed)
         cli("resume", str(run.path), "--epochs", "5")
-    assert read_saved(run.last).settings["epochs"] == 5
+    assert read_last(run.last).settings["epochs"] == 5
     assert cli("resume", str(run.path)).exit_code == 0
     assert len(read_json_lines(run.history)) == 5
     assert len(read_json_lines(run.changes)) == 1

@@ -75,7 +75,7 @@ def test_predict_by_checkpoint_and_by_onnx_file_of_its_time(run: Path, cli: Cli)
     for model in (run, Path("model.onnx")):
         rows = [json.loads(line) for line in ran(cli("predict", str(model), "photos/red", "--json")).splitlines()]
         assert len(rows) == 8
-        assert all(len(row["top"]) == 3 for row in rows)
+        assert all(len(row["classes"]) == 3 for row in rows)
 
 
 def test_export_writes_it_as_onnx(run: Path, cli: Cli) -> None:

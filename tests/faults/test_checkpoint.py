@@ -26,7 +26,7 @@ from clfctl.runs.checkpoint import (
     save_checkpoint,
 )
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.saved import Position, previous_of
+from clfctl.runs.header import Position, previous_of
 from clfctl.storage.tensor_file import read_header
 from tests.faults.processes import TINY, assert_same_bits
 
@@ -185,7 +185,7 @@ def test_a_damaged_best_is_named_and_the_way_out_works(photos: Path, cli: Cli) -
 
 def test_files_of_others_are_refused(tmp_path: Path) -> None:
     save_file({"a": torch.ones(2)}, tmp_path / "x.safetensors")
-    with pytest.raises(CheckpointError, match="no checkpoint of clfctl"):
+    with pytest.raises(CheckpointError, match="is not a checkpoint of clfctl"):
         load_checkpoint(tmp_path / "x.safetensors")
 
 

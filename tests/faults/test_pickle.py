@@ -19,7 +19,7 @@ from typer.testing import Result
 from clfctl.errors import ModelError
 from clfctl.models.weights_file import read_state
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.saved import previous_of
+from clfctl.runs.header import previous_of
 from tests.faults.processes import TINY
 
 Cli = Callable[..., Result]

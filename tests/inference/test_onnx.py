@@ -4,6 +4,7 @@ import json
 import random
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -21,15 +22,16 @@ from typer.testing import Result
 from clfctl import __version__
 from clfctl.data.pixels.decode import Pixels, resize, resize_by_pillow
 from clfctl.data.pixels.transform import Preprocess, to_pixels
-from clfctl.engine.saving import model_info
+from clfctl.engine.saving import card_of
 from clfctl.errors import ClfctlError, DamagedError, ModelError
 from clfctl.inference.export import TOLERANCE, FromPixels, difference, to_onnx
-from clfctl.inference.onnx_file import OnnxInfo, read_onnx, to_metadata, with_checksum
+from clfctl.inference.onnx_file import read_onnx, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import load_onnx, start_onnx
+from clfctl.models.card import Card
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.saved import checksum_of
+from clfctl.runs.header import checksum_of
 from tests.conftest import SMALL
 
 Cli = Callable[..., Result]
@@ -81,7 +83,7 @@ def build(name: str) -> nn.Module:
 @pytest.mark.parametrize("name", ["custom", "efficientnet_b0"])
 def test_exported_says_what_torch_says(name: str) -> None:
     size = 64
-    model, info = with_opinions(build(name), size), OnnxInfo(name, NAMES, Preprocess(size), "ab12")
+    model, info = with_opinions(build(name), size), Card(name, NAMES, Preprocess(size), "ab12")
     exported = start_onnx(Path("x.onnx"), to_onnx(model, info), n_threads=1)
     assert exported.info == info
     found = exported.probabilities(crops(size))
@@ -103,8 +105,7 @@ def test_training_ends_with_an_export(training: tuple[RunFolder, Result]) -> Non
     run, result = training
     assert f"Exported {run.onnx}: " in result.stderr
     exported, checkpoint = load_onnx(run.onnx, 1), load_checkpoint(run.best)
-    info = model_info(checkpoint)
-    assert exported.info == OnnxInfo(info.name, info.classes, info.preprocess, checksum_of(run.best))
+    assert exported.info == replace(card_of(checkpoint), made_of=checksum_of(run.best))
     metadata = exported.session.get_modelmeta().custom_metadata_map
     assert json.loads(metadata["clfctl"])["format"] == 1
     assert json.loads(metadata["clfctl"])["clfctl"] == __version__
@@ -147,7 +148,7 @@ def test_export_writes_a_file_and_says_how_far_it_is_from_torch(copy: RunFolder,
     assert said["n_bytes"] == copy.onnx.stat().st_size
     assert 0 <= said["difference"] <= TOLERANCE
     assert (said["n_images"], said["images"]) == (16, "the data")
-    assert load_onnx(copy.onnx, 1).info.checkpoint == checksum_of(copy.best)
+    assert load_onnx(copy.onnx, 1).info.made_of == checksum_of(copy.best)
 
 
 def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> None:
@@ -177,7 +178,7 @@ def test_an_export_that_says_other_things_is_not_kept(
 ) -> None:
     before = copy.onnx.read_bytes()
 
-    def of_another(model: nn.Module, info: OnnxInfo) -> bytes:
+    def of_another(model: nn.Module, info: Card) -> bytes:
         with torch.no_grad():
             last_layer(model).bias[0] += 0.01
         content = to_onnx(model, info)
@@ -263,7 +264,7 @@ def test_files_of_others_are_refused(tmp_path: Path, run: RunFolder, digits: Pat
     result = cli("predict", str(tmp_path / "text.onnx"), str(digits))
     assert (result.exit_code, result.stdout) == (1, "")
     assert "text.onnx cannot be read" in result.stderr
-    described = json.loads(to_metadata(OnnxInfo("custom", NAMES, Preprocess(32), ""), "9.0")["clfctl"])
+    described = json.loads(to_metadata(Card("custom", NAMES, Preprocess(32), ""), "9.0")["clfctl"])
     model.metadata_props.add(key="clfctl", value=json.dumps(described | {"format": 2}))
     onnx.save(model, tmp_path / "newer.onnx")
     with pytest.raises(ModelError, match="written by a newer clfctl"):

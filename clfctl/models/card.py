@@ -1,0 +1,40 @@
+"""A model's card: what is needed to use it, the same for checkpoints and ONNX files. No torch."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from clfctl.data.pixels.transform import Preprocess
+
+
+@dataclass(frozen=True)
+class Card:
+    """A model by `name`, its classes in the order of its outputs, and what it was trained to see.
+
+    `made_of` is the checksum of the checkpoint that an exported model was made of; a checkpoint has none.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    preprocess: Preprocess
+    made_of: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `from_json` reads, without `made_of` where there is none."""
+        made_of = {"checkpoint": self.made_of} if self.made_of else {}
+        return {"model": self.name, "classes": self.classes, "preprocess": vars(self.preprocess), **made_of}
+
+    @classmethod
+    def from_json(cls, record: Mapping[str, Any]) -> Self:
+        """Read a card. Raises KeyError, TypeError or ValueError if it is not one; what is unknown is ignored."""
+        preprocess = preprocess_from(record["preprocess"])
+        return cls(str(record["model"]), tuple(record["classes"]), preprocess, str(record.get("checkpoint", "")))
+
+
+def preprocess_from(saved: Mapping[str, Any]) -> Preprocess:
+    """Read what a model was trained to see. Raises KeyError, TypeError or ValueError; what is missing is the usual."""
+    usual = Preprocess(int(saved["image_size"]))
+    mean, std = (tuple(map(float, saved.get(name, getattr(usual, name)))) for name in ("mean", "std"))
+    if len(mean) != 3 or len(std) != 3:
+        raise ValueError("mean and std are of three channels")
+    return Preprocess(usual.image_size, float(saved.get("crop_ratio", usual.crop_ratio)), mean, std)
