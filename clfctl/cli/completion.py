@@ -29,9 +29,9 @@ def recipes(incomplete: str) -> list[str]:
 
 def data_sets(incomplete: str) -> list[str]:
     """Offer the data sets known by name, folders, tables and shards."""
-    from clfctl.data.sources.names import DATA_NAMES, SHARD
+    from clfctl.data.sources.names import DATA_NAMES, SHARDS
 
-    return _starting(DATA_NAMES, incomplete) + tables(incomplete) + _entries(incomplete, (SHARD,))
+    return _starting(DATA_NAMES, incomplete) + tables(incomplete) + _entries(incomplete, SHARDS)
 
 
 def schedules(incomplete: str) -> list[str]:

@@ -11,6 +11,7 @@ from shlex import quote
 
 from clfctl.data.check import Finding, Place, check_files, place_in_folder
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
+from clfctl.data.sources.index import Paths
 from clfctl.data.sources.manifest import is_manifest, read_manifest
 from clfctl.data.sources.names import about_name, is_named
 from clfctl.data.sources.walk import image_names
@@ -90,17 +91,16 @@ def _of_folder(root: Path) -> Subject:
 
 
 def _of_table(path: Path) -> Subject:
-    index = read_manifest(path)
-    named = {"train": index.train, "val": index.val, "test": index.test}
-    parts = [(name, listing) for name, listing in named.items() if listing]
-    ends = list(accumulate(len(listing.paths) for _, listing in parts))
+    found = read_manifest(path)
+    parts = list(found.parts.items())
+    ends = list(accumulate(len(images.paths) for _, images in parts))
 
     def place_of(number: int) -> Place:
         which = bisect_right(ends, number)
-        name, listing = parts[which]
-        return Place(name, index.classes[listing.labels[number - ends[which] + len(listing.paths)]])
+        name, images = parts[which]
+        return Place(name, found.classes[images.labels[number - ends[which] + len(images.paths)]])
 
-    names = [each for _, listing in parts for each in listing.paths.names]
+    names = [each for _, images in parts if isinstance(images.paths, Paths) for each in images.paths.names]
     return Subject(str(path.parent), names, place_of)
 
 

@@ -14,14 +14,13 @@ from clfctl.data.ahead import work_ahead
 from clfctl.data.keys import AUGMENT, ORDER, hash_key, order_of, times_before
 from clfctl.data.pixels.decode import Picture, Pixels, see_and_close
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
-from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, reason_of
+from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, is_too_many, reason_of
 from clfctl.data.pixels.views import Crop, crop_pixels
 from clfctl.data.sources.base import ImageSource, Part
 from clfctl.data.sources.index import count_batches
 from clfctl.errors import DataError
 from clfctl.settings.groups import BadImagePolicy
 
-MAX_BAD_SHARE, MIN_BAD = 0.05, 3
 AHEAD = 2
 
 
@@ -51,7 +50,7 @@ class BadImages:
         with self._lock:
             self.found[name] = reason
             n_bad = len(self.found)
-        if n_bad >= MIN_BAD and n_bad > MAX_BAD_SHARE * self.n_images:
+        if is_too_many(n_bad, self.n_images):
             raise DataError(
                 f"{n_bad} of {self.n_images} images cannot be read, the last one {name}: {reason}",
                 "that many are not an accident: clfctl check-data shows what is wrong with them",

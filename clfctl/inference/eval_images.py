@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clfctl.data.sources.base import Data, Part
-from clfctl.data.sources.fingerprint import compare, list_images, read_listing
+from clfctl.data.sources.content import has_same_content
+from clfctl.data.sources.fingerprint import Listing, compare, list_images, read_listing
 from clfctl.data.sources.labelled import held_out, is_held_out_by_us, match, open_other
 from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
@@ -18,7 +19,7 @@ N_FIRST = 5
 
 @dataclass(frozen=True)
 class Chosen:
-    """Images with the model's labels; `is_own` tells whether they come from the data that the run was trained on.
+    """Images with the model's labels; `is_own` tells whether they lie where the run's data does.
 
     `unknown` counts the images left out because the model has no such class, `absent` are classes without images.
     """
@@ -35,19 +36,18 @@ class Chosen:
 def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) -> Chosen:
     """Open the images, label them as the model numbers its classes (matched by name), and note what is unusual.
 
-    The run's own data is that which its settings name, or `data` if that is the same after a move. Raises UsageError
-    or DataError if there is nothing to measure.
+    The run's own data is that which its settings name. Of the same images in another place only those held out are
+    measured. Raises UsageError or DataError if there is nothing to measure.
     """
     settings = trained.settings
     own: Data | None
-    if data is None or _is_same_place(data, settings):
+    is_own = data is None or _is_same_place(data, settings)
+    if data is None or is_own:
         own = open_data(settings, settings.seed)
         notes = _changes(run, settings, own, split)
     else:
         settings = settings.model_copy(update={"data": data})
-        own = _moved(run, settings)
-        what = f"{data} holds the same images that the run was trained on: only those held out are measured."
-        notes = [what] if own else []
+        own, notes = _moved(run, trained.settings, settings)
     labelled = held_out(settings.data, own, split) if own else open_other(settings, split)
     notes.extend(labelled.notes)
     matched = match(labelled, trained.info.classes)
@@ -59,9 +59,7 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
         what = f"{len(matched.absent)} of the model's {len(trained.info.classes)} classes"
         have = "has no images and is" if len(matched.absent) == 1 else "have no images and are"
         notes.append(f"{what} {have} left out of every mean: {_listed(matched.absent)}.")
-    return Chosen(
-        settings.data, labelled.split, own is not None, matched.part, matched.unknown, matched.absent, tuple(notes)
-    )
+    return Chosen(settings.data, labelled.split, is_own, matched.part, matched.unknown, matched.absent, tuple(notes))
 
 
 def _is_same_place(data: str, settings: TrainSettings) -> bool:
@@ -70,15 +68,47 @@ def _is_same_place(data: str, settings: TrainSettings) -> bool:
     return Path(data).expanduser().resolve() == Path(settings.data).expanduser().resolve()
 
 
-def _moved(run: RunFolder, settings: TrainSettings) -> Data | None:
-    """Return the data if it has the very images, by name and size, that the run began with; else None."""
+def _moved(run: RunFolder, trained: TrainSettings, settings: TrainSettings) -> tuple[Data | None, list[str]]:
+    """Return the data if it is that which the run began with, in another place; and what is to be said about that.
+
+    Names and sizes must be the same, and the content of the sample that the run has digests of. Where the run's own
+    data can still be read, the held-out images are compared byte for byte.
+    """
     if not run.data.is_file():
-        return None
+        return None, []
     try:
         data = open_data(settings, settings.seed)
-        return None if compare(read_listing(run.data), list_images(data, settings.data)) else data
+        before, now = read_listing(run.data), list_images(data, settings.data)
     except ClfctlError:  # what cannot be trained on is not what was trained on
+        return None, []
+    if before.sizes != now.sizes:
+        return None, []
+    others = f"{settings.data} has images of the same names and sizes as those that the run was trained on"
+    if compare(before, now):
+        return None, [f"{others}, but with other content: all of its images are measured as new ones."]
+    own = _own(trained, before)
+    if own and not (has_same_content(own.val, data.val) and _same_test(own, data)):
+        return None, [f"{others}, but with other content: all of its images are measured as new ones."]
+    if not own and not before.contents and not before.is_telling:
+        what = "whether they are the same cannot be told, as the run has no record of what they hold"
+        return None, [f"{others}; {what}. All of its images are measured as new ones, perhaps also those trained on."]
+    what = f"{settings.data} holds the same images that the run was trained on: only those held out are measured"
+    return data, [f"{what} ({'by their content' if own or before.contents else 'by their names and sizes'})."]
+
+
+def _own(settings: TrainSettings, before: Listing) -> Data | None:
+    """Return the run's own data if it is still as it was."""
+    try:
+        own = open_data(settings, settings.seed)
+        return None if compare(before, list_images(own, settings.data)) else own
+    except ClfctlError:
         return None
+
+
+def _same_test(own: Data, data: Data) -> bool:
+    if own.test is None or data.test is None:
+        return own.test is data.test
+    return has_same_content(own.test, data.test)
 
 
 def _changes(run: RunFolder, settings: TrainSettings, data: Data, split: str) -> list[str]:

@@ -270,7 +270,7 @@ def test_digest_of_shards_follows_the_shard_and_the_places_in_it(photos: Path, t
 def test_digest_of_arrow_files_follows_them_and_the_images_beside_them(photos: Path, tmp_path: Path) -> None:
     import pyarrow
 
-    from clfctl.data.sources.hf import ArrowImages
+    from clfctl.data.sources.arrow import ArrowImages
 
     outside = photos / "red" / "0.jpg"
     rows = [{"bytes": (photos / "red" / "1.jpg").read_bytes(), "path": "1.jpg"}, {"bytes": None, "path": str(outside)}]

@@ -85,9 +85,9 @@ def refusal(path: Path) -> str:
 
 def test_refusals_say_what_is_wrong(photos: Path, tmp_path: Path) -> None:
     rows = rows_of(photos, range(4))
-    no_images = save(tmp_path / "a", rows, {"text": {"_type": "Value"}, "label": FEATURES["label"]})
-    assert "has no Image: text (Value), label (ClassLabel)" in refusal(no_images)
-    assert "row 2 has no class" in refusal(save(tmp_path / "b", [*rows[:4], (b"x", "x", None), *rows[4:]]))
+    two = {"front": FEATURES["image"], "back": FEATURES["image"]}
+    assert "has more than one column of images: image (" in refusal(save(tmp_path / "a", rows, two))
+    assert "row 2 has no label" in refusal(save(tmp_path / "b", [*rows[:4], (b"x", "x", None), *rows[4:]]))
     cut = save(tmp_path / "c", rows)
     (cut / "data-00001-of-00002.arrow").write_bytes(b"no arrow")
     assert "cannot be read as a data set saved to disk" in refusal(cut)
@@ -95,7 +95,7 @@ def test_refusals_say_what_is_wrong(photos: Path, tmp_path: Path) -> None:
     assert "cannot be read as a data set saved to disk" in refusal(cut)
     (tmp_path / "d").mkdir()
     (tmp_path / "d/dataset_dict.json").write_text('{"splits": ["test"]}')
-    assert "has no split train; it has test" in refusal(tmp_path / "d")
+    assert "cannot be read as a data set saved to disk" in refusal(tmp_path / "d")
 
 
 def test_without_pyarrow_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

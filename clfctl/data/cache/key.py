@@ -9,8 +9,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
+from clfctl.data.sources.arrow import ArrowImages
 from clfctl.data.sources.base import ArrayImages, FileImages, ImageSource, TorchvisionImages
-from clfctl.data.sources.hf import ArrowImages
 from clfctl.data.sources.index import Paths
 from clfctl.data.sources.shards import TarImages
 
@@ -61,6 +61,8 @@ def _of_shards(source: TarImages, indices: NDArray[np.int64]) -> Iterator[Any]:
 
 def _of_arrow(source: ArrowImages) -> Iterator[Any]:
     yield from _of_paths((path.name, str(path)) for path in source.shards)
+    if source.rows is not None:
+        yield np.asarray(source.rows).tobytes()
     # Where the bytes are not in the table, the images are files of their own.
     for chunk in source.column.chunks:
         outside = chunk.field("path").filter(chunk.field("bytes").is_null()).to_pylist()

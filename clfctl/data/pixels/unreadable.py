@@ -12,6 +12,14 @@ class BadImageError(OSError):
 # What opening and decoding raise for a bad image. The last five are Pillow's, where another library opens the files.
 BAD_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, IndexError)
 
+# More bad images than a share of all, and at least so many, are not an accident.
+MAX_BAD_SHARE, MIN_BAD = 0.05, 3
+
+
+def is_too_many(n_bad: int, n_images: int) -> bool:
+    """Return whether so many bad images must stop a training: more than 5 % of all, and at least 3."""
+    return n_bad >= MIN_BAD and n_bad > MAX_BAD_SHARE * n_images
+
 
 def reason_of(error: Exception, name: str = "") -> str:
     """Return why an image called `name` cannot be read: words on one line, never empty, without the name."""

@@ -2,21 +2,22 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
 from clfctl.data.pixels.decode import Picture
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Part
 from clfctl.data.sources.folder import index_part
-from clfctl.data.sources.hf import is_on_disk
+from clfctl.data.sources.found import Found
 from clfctl.data.sources.idx import idx_pair
 from clfctl.data.sources.index import Listing, readable_names
 from clfctl.data.sources.layout import read_layout
-from clfctl.data.sources.manifest import is_manifest, read_parts
+from clfctl.data.sources.manifest import is_manifest, read_manifest, with_files
 from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data, runs_dir_of
-from clfctl.data.sources.shards import find_shards
+from clfctl.data.sources.packed import find_packed
+from clfctl.data.sources.parts import PartName
 from clfctl.errors import DataError, UsageError
 from clfctl.settings.groups import DataSettings
 
@@ -94,14 +95,16 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
     It needs no training images, and one class is enough. Raises UsageError if it has parts, but not that one.
     """
     root = Path(settings.data).expanduser()
+    is_name = is_named(settings.data, settings.data_dir)
+    if not is_name and (packed := find_packed(root, settings.cache_dir)):
+        part, which = _which(settings.data, packed.parts, split)
+        return _labelled(packed.open(part), packed.folder, part, which)
     if is_manifest(settings.data):
-        classes, listings = read_parts(root)
-        classes = readable_names(root.parent, classes)
-        parts = {name: _files(listing) for name, listing in listings.items()}
-        if parts.keys() <= {"train"}:
-            return Labelled(classes, parts["train"], ALL)
-        return Labelled(classes, _part_of(settings.data, parts, split), split)
-    if not is_named(settings.data, settings.data_dir) and root.is_dir() and not _is_packed(root):
+        table = read_manifest(root)
+        part, which = _which(settings.data, table.parts, split)
+        table = with_files(replace(table, parts={part: table.parts[part]}), root, (part,))
+        return _labelled(table, root.parent, part, which)
+    if not is_name and root.is_dir() and idx_pair(root, "train") is None:
         return _open_folder(root, split, runs_dir_of(settings))
     # Nothing is split off, and nothing is limited as it was for training.
     whole = settings.model_copy(update={"val_split": 0.0, "max_per_class": 0, "batch_size": 1})
@@ -109,6 +112,25 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
     if not data.val and not data.test:
         return Labelled(data.classes, data.train, ALL, data.notes)
     return held_out(settings.data, data, split)
+
+
+def _which(data: str, parts: Mapping[PartName, object], split: str) -> tuple[PartName, str]:
+    """Return the part to measure on, and what it is called: all images where there are only those without a part."""
+    if not parts:
+        raise DataError(f"{data} has no images", field="data")
+    if parts.keys() <= {"train"}:
+        return "train", ALL
+    return _part_of(data, {part: part for part in parts if part != "train"}, split), split
+
+
+def _labelled(found: Found[ImageSource], folder: Path, part: PartName, split: str) -> Labelled:
+    if part not in found.parts:
+        raise DataError(
+            f"no {split} images can be measured: {found.left_out.get(part, 'there are none')}", field="data"
+        )
+    source = found.parts[part]
+    whole = Part(source, range(len(source.labels)))
+    return Labelled(readable_names(folder, found.classes), whole, split, found.notes)
 
 
 def is_held_out_by_us(settings: DataSettings) -> bool:
@@ -119,11 +141,6 @@ def is_held_out_by_us(settings: DataSettings) -> bool:
         return read_layout(Path(settings.data).expanduser(), runs_dir_of(settings)).val is None
     except (DataError, OSError):
         return True
-
-
-def _is_packed(root: Path) -> bool:
-    """Return whether a folder holds files of many images each."""
-    return is_on_disk(root) or bool(find_shards(root)) or idx_pair(root, "train") is not None
 
 
 def _open_folder(root: Path, split: str, runs_dir: Path) -> Labelled:

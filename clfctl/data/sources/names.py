@@ -5,8 +5,10 @@ from pathlib import Path
 from typing import Literal
 
 DIGITS = "digits"
-# How files end that are data by themselves: tables of images, and WebDataset shards.
-TABLES, SHARD = (".csv", ".tsv", ".parquet"), ".tar"
+# How files end that are data by themselves: tables of images, and WebDataset shards; packed ones are unpacked.
+_PACKED = ("", ".gz", ".bz2", ".xz")
+TABLES = (*(f"{kind}{packed}" for kind in (".csv", ".tsv") for packed in _PACKED), ".parquet")
+SHARDS = (*(f".tar{packed}" for packed in _PACKED), ".tgz")
 
 # Other loaders that bench-data compares with: the module, and what to install for it.
 RIVALS = {"torchvision": ("torchvision", "torchvision"), "dali": ("nvidia.dali", "nvidia-dali-cuda120")}

@@ -6,12 +6,12 @@ from pathlib import Path
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Opened, Part
 from clfctl.data.sources.by_name import open_digits, open_torchvision
 from clfctl.data.sources.folder import index_folder
-from clfctl.data.sources.hf import index_on_disk, is_on_disk
+from clfctl.data.sources.found import Found
 from clfctl.data.sources.idx import idx_pair, open_idx
 from clfctl.data.sources.index import Listing, readable_names
-from clfctl.data.sources.manifest import is_manifest, read_manifest
+from clfctl.data.sources.manifest import is_manifest, open_table
 from clfctl.data.sources.names import DATA_NAMES, DIGITS, about_name, is_named
-from clfctl.data.sources.shards import find_shards, index_shards
+from clfctl.data.sources.packed import find_packed
 from clfctl.data.sources.splits import about_singles, limit_classes, stratified_split
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.groups import DataSettings, RunsDirSettings
@@ -43,12 +43,10 @@ def _open(settings: DataSettings) -> Opened:
     root = Path(settings.data).expanduser()
     if is_named(settings.data, settings.data_dir):
         return open_digits() if settings.data == DIGITS else open_torchvision(settings.data, settings)
-    if is_on_disk(root):
-        arrow = index_on_disk(root)
-        return Opened(readable_names(root, arrow.classes), arrow.train, arrow.val, arrow.test)
-    if shards := find_shards(root):
-        index = index_shards(shards)
-        return Opened(readable_names(shards[0].parent, index.classes), index.train, index.val, index.test)
+    if packed := find_packed(root, settings.cache_dir):
+        return _opened(packed.open_all(), packed.folder)
+    if is_manifest(settings.data):
+        return _opened(open_table(root), root.parent)
     if pair := idx_pair(root, "train"):  # as Debian's dataset-fashion-mnist lays them down
         idx = open_idx(root.name.lower(), pair, idx_pair(root, "test"))
         return replace(idx, classes=readable_names(root, idx.classes))
@@ -57,22 +55,24 @@ def _open(settings: DataSettings) -> Opened:
 
 def _open_files(settings: DataSettings) -> Opened:
     root = Path(settings.data).expanduser()
-    if is_manifest(settings.data):
-        index, folder = read_manifest(root), root.parent
-    else:
-        if not root.exists() and "/" not in settings.data:
-            what = f"{settings.data} is neither a folder nor the name of a data set"
-            hint = nearest(settings.data, DATA_NAMES) or f"the names are {', '.join(DATA_NAMES)}"
-            raise UsageError(what, hint, field="data")
-        index, folder = index_folder(root, runs_dir_of(settings)), root
+    if not root.exists() and "/" not in settings.data:
+        what = f"{settings.data} is neither a folder nor the name of a data set"
+        hint = nearest(settings.data, DATA_NAMES) or f"the names are {', '.join(DATA_NAMES)}"
+        raise UsageError(what, hint, field="data")
+    index = index_folder(root, runs_dir_of(settings))
 
     def source(listing: Listing | None) -> FileImages | None:
         return FileImages(listing.paths, listing.labels, listing.weights) if listing else None
 
     train = FileImages(index.train.paths, index.train.labels, index.train.weights)
     notes = (*about_name(settings.data, settings.data_dir), *index.notes)
-    classes = readable_names(folder, index.classes)
+    classes = readable_names(root, index.classes)
     return Opened(classes, train, source(index.val), source(index.test), notes=notes, left_out=index.left_out)
+
+
+def _opened(found: Found[ImageSource], folder: Path) -> Opened:
+    parts, classes = found.parts, readable_names(folder, found.classes)
+    return Opened(classes, parts["train"], parts.get("val"), parts.get("test"), notes=found.all_notes())
 
 
 def _split(opened: Opened, settings: DataSettings, seed: int) -> Data:

@@ -1,0 +1,80 @@
+"""Data whose images lie inside larger files: shards, Parquet files, and what `save_to_disk` wrote. Opened by parts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from clfctl.data.sources.base import ImageSource
+from clfctl.data.sources.filesets import find_files
+from clfctl.data.sources.found import Found, check_trainable, listed
+from clfctl.data.sources.hf import index_on_disk, is_on_disk, splits_on_disk
+from clfctl.data.sources.names import SHARDS
+from clfctl.data.sources.parquet import holds_images, index_parquet
+from clfctl.data.sources.parts import PartName
+from clfctl.data.sources.shards import index_shards
+from clfctl.data.sources.unpacked import unpack_folder
+from clfctl.errors import DataError
+
+Files = Mapping[PartName, Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A data set that is found but not opened: the files of each part, and what reads some of the parts."""
+
+    root: Path
+    parts: Files
+    read: Callable[[Files], Found[ImageSource]]
+    hint: str
+    notes: tuple[str, ...] = ()
+    needs_every_class: bool = True
+
+    @property
+    def folder(self) -> Path:
+        """The folder in which the names of the classes may be."""
+        return self.root if self.root.is_dir() else self.root.parent
+
+    def open(self, part: PartName) -> Found[ImageSource]:
+        """Open one part, to measure a model on. Raises DataError if it cannot be read."""
+        return self.read({part: self.parts[part]})
+
+    def open_all(self) -> Found[ImageSource]:
+        """Open what is there to train on; test images that cannot be read are left out.
+
+        Raises DataError if the others cannot be read, or cannot be trained on.
+        """
+        parts = self.parts
+        if "train" not in parts and len(parts) == 1 and self.needs_every_class:
+            parts = {"train": next(iter(parts.values()))}  # a folder of shards whose names speak of one part alone
+        try:
+            found = self.read(parts)
+        except DataError as error:
+            rest: Files = {part: files for part, files in parts.items() if part != "test"}
+            if len(rest) == len(parts) or not rest:
+                raise
+            found = self.read(rest)
+            found = replace(found, left_out={**found.left_out, "test": error.message})
+        check_trainable(found, self.root, self.hint, needs_every_class=self.needs_every_class)
+        return replace(found, notes=(*self.notes, *found.notes))
+
+
+def find_packed(root: Path, cache_dir: Path | None) -> Packed | None:
+    """Return the data set that a path names, None if its images are files of their own.
+
+    What has to be unpacked is unpacked into a folder in `cache_dir`. Raises DataError for several data sets in one.
+    """
+    if is_on_disk(root):
+        parts, others = splits_on_disk(root)
+        notes = (f"splits of {root} that are not used: {listed(others)}",) if others else ()
+        hint = "train on a split that is called train"
+        return Packed(root, parts, partial(index_on_disk, root), hint, notes, needs_every_class=False)
+    folder = unpack_folder(cache_dir)
+    if shards := find_files(root, SHARDS):
+        hint = "shards are of the part that their name or folder says, as train-0001.tar"
+        return Packed(root, shards, lambda files: index_shards(files, folder), hint)
+    files = find_files(root, (".parquet",))
+    if files and (root.is_dir() or holds_images(root)):
+        hint = "files are of the part that their name or folder says, as train-00000-of-00001.parquet"
+        return Packed(root, files, lambda some: index_parquet(root, some, folder), hint, needs_every_class=False)
+    return None
