@@ -49,6 +49,7 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     from clfctl.display.progress import onlookers
     from clfctl.engine.assemble import make_trainer, rebuild_parts
     from clfctl.engine.device import set_threads
+    from clfctl.engine.optimizer_state import kept_decay
     from clfctl.engine.saving import saved_settings
     from clfctl.runs.checkpoint import load_last
 
@@ -62,7 +63,8 @@ def _go_on(run: RunFolder, stated: Mapping[str, Any], output: OutputSettings, al
     # The batches of an epoch are others: those that were trained cannot be counted among them.
     is_other = bool(data_change) or any(change.name in NEW_BATCHES for change in changes)
     restarts = is_other and bool(checkpoint.resumption.position.batch)
-    warnings = [each for each in (warning, set_threads(checkpoint.header.n_threads)) if each]
+    told = (warning, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
+    warnings = [each for each in told if each]
     parts = rebuild_parts(settings, data, checkpoint)
     trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
     refuse_cautions(settings, trainer.plan)

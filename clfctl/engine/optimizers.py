@@ -1,23 +1,29 @@
-"""From `--optimizer` to an optimizer whose groups remember their base learning rate."""
+"""From an optimizer's name to an optimizer that goes by the settings, or the reason why there is none."""
 
-import torch
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
-from clfctl.errors import UsageError, nearest
+from clfctl.engine.param_groups import make_groups, rules_for
+from clfctl.errors import UsageError, first_line, nearest
 from clfctl.settings.groups import OptimizerSettings
 
 SGD_MOMENTUM = 0.9
+LOOKAHEAD = "lookahead_"
 
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> Optimizer:
     """Return the optimizer; `initial_lr` of each param group is what the schedule multiplies.
 
-    Raises UsageError, with the nearest names, for an optimizer that timm does not know.
+    Raises UsageError, with the nearest names, for an optimizer that there is not, and with the reason for one that
+    cannot train here, cannot be saved, or cannot go by the settings.
     """
-    groups = _param_groups(model, settings.weight_decay)
+    groups = make_groups(model, rules_for(model, settings.weight_decay), settings.lr, settings.weight_decay)
     optimizer = _make(settings, groups)
-    for group in optimizer.param_groups:
+    for group, wanted in zip(optimizer.param_groups, groups, strict=True):
+        # Read back: an optimizer may have a default of its own, or no weight decay at all.
+        if group.get("weight_decay", 0) != wanted["weight_decay"]:
+            hint = "leave `weight_decay=` out, or choose another optimizer"
+            raise UsageError(f"{settings.optimizer} does not have it", hint, field="weight_decay")
         group["initial_lr"] = group["lr"]
     return optimizer
 
@@ -28,26 +34,45 @@ def _make(settings: OptimizerSettings, groups: list[dict[str, object]]) -> Optim
         case "adam":
             return Adam(groups, settings.lr, fused=True)
         case "adamw":
-            return AdamW(groups, settings.lr, fused=True)
+            return AdamW(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)
         case "sgd":
             return SGD(groups, settings.lr, momentum=SGD_MOMENTUM, fused=True)
-    from timm.optim import create_optimizer_v2, list_optimizers
+    from timm.optim import create_optimizer_v2
 
-    if settings.optimizer.lower() not in list_optimizers():
-        hint = nearest(settings.optimizer.lower(), list_optimizers()) or "adam, adamw, sgd, or one of timm's"
-        raise UsageError(f"--optimizer: {settings.optimizer!r} is no optimizer", hint)
-    optimizer: Optimizer = create_optimizer_v2(
-        groups, settings.optimizer, lr=settings.lr, weight_decay=settings.weight_decay
-    )
+    name = settings.optimizer.lower()
+    check_optimizer(name)
+    try:
+        optimizer: Optimizer = create_optimizer_v2(groups, name, lr=settings.lr, weight_decay=settings.weight_decay)
+    except TypeError as error:
+        if "'weight_decay'" not in str(error):
+            raise UsageError(f"{name} cannot be made: {first_line(error)}", field="optimizer") from error
+        if settings.weight_decay:
+            hint = "leave `weight_decay=` out, or choose another optimizer"
+            raise UsageError(f"{name} does not have it", hint, field="weight_decay") from None
+        raise
     return optimizer
 
 
-def _param_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Biases and normalization weights are not decayed: they are vectors, all else has more dimensions."""
-    trained: list[torch.Tensor] = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    if weight_decay == 0:
-        return [{"params": trained}]
-    return [
-        {"params": [each for each in trained if each.ndim > 1], "weight_decay": weight_decay},
-        {"params": [each for each in trained if each.ndim <= 1], "weight_decay": 0.0},
-    ]
+def check_optimizer(name: str) -> None:
+    """Raise UsageError if timm has no optimizer of that name, or one that a run cannot be trained and resumed with."""
+    from timm.optim import get_optimizer_info, list_optimizers
+
+    if name not in list_optimizers():
+        if name.startswith(LOOKAHEAD):
+            hint = f"use {name.removeprefix(LOOKAHEAD) or 'adam'} itself"
+            raise UsageError(f"{name}: Lookahead's second copy of the weights cannot be saved", hint, field="optimizer")
+        hint = nearest(name, list_optimizers()) or "adam, adamw, sgd, or one of timm's"
+        raise UsageError(f"{name!r} is not an optimizer", hint, field="optimizer")
+    info = get_optimizer_info(name)
+    if reason := _refusal(info.opt_class, second_order=info.second_order):
+        raise UsageError(f"{name} {reason}", "choose another, such as adamw", field="optimizer")
+
+
+def _refusal(kind: object, *, second_order: bool) -> str:
+    if isinstance(kind, str):
+        return f"belongs to the package {kind.partition('.')[0]}, which clfctl does not train with"
+    if second_order:
+        return "needs second derivatives, which a training step does not compute"
+    if kind.__module__.endswith(".kron"):
+        return "keeps a state that cannot be saved, and that grows with the square of a layer's width"
+    return ""

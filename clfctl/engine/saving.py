@@ -4,25 +4,21 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
-from torch.optim import Optimizer
 
+from clfctl.engine.optimizer_state import restore_optimizer
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
 from clfctl.models.card import Card, preprocess_from
 from clfctl.runs.checkpoint import (
     LOSSES,
     MODEL,
-    OPTIMIZER,
     Checkpoint,
-    optimizer_state,
     optimizer_tensors,
     save_checkpoint,
 )
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header, Position, Resumption
 from clfctl.settings.groups import TrainSettings
-
-SETTINGS_OF_GROUPS = ("initial_lr", "weight_decay")
 
 
 @dataclass(frozen=True)
@@ -102,7 +98,8 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     """Put a training where the checkpoint was written, or at the beginning of the epoch that it was in."""
     saved, cursor = checkpoint.resumption, state.cursor
     load_model(state.model, checkpoint)
-    _restore_optimizer(state.optimizer, checkpoint)
+    keeps = saved_settings(checkpoint).weight_decay == state.settings.weight_decay
+    restore_optimizer(state.optimizer, state.model, checkpoint, keeps_groups=keeps)
     state.precision.scaler.load_state_dict(dict(saved.scaler))
     cursor.epoch, cursor.batch, cursor.n_images = saved.position.epoch, saved.position.batch, list(saved.n_images)
     cursor.train_s, cursor.lr_start, cursor.lr = saved.train_s, saved.lr_start, saved.lr
@@ -120,18 +117,3 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
 
 def _model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
     return {MODEL + name: tensor for name, tensor in model.state_dict().items()}
-
-
-def _restore_optimizer(optimizer: Optimizer, checkpoint: Checkpoint) -> None:
-    state = optimizer_state(checkpoint.part(OPTIMIZER), checkpoint.resumption.optimizer)
-    for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=True):
-        # JSON has no tuples: Adam's betas came back as a list.
-        saved |= {name: tuple(saved[name]) for name, value in own.items() if isinstance(value, tuple)}
-        # What the settings say today, which may have changed; all else may have been moved by the optimizer itself.
-        saved |= {name: own[name] for name in SETTINGS_OF_GROUPS if name in own}
-    optimizer.load_state_dict(state)
-    for parameter, values in optimizer.state.items():
-        for name, value in values.items():
-            if isinstance(value, torch.Tensor) and value.shape == parameter.shape and value.ndim == 4:
-                # Saved contiguous; in another memory format the same run would give other bits.
-                values[name] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)

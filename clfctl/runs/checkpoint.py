@@ -163,8 +163,9 @@ def optimizer_tensors(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor]
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{OPTIMIZER}{owner}.{name}"] = value
-            else:
+            elif isinstance(value, bool | int | float | str | list | tuple | dict | None):
                 scalars[f"{owner}.{name}"] = value
+            # All else, such as a dtype, is what the optimizer is made with again.
     return tensors, scalars
 
 

@@ -4,10 +4,7 @@ import pytest
 import torch
 
 from clfctl.engine.device import pick_device, pick_precision, set_threads
-from clfctl.engine.optimizers import build_optimizer
 from clfctl.errors import UsageError
-from clfctl.models.custom_cnn import CustomCNN
-from clfctl.settings.groups import OptimizerSettings
 
 CPU = torch.device("cpu")
 
@@ -33,18 +30,3 @@ def test_more_threads_than_cores_are_warned_of() -> None:
     assert set_threads(1) == ""
     assert torch.get_num_threads() == 1
     set_threads(before)
-
-
-def test_unknown_optimizer_names_the_nearest() -> None:
-    with pytest.raises(UsageError) as caught:
-        build_optimizer(OptimizerSettings(optimizer="adammw"), CustomCNN(2))
-    assert "adamw" in caught.value.hint
-
-
-@pytest.mark.parametrize("name", ["adam", "adamw", "sgd", "lamb", "lion", "nadamw"])
-def test_only_matrices_are_decayed(name: str) -> None:
-    made = build_optimizer(OptimizerSettings(optimizer=name, weight_decay=0.1, lr=0.01), CustomCNN(2))
-    decayed, plain = made.param_groups
-    assert decayed["weight_decay"] > 0 == plain["weight_decay"]
-    assert all(p.ndim > 1 for p in decayed["params"])
-    assert {group["initial_lr"] for group in made.param_groups} == {0.01}
