@@ -38,7 +38,7 @@ from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import decode, resize
 from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box
 from clfctl.data.sources.open import open_data
-from clfctl.display.progress import onlookers
+from clfctl.display.output import Output
 from clfctl.settings.groups import DataSettings, OutputSettings
 
 PHOTOGRAPHS = Path("/usr/share/backgrounds")
@@ -108,7 +108,7 @@ def runners_of(root: Path, *, with_cache: bool) -> dict[str, Runner]:
     if with_cache:
         settings = DataSettings(data=str(root), cache="disk", cache_dir=root.parent / "cache")
         cached = loader.reading(
-            cached_sources(settings, data, Preprocess(CROP), onlookers(OutputSettings(quiet=True))).train
+            cached_sources(settings, data, Preprocess(CROP), Output(OutputSettings(quiet=True)).onlookers()).train
         )
         for _ in cached.batches():
             pass

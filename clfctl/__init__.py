@@ -1,3 +1,124 @@
-"""Train image classifiers from the command line, with a learning rate that is never a surprise."""
+"""Train image classifiers from the command line or from Python, with a learning rate that is never a surprise.
 
-__version__ = "0.1.0"
+What stands here is the library. A name is imported when it is first used, so that `import clfctl` costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from clfctl.version import __version__
+
+if TYPE_CHECKING:
+    from clfctl.api import (
+        Preview,
+        Trained,
+        evaluate,
+        export,
+        predict,
+        preview,
+        resume,
+        train,
+    )
+    from clfctl.engine.watching import Steps, Training, Watcher
+    from clfctl.errors import (
+        CheckpointError,
+        ClfctlError,
+        DamagedError,
+        DataError,
+        Interrupted,
+        ModelError,
+        NonFiniteLossError,
+        RunLockedError,
+        UsageError,
+        WriteError,
+    )
+    from clfctl.evaluation.record import Evaluation
+    from clfctl.inference.prediction import Prediction
+    from clfctl.inference.write_onnx import Exported
+    from clfctl.runs.history import EpochResult
+    from clfctl.schedules.base import Schedule
+    from clfctl.schedules.compose import Chain, Warmup
+    from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
+    from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
+    from clfctl.schedules.plateau import Plateau
+    from clfctl.settings.groups import EvalSettings, PlanSettings, TrainSettings
+
+__all__ = [
+    "WSD",
+    "Chain",
+    "CheckpointError",
+    "ClfctlError",
+    "Constant",
+    "Cosine",
+    "CosineRestarts",
+    "DamagedError",
+    "DataError",
+    "EpochResult",
+    "EvalSettings",
+    "Evaluation",
+    "Exponential",
+    "Exported",
+    "Interrupted",
+    "InverseSqrt",
+    "Linear",
+    "ModelError",
+    "MultiStep",
+    "NonFiniteLossError",
+    "OneCycle",
+    "PlanSettings",
+    "Plateau",
+    "Polynomial",
+    "Prediction",
+    "Preview",
+    "RunLockedError",
+    "Schedule",
+    "Step",
+    "Steps",
+    "TrainSettings",
+    "Trained",
+    "Training",
+    "UsageError",
+    "Warmup",
+    "Watcher",
+    "WriteError",
+    "__version__",
+    "evaluate",
+    "export",
+    "predict",
+    "preview",
+    "resume",
+    "train",
+]
+
+_HOMES = {
+    "clfctl.api": ("Preview", "Trained", "evaluate", "export", "predict", "preview", "resume", "train"),
+    "clfctl.engine.watching": ("Steps", "Training", "Watcher"),
+    "clfctl.errors": (
+        "CheckpointError", "ClfctlError", "DamagedError", "DataError", "Interrupted", "ModelError",
+        "NonFiniteLossError", "RunLockedError", "UsageError", "WriteError",
+    ),
+    "clfctl.evaluation.record": ("Evaluation",),
+    "clfctl.inference.prediction": ("Prediction",),
+    "clfctl.inference.write_onnx": ("Exported",),
+    "clfctl.runs.history": ("EpochResult",),
+    "clfctl.schedules": (
+        "WSD", "Chain", "Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt", "Linear", "MultiStep",
+        "OneCycle", "Plateau", "Polynomial", "Schedule", "Step", "Warmup",
+    ),
+    "clfctl.settings.groups": ("EvalSettings", "PlanSettings", "TrainSettings"),
+}  # fmt: skip
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of the library when it is first asked for."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return what TAB offers in a notebook."""
+    return __all__

@@ -1,32 +1,25 @@
 """Sections of bench-data on standard output: tables with bars on a terminal, aligned text elsewhere, or JSON lines."""
 
-import json
-import sys
-
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from clfctl.bench.sections import Section
-from clfctl.settings.groups import OutputSettings
+from clfctl.display.output import Output
 
 MAX_BAR, MIN_BAR = 50, 6
 BETWEEN = 3  # columns between two columns of a table
 _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
-def print_section(section: Section, output: OutputSettings) -> None:
+def print_section(section: Section, output: Output) -> None:
     """Print a section in the way that the settings and standard output call for."""
-    if output.quiet:
-        return
-    if output.json_lines:
-        for record in section.records:
-            print(json.dumps(record), flush=True)
-    elif sys.stdout.isatty():
-        print_on_terminal(section, Console())
-    else:
-        print(*plain_lines(section), "", sep="\n", flush=True)
+    output.result(
+        json=lambda: section.records,
+        plain=lambda: [*plain_lines(section), ""],
+        rich=lambda console: print_on_terminal(section, console),
+    )
 
 
 def plain_lines(section: Section) -> list[str]:

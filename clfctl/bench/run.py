@@ -18,11 +18,10 @@ from clfctl.bench.windows import load_before, worker_counts
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.manifest import is_manifest
 from clfctl.data.workers import n_cores
-from clfctl.display.notes import note
-from clfctl.display.progress import progress_bar
+from clfctl.display.output import Output
 from clfctl.engine.device import describe
 from clfctl.errors import UsageError, WriteError
-from clfctl.settings.groups import BenchSettings, OutputSettings
+from clfctl.settings.groups import BenchSettings
 
 BUDGET_S = 50.0
 SHORTEST_S, LONGEST_S = 0.3, 1.0
@@ -46,9 +45,7 @@ class Found:
         save_bench_plot(path, self.title, self.stages, self.rows, self.lines)
 
 
-def run_bench(
-    settings: BenchSettings, data: Data, output: OutputSettings, options: BenchOptions, *, with_model: bool
-) -> Found:
+def run_bench(settings: BenchSettings, data: Data, output: Output, options: BenchOptions, *, with_model: bool) -> Found:
     """Measure everything that is asked for, and show it; what a signal interrupts is shown as far as it came.
 
     Raises UsageError if other loaders cannot read the data, DataError or ModelError if there is nothing to measure.
@@ -105,7 +102,7 @@ class _Run:
     """One call of the command: what it measures with, and what it found."""
 
     bench: Bench
-    output: OutputSettings
+    output: Output
     extent: _Extent
     found: Found
 
@@ -146,7 +143,7 @@ class _Run:
             with self._bar(f"Cache {kind}", self.bench.sample.n_images) as advance:
                 self.bench.make_cache(kind, self.bench.parts.data, advance)
         except WriteError as error:
-            note(self.output, f"`cache={kind}` is not measured: {error.message}")
+            self.output.note(f"`cache={kind}` is not measured: {error.message}")
 
     def loader(self) -> list[LoaderRow]:
         """Measure the loader alone."""
@@ -200,7 +197,7 @@ class _Run:
         """Tell how many images of the sample cannot be read."""
         if bad := self.bench.bad_images.found:
             were = "image cannot be read and was" if len(bad) == 1 else "images cannot be read and were"
-            note(self.output, f"{len(bad)} {were} skipped: clfctl check-data names them.")
+            self.output.note(f"{len(bad)} {were} skipped: clfctl check-data names them.")
 
     def _loader_section(self, windows: Windows, auto: int) -> sections.Section | None:
         rows = windows.rows()
@@ -221,7 +218,7 @@ class _Run:
         return sections.rivals_section(rates, [name for name in others if name in rates], workers) if rates else None
 
     def _bar(self, what: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        return progress_bar(what, total, hidden=self.output.quiet)
+        return self.output.bar(what, total)
 
     def _print(self, section: sections.Section) -> None:
         print_section(section, self.output)

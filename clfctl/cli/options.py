@@ -12,6 +12,7 @@ from clfctl.cli.reporting import spelled
 
 if TYPE_CHECKING:
     from clfctl.settings.base import Settings
+    from clfctl.settings.sources import Resolved
 
 # The name of one of clfctl's groups, so that it is imported late, or a group of your own.
 Group: TypeAlias = "str | type[Settings]"
@@ -50,6 +51,8 @@ def _group(group: Group) -> "type[Settings]":
 def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) -> Callable[..., None]:
     """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
 
+    In the place of the OutputSettings it gets the Output that they ask for.
+
     A parameter of its own that is named as a field is that field as an argument, and is not passed on. Numbers and
     choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
     a bad line of a file read the same.
@@ -68,10 +71,10 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
             for name in group.model_fields
             if (value := values.pop(name, None)) is not None
         }
-        command(*(sources.resolve(group, typed) for group in types), **values)
+        command(*(_given(sources.resolve(group, typed)) for group in types), **values)
 
     own = list(inspect.signature(command).parameters.values())[len(types) :]
-    # A field that the command declares itself, as an argument, is no option besides.
+    # A field that the command declares itself, as an argument, is not an option besides.
     declared = {parameter.name for parameter in own}
     options = (
         parameter
@@ -81,6 +84,15 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
     )
     # Two groups may share a field: it is one option, and both get it.
     return _signed(run, command, [*own, *{option.name: option for option in options}.values()])
+
+
+def _given(resolved: "Resolved[Any]") -> Any:
+    """Return what a command gets of a settings group."""
+    from clfctl.display.output import Output
+    from clfctl.settings.groups import OutputSettings
+
+    settings = resolved.settings
+    return Output(settings, spelled) if isinstance(settings, OutputSettings) else resolved
 
 
 def without_settings(command: Callable[..., None]) -> Callable[..., None]:

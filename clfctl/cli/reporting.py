@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from clfctl.display.streams import forget_reader, make_writable
 from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce
 
 PATIENCE_S = 0.5
@@ -32,8 +33,7 @@ def report_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
     except BrokenPipeError:
-        # Whoever read our output has gone; Python would complain again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        forget_reader(sys.stdout)
         raise typer.Exit(1) from None
     except OSError as error:
         _show(f"{error.filename or 'a file'}: {error.strerror or error}", "", error)
@@ -43,6 +43,7 @@ def report_errors() -> Iterator[None]:
 def _show(message: str, hint: str, error: BaseException) -> None:
     if os.environ.get("CLFCTL_DEBUG"):
         traceback.print_exception(error, file=sys.stderr)
+    make_writable(sys.stderr)
     prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
     print(f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else []), sep="\n", file=sys.stderr)
 

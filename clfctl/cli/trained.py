@@ -1,4 +1,4 @@
-"""The commands that use a trained model: name, help and options only, as cli.py has the others."""
+"""The commands that use a trained model: name, help and options only."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl.cli import completion
+from clfctl.cli.arguments import RunArgument
 
 if TYPE_CHECKING:
-    from clfctl.settings.groups import OutputSettings
+    from clfctl.display.output import Output
+    from clfctl.settings.groups import EvalSettings
     from clfctl.settings.sources import Resolved
 
 ModelArgument = Annotated[
@@ -50,8 +52,20 @@ THRESHOLD = "Name no class of a smaller probability; an image with none left is 
 WARM = "Answer each line of standard input, a path, with a line of JSON, until its end."
 
 
+def evaluate(
+    settings: "Resolved[EvalSettings]",
+    output: "Output",
+    *,
+    run: RunArgument,
+) -> None:
+    """Measure a trained model on its validation or test images, or on other data, and write a report."""
+    from clfctl.commands.evaluate import evaluate as command
+
+    command(run, settings.settings, output)
+
+
 def predict(
-    output: "Resolved[OutputSettings]",
+    output: "Output",
     *,
     run: ModelArgument,
     images: ImagesArgument = None,
@@ -69,12 +83,12 @@ def predict(
     from clfctl.commands.predict_options import PredictOptions
 
     options = PredictOptions(top_k, threshold, format_, output_file, copy_to, batch_size, workers)
-    if not command(run, images or [], options, output.settings, warm=warm):
+    if not command(run, images or [], options, output, warm=warm):
         raise typer.Exit(1)
 
 
 def export(
-    output: "Resolved[OutputSettings]",
+    output: "Output",
     *,
     run: Annotated[
         Path,
@@ -88,4 +102,4 @@ def export(
     """Write a trained model as ONNX: `clfctl predict` is then done before torch would have started."""
     from clfctl.commands.export import export as command
 
-    command(run, output_file, output.settings)
+    command(run, output_file, output)

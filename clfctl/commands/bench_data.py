@@ -7,11 +7,11 @@ from clfctl.bench.options import BenchOptions, as_training
 from clfctl.bench.rows import NONE, LoaderRow
 from clfctl.data.sources.names import RIVALS
 from clfctl.data.sources.open import open_data
-from clfctl.display.notes import note
+from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError, nearest
 from clfctl.models.sources import source_of
-from clfctl.settings.groups import BenchSettings, OutputSettings
+from clfctl.settings.groups import BenchSettings
 from clfctl.settings.keep import put_into
 from clfctl.settings.sources import Resolved, read_config
 from clfctl.storage.files import write_text
@@ -19,7 +19,7 @@ from clfctl.storage.files import write_text
 PICTURES = (".png", ".svg")
 
 
-def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, options: BenchOptions) -> None:
+def bench_data(resolved: Resolved[BenchSettings], output: Output, options: BenchOptions) -> None:
     """Measure stages, loader, and model and other loaders if asked for; say what to set, and keep that if asked to."""
     settings = resolved.settings
     if options.show_batch:
@@ -30,14 +30,14 @@ def bench_data(resolved: Resolved[BenchSettings], output: OutputSettings, option
     _check(settings, options)
     with stopping_at_once("What was measured until then is shown above."):
         data = open_data(settings, settings.seed)
-        note(output, *(f"Note   {each}" for each in data.notes))
+        output.note(*(f"Note   {each}" for each in data.notes))
         # torch costs seconds: a misspelt folder or model is reported before.
         from clfctl.bench.run import run_bench
 
         found = run_bench(settings, data, output, options, with_model=resolved.origins["model"] != "default")
         if options.plot:
             found.plot(options.plot)
-            note(output, f"Wrote {options.plot}")
+            output.note(f"Wrote {options.plot}")
         if options.write and found.advice:
             _keep(options.write, found.advice.row, output)
 
@@ -47,20 +47,20 @@ def _check(settings: BenchSettings, options: BenchOptions) -> None:
     for name in options.against:
         if name not in RIVALS:
             hint = nearest(name, RIVALS) or f"there are: {', '.join(RIVALS)}"
-            raise UsageError(f"--against: {name!r} is not known", hint)
+            raise UsageError(f"{name!r} is not known", hint, field="against")
         _check_installed(name)
     if options.against and (settings.augment != "light" or settings.random_erasing):
-        hint = "leave out --augment and --random-erasing"
-        raise UsageError("--against: compares a random crop and a flip only, which is --augment light", hint)
+        hint = "leave out `augment=` and `random_erasing=`"
+        raise UsageError("compares a random crop and a flip only, which is `augment=light`", hint, field="against")
     if options.plot and options.plot.suffix.lower() not in PICTURES:
         hint = f"its name must end in {', '.join(PICTURES)}"
-        raise UsageError(f"--plot: {options.plot} does not say what to write", hint)
-    for option, path in (("--plot", options.plot), ("--write", options.write)):
+        raise UsageError(f"{options.plot} does not say what to write", hint, field="plot")
+    for field, path in (("plot", options.plot), ("write", options.write)):
         if path and not path.parent.is_dir():
-            raise UsageError(f"{option}: {path.parent} is no folder", "make it first")
+            raise UsageError(f"{path.parent} is not a folder", "make it first", field=field)
     if options.write:
         if options.write.suffix.lower() != ".toml":
-            raise UsageError(f"--write: {options.write} is no TOML file", "give a name that ends in .toml")
+            raise UsageError(f"{options.write} is not a TOML file", "give a name that ends in .toml", field="write")
         if options.write.exists():
             read_config(options.write)
 
@@ -72,10 +72,10 @@ def _check_installed(name: str) -> None:
     except ModuleNotFoundError:  # of the package that it would lie in
         found = None
     if found is None:
-        raise UsageError(f"--against: {name} is not installed", f"pip install {packages}")
+        raise UsageError(f"{name} is not installed", f"pip install {packages}", field="against")
 
 
-def _keep(path: Path, row: LoaderRow, output: OutputSettings) -> None:
+def _keep(path: Path, row: LoaderRow, output: Output) -> None:
     """Put what is recommended into a file, and say what that changed."""
     text = path.read_bytes().decode() if path.exists() else ""
     values: dict[str, int | str] = {"workers": row.workers}
@@ -83,8 +83,8 @@ def _keep(path: Path, row: LoaderRow, output: OutputSettings) -> None:
         values["cache"] = row.cache  # else the file need not say what is the default
     new, changed = put_into(text, values)
     if not changed:
-        note(output, f"{path} says so already.")
+        output.note(f"{path} has these values already.")
         return
     write_text(path, new)
     changes = (f"{name} {'' if before is None else f'{before} → '}{after}" for name, (before, after) in changed.items())
-    note(output, f"Wrote {path}: {', '.join(changes)}")
+    output.note(f"Wrote {path}: {', '.join(changes)}")

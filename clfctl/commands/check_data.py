@@ -1,6 +1,5 @@
 """clfctl check-data: what is wrong with the images of a folder or a table, before training meets it. No torch."""
 
-import sys
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -8,6 +7,7 @@ from dataclasses import asdict, dataclass
 from itertools import accumulate
 from pathlib import Path
 from shlex import quote
+from typing import TYPE_CHECKING
 
 from clfctl.data.check import Finding, Place, check_files, place_in_folder
 from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
@@ -16,10 +16,12 @@ from clfctl.data.sources.manifest import is_manifest, read_manifest
 from clfctl.data.sources.names import about_name, is_named
 from clfctl.data.sources.walk import image_names
 from clfctl.data.workers import n_cores
-from clfctl.display.notes import note
+from clfctl.display.output import Output
 from clfctl.errors import DataError, UsageError
-from clfctl.settings.groups import DataSettings, OutputSettings
-from clfctl.storage.json_lines import dump_json
+from clfctl.settings.groups import DataSettings
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,12 @@ class CheckOptions:
     workers: int
 
 
-def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> bool:
+def check_data(root: Path, options: CheckOptions, output: Output) -> bool:
     """Decode every image of a folder, or of a table, and print what is wrong; return whether anything is."""
     _check_usage(root, options)
     if options.undo and options.quarantine:
         return _undo(options.quarantine, output)
-    note(output, *(f"Note   {each}" for each in about_name(str(root), DataSettings().data_dir)))
+    output.note(*(f"Note   {each}" for each in about_name(str(root), DataSettings().data_dir)))
     started = time.perf_counter()
     subject = _of_table(root) if is_manifest(str(root)) else _of_folder(root)
     findings = _check(subject, options, output)
@@ -58,10 +60,10 @@ def check_data(root: Path, options: CheckOptions, output: OutputSettings) -> boo
     finally:
         _print(findings, moved, output)
         took = f"{len(subject.names)} images checked in {time.perf_counter() - started:.1f} s"
-        note(output, f"{took}: {_counted(findings)}.")
+        output.note(f"{took}: {_counted(findings)}.")
         if moved:
             back = f"clfctl check-data {quote(str(root))} `quarantine={quote(str(options.quarantine))}` `undo=True`"
-            note(output, f"{len(moved)} files moved to {options.quarantine}. To move them back: {back}")
+            output.note(f"{len(moved)} files moved to {options.quarantine}. To move them back: {back}")
     return bool(findings)
 
 
@@ -104,10 +106,8 @@ def _of_table(path: Path) -> Subject:
     return Subject(str(path.parent), names, place_of)
 
 
-def _check(subject: Subject, options: CheckOptions, output: OutputSettings) -> list[Finding]:
-    from clfctl.display.progress import progress_bar
-
-    with progress_bar("Checking images", len(subject.names), hidden=output.quiet) as advance:
+def _check(subject: Subject, options: CheckOptions, output: Output) -> list[Finding]:
+    with output.bar("Checking images", len(subject.names)) as advance:
         return check_files(
             subject.root,
             subject.names,
@@ -118,31 +118,32 @@ def _check(subject: Subject, options: CheckOptions, output: OutputSettings) -> l
         )
 
 
-def _print(findings: list[Finding], moved: dict[str, Path], output: OutputSettings) -> None:
-    if output.json_lines:
-        for each in findings:
-            print(dump_json(asdict(each) | ({"moved_to": str(moved[each.file])} if each.file in moved else {})))
-    elif output.quiet or not findings:
-        return
-    elif sys.stdout.isatty():
+def _print(findings: list[Finding], moved: dict[str, Path], output: Output) -> None:
+    def record(each: Finding) -> dict[str, object]:
+        return asdict(each) | ({"moved_to": str(moved[each.file])} if each.file in moved else {})
+
+    def table(console: "Console") -> None:
         from clfctl.display.check_table import print_findings
 
-        print_findings(findings)
-    else:
-        for each in findings:
-            print(f"{each.kind}  {each.file}  {each.reason}")
+        print_findings(findings, console)
+
+    output.result(
+        json=lambda: map(record, findings),
+        plain=lambda: (f"{each.kind}  {each.file}  {each.reason}" for each in findings),
+        rich=table if findings else None,
+    )
 
 
 def _counted(findings: list[Finding]) -> str:
     return f"{len(findings)} with something wrong" if findings else "nothing is wrong"
 
 
-def _undo(folder: Path, output: OutputSettings) -> bool:
+def _undo(folder: Path, output: Output) -> bool:
     """Move everything back; return whether something stayed."""
     n_back, n_left = 0, 0
     for place, reason in put_back(folder):
         n_back, n_left = n_back + (not reason), n_left + bool(reason)
         if reason:
-            note(output, f"{place} was not moved back: {reason}")
-    note(output, f"{n_back} files moved back" + (f", {n_left} left; see {folder / LIST_NAME}" if n_left else ""))
+            output.note(f"{place} was not moved back: {reason}")
+    output.note(f"{n_back} files moved back" + (f", {n_left} left; see {folder / LIST_NAME}" if n_left else ""))
     return n_left > 0

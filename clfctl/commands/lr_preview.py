@@ -1,18 +1,24 @@
 """clfctl lr-preview: the learning rate over the epochs, from the object that training evaluates. No torch, no rich."""
 
-import os
-import shutil
-import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clfctl.display.notes import note
-from clfctl.display.preview_text import csv_lines, json_lines, kind_lines, plot_lines, seam_of, spans_of, table_lines
+from clfctl.display.output import Output
+from clfctl.display.preview_text import (
+    csv_lines,
+    json_lines,
+    kind_lines,
+    kind_records,
+    plot_lines,
+    seam_of,
+    spans_of,
+    table_lines,
+)
 from clfctl.errors import UsageError
 from clfctl.planning.plan import refuse_cautions
 from clfctl.planning.preview import Track, tracks_of
-from clfctl.settings.groups import OutputSettings, PlanSettings
+from clfctl.settings.groups import PlanSettings
 from clfctl.settings.sources import Resolved
 from clfctl.storage.files import explained, replace_file
 
@@ -37,40 +43,50 @@ class PreviewOptions:
     log: bool = False
 
 
-def list_kinds(output: OutputSettings) -> None:
+def list_kinds(output: Output) -> None:
     """Print every kind of schedule with its parameters."""
-    if not output.quiet:
-        print(*kind_lines(_width(), as_json=output.json_lines), sep="\n")
+    width = output.width(MAX_WIDTH)
+    output.result(json=lambda: kind_records(), plain=lambda: kind_lines(width))
 
 
-def lr_preview(resolved: Resolved[PlanSettings], output: OutputSettings, options: PreviewOptions) -> None:
+def lr_preview(resolved: Resolved[PlanSettings], output: Output, options: PreviewOptions) -> None:
     """Show the tracks of schedules or runs, in the terminal or in a file; warn of what is most likely a mistake."""
     _check(options)
     tracks = tracks_of(resolved, options.subjects, options.metrics, options.steps_per_epoch)
     for track in tracks:
         refuse_cautions(resolved.settings, track.plan)
-    if options.output and options.output.suffix in PICTURES:
-        _write_picture(options.output, tracks, options.log)
-    elif options.output:
-        lines = _lines(tracks, options.output.suffix[1:], options)
-        with explained(options.output):
-            replace_file(options.output, (f"{line}\n".encode() for line in lines))
-    elif not output.quiet:
-        style = "json" if output.json_lines else options.format
-        sys.stdout.writelines(f"{line}\n" for line in _lines(tracks, style, options))
+    if options.output:
+        _write(options.output, tracks, options)
+    else:
+        output.result(
+            json=lambda: _lines(tracks, "json", options, output),
+            plain=lambda: _lines(tracks, options.format, options, output),
+        )
     deaf = [track.subject for track in tracks if options.metrics and not track.plan.schedule.follows_metrics]
     deaf = [f"Note: {subject} does not depend on metrics." for subject in deaf]
     written = [f"Wrote {options.output}"] if options.output else []
     cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
-    note(output, *written, *deaf, *cautions)
+    output.note(*written, *deaf, *cautions)
 
 
 def _check(options: PreviewOptions) -> None:
     if options.format not in FORMATS:
-        raise UsageError(f"--format: {options.format!r} is not allowed; it must be one of {', '.join(FORMATS)}")
+        allowed = ", ".join(FORMATS)
+        raise UsageError(f"{options.format!r} is not allowed; it must be one of {allowed}", field="format")
     if options.output and options.output.suffix not in (*PICTURES, *TABLES):
         allowed = ", ".join((*PICTURES, *TABLES))
-        raise UsageError(f"--output: {options.output} does not say what to write", f"its name must end in {allowed}")
+        hint = f"its name must end in {allowed}"
+        raise UsageError(f"{options.output} does not say what to write", hint, field="output")
+
+
+def _write(path: Path, tracks: Sequence[Track], options: PreviewOptions) -> None:
+    if path.suffix in PICTURES:
+        _write_picture(path, tracks, options.log)
+        return
+    steps = options.steps_per_epoch
+    lines = json_lines(tracks, steps) if path.suffix == ".json" else csv_lines(tracks, steps)
+    with explained(path):
+        replace_file(path, (f"{line}\n".encode() for line in lines))
 
 
 def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:
@@ -87,26 +103,20 @@ def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:
     )
 
 
-def _lines(tracks: Sequence[Track], style: str, options: PreviewOptions) -> Iterable[str]:
+def _lines(tracks: Sequence[Track], style: str, options: PreviewOptions, output: Output) -> Iterable[str]:
+    steps = options.steps_per_epoch
     match style:
         case "json":
-            return json_lines(tracks, options.steps_per_epoch)
+            return json_lines(tracks, steps)
         case "csv":
-            return csv_lines(tracks, options.steps_per_epoch)
+            return csv_lines(tracks, steps)
         case "table":
-            return table_lines(tracks, options.steps_per_epoch)
-    return plot_lines(tracks, _width(), log=options.log, color=_has_color(), steps_per_epoch=options.steps_per_epoch)
+            return table_lines(tracks, steps)
+    width = output.width(MAX_WIDTH)
+    return plot_lines(tracks, width, log=options.log, color=output.has_color, steps_per_epoch=steps)
 
 
 def _caution(track: Track, caution: str, tracks: Sequence[Track]) -> str:
     # With one schedule there is nothing to tell apart.
     whose = f"{track.subject}: " if len({each.subject for each in tracks}) > 1 else ""
     return f"Warning: {whose}{caution}."
-
-
-def _width() -> int:
-    return min(shutil.get_terminal_size().columns, MAX_WIDTH)
-
-
-def _has_color() -> bool:
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"

@@ -1,28 +1,27 @@
 """clfctl predict: the classes of images, in a table or for another program; without torch where a model.onnx is."""
 
 import os
-import shutil
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clfctl.commands.predict_options import Format, PredictOptions, choose_format
 from clfctl.data.workers import n_cores
-from clfctl.display.notes import note
+from clfctl.display.output import Output, no_bar
 from clfctl.engine.signals import EXIT_CODES, StopSignals, stopping_at_once
 from clfctl.errors import DataError, Interrupted, UsageError
 from clfctl.inference.inputs import Inputs, find_inputs, why_no_path
 from clfctl.inference.open import check_model, open_predictor
 from clfctl.inference.sorted_copies import SortedCopies, check_folder
-from clfctl.settings.groups import OutputSettings
 from clfctl.storage.files import explained, replace_file
+from clfctl.storage.names import plain
 
 if TYPE_CHECKING:
     from clfctl.inference.prediction import Choice, Prediction
@@ -51,13 +50,11 @@ class Tally:
                 self.bad.append(prediction.name)
 
 
-def predict_or_warm(
-    model: Path, words: Sequence[str], options: PredictOptions, output: OutputSettings, *, warm: bool
-) -> bool:
+def predict_or_warm(model: Path, words: Sequence[str], options: PredictOptions, output: Output, *, warm: bool) -> bool:
     """Name the classes of images that are named now, or line by line; return whether all of the former were read."""
     check_model(model)
     if warm and words:
-        raise UsageError("--warm: the paths come on standard input", f"leave {words[0]} out")
+        raise UsageError("the paths come on standard input", f"leave {words[0]} out", field="warm")
     if warm:
         answer_lines(model, options, output)
         return True
@@ -66,15 +63,15 @@ def predict_or_warm(
     return predict(model, words, options, output)
 
 
-def predict(model: Path, words: Sequence[str], options: PredictOptions, output: OutputSettings) -> bool:
+def predict(model: Path, words: Sequence[str], options: PredictOptions, output: Output) -> bool:
     """Name the classes of images; return whether all of them could be read."""
-    style = choose_format(options, output)
+    style = choose_format(options, as_json=output.as_json)
     inputs = find_inputs(words)
     if options.copy_to:
         check_folder(options.copy_to, inputs)
     with stopping_at_once("nothing was looked at yet"):
         is_one = len(list(islice(inputs, 2))) == 1
-        predictor = open_predictor(model, n_cores() if is_one else 1, partial(note, output))
+        predictor = open_predictor(model, n_cores() if is_one else 1, output.note)
     tally, started = Tally(), time.perf_counter()
     copies = SortedCopies(options.copy_to) if options.copy_to else None
     with StopSignals() as signals, warnings.catch_warnings():
@@ -92,40 +89,39 @@ def predict(model: Path, words: Sequence[str], options: PredictOptions, output: 
                     if signals.received:  # what is written ends with a whole row
                         return
 
-            _write(_lines(each(), style, predictor, inputs, options), options, output, style)
+            _write(_lines(each(), style, predictor, inputs, options, output), style, options, output)
         if signals.received:
             what = f"Stopped by {signals.received.name} after {tally.n_images} images."
             kept = f"{options.output} has them" if options.output else ""
             raise Interrupted(what, kept, EXIT_CODES[signals.received])
     took_s = time.perf_counter() - started
-    note(output, *_summary(tally, predictor, options, copies, took_s, is_one=is_one))
+    output.note(*_summary(tally, predictor, options, copies, took_s, is_one=is_one))
     return not tally.n_bad
 
 
-def answer_lines(model: Path, options: PredictOptions, output: OutputSettings) -> None:
+def answer_lines(model: Path, options: PredictOptions, output: Output) -> None:
     """Answer each line of standard input, the path of an image, with a line of JSON, at once; until its end."""
     if options.format or options.output:
-        given = "--format" if options.format else "--output"
-        raise UsageError(f"{given}: --warm answers in JSON lines on standard output", f"leave {given} out")
+        given = "format" if options.format else "output"
+        hint = f"leave `{given}=` out"
+        raise UsageError("`warm=True` answers in JSON lines on standard output", hint, field=given)
     with stopping_at_once("no more lines are answered"), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        predictor = open_predictor(model, n_cores(), partial(note, output))
+        predictor = open_predictor(model, n_cores(), output.note)
         from clfctl.display.predictions import json_lines
         from clfctl.inference.prediction import Prediction
         from clfctl.inference.stream import predict_one
 
         choice = _choice(options)
         copies = SortedCopies(options.copy_to) if options.copy_to else None
-        _write_anything(sys.stdout)
-        note(output, f"Ready: {predictor.title}. A path a line.")
+        output.note(f"Ready: {predictor.title}. Send one path a line.")
         for line in sys.stdin.buffer:
             name = os.fsdecode(line.rstrip(b"\n").removesuffix(b"\r"))
             why = why_no_path(name) or ("standard input has the paths" if name == "-" else "")
             answer = Prediction(name, error=why) if why else predict_one(predictor, name, choice)
             if copies:
                 copies.add(answer)
-            sys.stdout.writelines(json_lines([answer]))
-            sys.stdout.flush()
+            output.stream(json_lines([answer]))
 
 
 def _choice(options: PredictOptions) -> "Choice":
@@ -147,7 +143,12 @@ def _predictions(
 
 
 def _lines(
-    predictions: "Iterable[Prediction]", style: Format, predictor: "Predictor", inputs: Inputs, options: PredictOptions
+    predictions: "Iterable[Prediction]",
+    style: Format,
+    predictor: "Predictor",
+    inputs: Inputs,
+    options: PredictOptions,
+    output: Output,
 ) -> Iterator[str]:
     from clfctl.display import predictions as text
 
@@ -158,52 +159,25 @@ def _lines(
             return text.json_lines(predictions)
         case "csv":
             return text.csv_lines(predictions, min(options.top_k, len(predictor.info.classes)))
-    to_terminal = not options.output and sys.stdout.isatty()
-    width = shutil.get_terminal_size().columns if to_terminal else None
+    width = output.width() if output.on_terminal and not options.output else None
     columns = text.columns_for(islice(inputs, N_MEASURED), predictor.info.classes, options.top_k, width)
-    has_color = to_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "") != "dumb"
-    return text.table_lines(predictions, columns, color=has_color)
+    return text.table_lines(predictions, columns, color=output.has_color and not options.output)
 
 
-def _write(lines: Iterator[str], options: PredictOptions, output: OutputSettings, style: Format) -> None:
+def _write(lines: Iterator[str], style: Format, options: PredictOptions, output: Output) -> None:
     """Write the lines as they come, to the file or to standard output; a file is there when it is whole."""
     if options.output:
         with explained(options.output):
-            replace_file(options.output, (line.encode(errors="backslashreplace") for line in lines))
-        return
-    _write_anything(sys.stdout)
-    is_silent = output.quiet and style == "table"
-    # Several at once: below each write to the terminal the progress bar is drawn again, which takes 2 ms.
-    waiting, written_s = list[str](), 0.0
-    try:
-        for line in lines:
-            if not is_silent:
-                waiting.append(line)
-            if time.perf_counter() - written_s > FLUSH_S:
-                sys.stdout.write("".join(waiting))
-                sys.stdout.flush()
-                waiting, written_s = [], time.perf_counter()
-    finally:
-        sys.stdout.write("".join(waiting))
-        sys.stdout.flush()
+            replace_file(options.output, (plain(line).encode() for line in lines))
+    elif output.is_quiet and style == "table":
+        deque(lines, maxlen=0)
+    else:
+        # What is copied is asked for whether or not anyone reads on.
+        output.stream(lines, keeps_on=options.copy_to is not None)
 
 
-def _write_anything(stream: object) -> None:
-    """Let a name that is no text (bytes that are not UTF-8) be written as JSON and Python would: `\\udcff`."""
-    if reconfigure := getattr(stream, "reconfigure", None):
-        reconfigure(errors="backslashreplace")
-
-
-def _progress(inputs: Inputs, output: OutputSettings, *, is_one: bool) -> AbstractContextManager[Callable[[int], None]]:
-    if is_one or output.quiet or not sys.stderr.isatty():
-        return nullcontext(_say_nothing)
-    from clfctl.display.progress import predict_progress
-
-    return predict_progress(sum(1 for _ in inputs))
-
-
-def _say_nothing(n: int) -> None:
-    """Take the place of a progress bar."""
+def _progress(inputs: Inputs, output: Output, *, is_one: bool) -> AbstractContextManager[Callable[[int], None]]:
+    return no_bar() if is_one else output.bar_below_rows(lambda: sum(1 for _ in inputs))
 
 
 def _summary(

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Literal
 
 from clfctl.errors import UsageError
-from clfctl.settings.groups import OutputSettings
 
 Format = Literal["table", "json", "jsonl", "csv"]
 FORMATS: tuple[Format, ...] = ("table", "json", "jsonl", "csv")
@@ -25,19 +24,21 @@ class PredictOptions:
     workers: int = 0
 
 
-def choose_format(options: PredictOptions, output: OutputSettings) -> Format:
-    """Return the format that the options ask for. Raises UsageError for one that there is not, or two."""
+def choose_format(options: PredictOptions, *, as_json: bool) -> Format:
+    """Return the format that the options ask for. Raises UsageError for an unknown one, or for two."""
     if options.format and options.format not in FORMATS:
-        raise UsageError(f"--format: {options.format!r} is not allowed; it must be one of {', '.join(FORMATS)}")
-    if output.json_lines:
+        allowed = ", ".join(FORMATS)
+        raise UsageError(f"{options.format!r} is not allowed; it must be one of {allowed}", field="format")
+    if as_json:
         if options.format not in ("", "jsonl"):
-            raise UsageError(f"--json: is --format jsonl, and --format says {options.format}", "give one of the two")
+            message = f"is `format=jsonl`, and `format={options.format}` is given"
+            raise UsageError(message, "give one of the two", field="json_lines")
         return "jsonl"
     if options.format:
         return next(each for each in FORMATS if each == options.format)
     if not options.output:
         return "table"
     if options.output.suffix not in SUFFIXES:
-        hint = f"let its name end in {', '.join(SUFFIXES)}, or give --format"
-        raise UsageError(f"--output: {options.output} does not say in which format", hint)
+        hint = f"let its name end in {', '.join(SUFFIXES)}, or give `format=`"
+        raise UsageError(f"{options.output} does not say in which format", hint, field="output")
     return SUFFIXES[options.output.suffix]

@@ -1,36 +1,39 @@
 """clfctl runs: what runs there are and how they are doing. No torch."""
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from clfctl.display.curve import format_lr
-from clfctl.display.notes import note
+from clfctl.display.output import Output
 from clfctl.errors import UsageError
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import RunState, state_of, states_in
-from clfctl.settings.groups import OutputSettings
-from clfctl.storage.json_lines import dump_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
-def runs(folder: Path, output: OutputSettings) -> None:
+def runs(folder: Path, output: Output) -> None:
     """Print the runs of a folder, or of a run folder the one: a table, plain lines to a file, or JSON lines."""
     if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder", "`clfctl train` makes runs; --runs-dir chose where")
+        raise UsageError(f"{folder} is not a folder", "`clfctl train` makes runs; `runs_dir=` chose where")
     run = RunFolder(folder)
     states = [state_of(run)] if run.config.is_file() else states_in(folder)
-    if output.json_lines:
-        for state in states:
-            print(dump_json(state.as_record()))
+    if not states and not output.as_json:
+        output.note(f"There are no runs in {folder}.")
         return
-    if not states:
-        note(output, f"There are no runs in {folder}.")
-    elif sys.stdout.isatty() and not output.quiet:
-        from clfctl.display.runs_table import print_runs
+    output.result(
+        json=lambda: (state.as_record() for state in states),
+        plain=lambda: map(plain_line, states),
+        rich=lambda console: _print_table(states, console),
+    )
 
-        print_runs(states)
-    elif not output.quiet:
-        for state in states:
-            print(plain_line(state))
+
+def _print_table(states: Sequence[RunState], console: "Console") -> None:
+    from clfctl.display.runs_table import print_runs
+
+    print_runs(states, console)
 
 
 def plain_line(state: RunState) -> str:

@@ -3,19 +3,19 @@
 from pathlib import Path
 
 from clfctl.data.sources.open import open_data
-from clfctl.display.notes import note
+from clfctl.display.output import Output
 from clfctl.errors import DataError, UsageError
-from clfctl.settings.groups import OutputSettings, TrainSettings
+from clfctl.settings.groups import TrainSettings
 
 
-def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> None:
+def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
     """Save a grid of the first batch of the first epoch: the very pixels that the model would get."""
     # numpy and Pillow, which a misspelt option is not to wait for.
     from clfctl.display.batch_grid import FORMATS, save_grid
 
     if path.suffix.lower() not in FORMATS:
         hint = f"its name must end in {', '.join(FORMATS)}"
-        raise UsageError(f"--show-batch: {path} does not say what to write", hint)
+        raise UsageError(f"{path} does not say what to write", hint, field="show_batch")
     data = open_data(settings, settings.seed)
     from clfctl.data.cache.images import CachedImages, NoPictures
     from clfctl.data.loader import BadImages
@@ -31,9 +31,10 @@ def show_batch(settings: TrainSettings, path: Path, output: OutputSettings) -> N
         loader = loader.reading(CachedImages(data.train.source, NoPictures(), shorter))
     batch = next(iter(loader.batches()))
     if not len(batch.labels):
-        raise DataError("--show-batch: no image of the first batch can be read", "look at them with: clfctl check-data")
+        hint = f"look at them with: clfctl check-data {settings.data}"
+        raise DataError("no image of the first batch can be read", hint, field="show_batch")
     mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(0, *batch.images.shape[2:])
     seen = mixture.images(batch.images.float()).round().byte() if mixture else batch.images
     images = seen.permute(0, 2, 3, 1).contiguous().numpy()
     save_grid(path, images, [data.classes[label] for label in batch.labels.tolist()])
-    note(output, f"Wrote {path}: {len(images)} images of {images.shape[2]} × {images.shape[1]} pixels")
+    output.note(f"Wrote {path}: {len(images)} images of {images.shape[2]} × {images.shape[1]} pixels")

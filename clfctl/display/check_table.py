@@ -13,9 +13,9 @@ N_FIRST = 3
 STYLES = {"tiny": "yellow", "duplicate": "yellow"}
 
 
-def print_findings(findings: Sequence[Finding], console: Console | None = None) -> None:
-    """Print a table of the kinds of findings, worst first, to standard output."""
-    (console or Console()).print(findings_table(findings))
+def print_findings(findings: Sequence[Finding], console: Console) -> None:
+    """Print a table of the kinds of findings, worst first."""
+    console.print(findings_table(findings))
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

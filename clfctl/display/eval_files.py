@@ -13,9 +13,11 @@ from clfctl.display.batch_grid import save_grid
 from clfctl.display.eval_plots import confusion_figure, drawing, reliability_figure, save_figure
 from clfctl.display.report import render_report
 from clfctl.engine.assemble import make_loader
-from clfctl.evaluation.outputs import Numbers, Outputs
+from clfctl.errors import CheckpointError
+from clfctl.evaluation.outputs import Numbers
 from clfctl.evaluation.predictions import save_predictions
-from clfctl.evaluation.record import Evaluation, Mistake, confused_csv
+from clfctl.evaluation.record import Mistake, confused_csv
+from clfctl.inference.evaluate import N_MISTAKES, Measured
 from clfctl.inference.trained import Trained
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.history import EpochResult, read_history
@@ -34,20 +36,14 @@ def pictures_of(trained: Trained, source: ImageSource, indices: Numbers) -> NDAr
     return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def save_evaluation(
-    folder: Path,
-    run: RunFolder,
-    evaluation: Evaluation,
-    outputs: Outputs,
-    source: ImageSource,
-    pictures: NDArray[np.uint8] | None,
-) -> list[str]:
+def save_evaluation(folder: Path, run: RunFolder, measured: Measured) -> list[str]:
     """Write everything into `folder`, in place of what was there, and return the names of the files.
 
-    `pictures` (M, H, W, 3) are those of the evaluation's mistakes. Raises WriteError; the old folder is untouched then.
+    Raises WriteError; the old folder is untouched then.
     """
-    history = _history(run)
-    metrics = evaluation.metrics
+    evaluation, outputs, source = measured.evaluation, measured.outputs, measured.chosen.part.source
+    pictures = pictures_of(measured.trained, source, outputs.indices[outputs.worst(N_MISTAKES)])
+    history, metrics = _history(run), evaluation.metrics
     with replacing_folder(folder) as new:
         with drawing():
             save_figure(new / "confusion.png", confusion_figure(metrics))
@@ -69,7 +65,7 @@ def _history(run: RunFolder) -> list[EpochResult]:
     """Return the finished epochs, none if another program wrote the file."""
     try:
         return read_history(read_json_lines(run.history))
-    except (KeyError, TypeError, ValueError):
+    except (CheckpointError, ValueError):
         return []
 
 

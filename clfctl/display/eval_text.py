@@ -18,14 +18,13 @@ _BAD, _POOR = 0.5, 0.8
 _GAP = 2
 
 
-def print_evaluation(evaluation: Evaluation, top: int, console: Console | None = None) -> None:
-    """Print the tables to standard output, with at most `top` classes and `top` confused pairs."""
-    console = console or Console()
+def print_evaluation(evaluation: Evaluation, top: int, console: Console) -> None:
+    """Print the tables, with at most `top` classes and `top` confused pairs."""
     console.print(evaluation_view(evaluation, top, console.width))
 
 
 def evaluation_view(evaluation: Evaluation, top: int, width: int) -> RenderableType:
-    """Return the tables for so many columns: numbers, the worst classes, the most confused pairs.
+    """Return the tables for a terminal of `width` columns: numbers, the worst classes, the most confused pairs.
 
     Only names are ever cut.
     """

@@ -3,8 +3,6 @@
 import sys
 import time
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -14,10 +12,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from clfctl.display.base import Display
 from clfctl.display.curve import draw_curve, format_lr
 from clfctl.display.epochs import WIDE, columns, format_rate, format_time
-from clfctl.engine.results import EpochResult, Progress
+from clfctl.engine.results import Progress
+from clfctl.engine.watching import Training, Watcher
+from clfctl.runs.history import EpochResult
 
 REFRESHES_PER_S = 8
 _CURVE_HEIGHT = 7
@@ -26,23 +25,20 @@ _HEADER_HEIGHT = 2
 _CURVE_GAP = 3
 
 
-class LiveDisplay(Display):
+class LiveTable(Watcher):
     """Redraws itself from a thread of its own that reads `progress`: a batch costs the training loop nothing here."""
 
-    def __init__(
-        self,
-        total_epochs: int,
-        progress: Progress,
-        curve: Sequence[tuple[float, float]],
-        history: Sequence[EpochResult] = (),
-        console: Console | None = None,
-    ) -> None:
-        self.total_epochs = total_epochs
-        self.progress = progress
-        self.results = [*history]
-        self.update_curve(curve)
+    _training: Training
+    _live: Live | None = None
+
+    def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console()
-        self.live = Live(
+        self.results: list[EpochResult] = []
+
+    def start(self, training: Training) -> None:
+        """Begin with the epochs that are finished already."""
+        self.watch(training)
+        self._live = Live(
             console=self.console,
             get_renderable=self.view,
             refresh_per_second=REFRESHES_PER_S,
@@ -50,32 +46,33 @@ class LiveDisplay(Display):
             vertical_overflow="crop",
             redirect_stderr=sys.stderr.isatty(),  # a log file of stderr stays one
         )
+        self._live.start()
 
-    def __enter__(self) -> Self:
-        self.live.start()
-        return self
+    def watch(self, training: Training) -> None:
+        """Take what is shown; nothing is shown yet."""
+        self._training = training
+        self.results = [*training.history]
+        self._curve = training.curve()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        """Replace the live view by the table of all epochs, after an error too."""
-        self.live.stop()
-        if self.results:
-            self.console.print(epoch_table(self.results, self.total_epochs, wide=self.console.width >= WIDE))
-
-    def add(self, result: EpochResult) -> None:
-        """Append a row."""
+    def epoch(self, result: EpochResult) -> None:
+        """Append a row, and draw the curve that is now known to come."""
         self.results.append(result)
+        if self._training.plan.schedule.follows_metrics:
+            self._curve = self._training.curve()
 
-    def update_curve(self, curve: Sequence[tuple[float, float]]) -> None:
-        """Draw another curve from now on: (time in epochs, lr)."""
-        self.curve = curve
+    def end(self, error: BaseException | None) -> None:  # noqa: ARG002 (shown after an error too)
+        """Replace the live view by the table of all epochs."""
+        if self._live:
+            self._live.stop()
+        if self.results:
+            total_epochs = self._training.plan.epochs
+            self.console.print(epoch_table(self.results, total_epochs, wide=self.console.width >= WIDE))
 
     def view(self) -> RenderableType:
         """Return what fits the terminal as it is now."""
         width, height = self.console.size
         height -= 1  # the cursor's line
-        line = progress_line(self.progress, self.total_epochs, self.results, wide=width >= WIDE)
+        line = progress_line(self._training.progress, self._training.plan.epochs, self.results, wide=width >= WIDE)
         # Room for the ^C that a terminal echoes: a line more would shift all that is to be cleared.
         # Narrower, not padded: blanks would fill the line to its end.
         bar = Constrain(line, width - 3)
@@ -92,12 +89,12 @@ class LiveDisplay(Display):
 
     def _last_rows(self, height: int, wide: bool) -> Table:
         n_rows = max(1, height - _HEADER_HEIGHT)
-        return epoch_table(self.results[-n_rows:], self.total_epochs, wide)
+        return epoch_table(self.results[-n_rows:], self._training.plan.epochs, wide)
 
     def _curve_text(self, width: int, height: int) -> Text:
-        here = position(self.progress)
-        caption = f"learning rate: {format_lr(self.progress.lr)} at epoch {here:.1f}"
-        lines = draw_curve([self.curve], width, height, marker=here)
+        here = position(self._training.progress)
+        caption = f"learning rate: {format_lr(self._training.progress.lr)} at epoch {here:.1f}"
+        lines = draw_curve([self._curve], width, height, marker=here)
         return Text("\n").join([Text(caption[:width], "bold"), *(_painted(line) for line in lines)])
 
 

@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 from clfctl.inference.prediction import Prediction
 from clfctl.storage.json_lines import dump_json
+from clfctl.storage.names import plain
 
 UNSURE = "unsure"
 _GAP = 2
@@ -126,6 +127,7 @@ def _cut(text: str, size: int, *, from_left: bool = False) -> str:
 
 def _printable(text: str) -> str:
     """Return a text without what would move the cursor or break the line, as file names may."""
+    text = plain(text)
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 

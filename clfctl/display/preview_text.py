@@ -5,11 +5,13 @@ import io
 import math
 import textwrap
 from collections.abc import Collection, Iterator, Sequence
+from typing import Any
 
 from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
 from clfctl.planning.preview import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
+from clfctl.settings.base import option_name
 from clfctl.settings.schedule import default_in_words
 from clfctl.storage.json_lines import dump_json
 
@@ -84,28 +86,29 @@ def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator
             yield "\n".join([f'{head}{batch}, "lr": {number}}}' for batch, number in enumerate(numbers, 1)])
 
 
-def kind_lines(width: int, *, as_json: bool) -> Iterator[str]:
+def kind_records() -> Iterator[dict[str, Any]]:
+    """Yield every kind of schedule as JSON can hold it: what it does, and its parameters."""
+    for name, kind in KINDS.items():
+        parameters = [
+            {"name": p.name, "option": option_name(p.option) if p.option else p.option, "accepts": p.accepts,
+             "default": p.default, "help": p.help}
+            for p in parameters_of(kind)
+        ]  # fmt: skip
+        yield {"name": name, "summary": summary_of(kind), "parameters": parameters}
+
+
+def kind_lines(width: int) -> Iterator[str]:
     """Yield every kind of schedule: what it does, and its parameters with limits and defaults."""
     for name, kind in KINDS.items():
-        parameters = parameters_of(kind)
-        if as_json:
-            described = [
-                {"name": p.name, "option": p.option and f"--{p.option.replace('_', '-')}", "accepts": p.accepts,
-                 "default": p.default, "help": p.help}
-                for p in parameters
-            ]  # fmt: skip
-            yield dump_json({"name": name, "summary": summary_of(kind), "parameters": described})
-            continue
         yield f"{name}: {summary_of(kind)}"
-        for p in parameters:
-            option = f" (--{p.option.replace('_', '-')})" if p.option and p.option != p.name else ""
+        for p in parameters_of(kind):
+            option = f" ({option_name(p.option)})" if p.option and p.option != p.name else ""
             text = f"{p.name}{option} = {default_in_words(p.default)}: {p.help[0].lower()}{p.help[1:-1]}; {p.accepts}"
             yield from textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="        ")
         yield ""
-    if not as_json:
-        yield "torch:CLASS(…), timm:CLASS(…): Any other scheduler of theirs, stepped once an epoch or every=batch."
-        mixed = "linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"
-        yield f"Several, one after the other, each with its epochs: {mixed}"
+    yield "torch:CLASS(…), timm:CLASS(…): Any other scheduler of theirs, stepped once an epoch or every=batch."
+    mixed = "linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"
+    yield f"Several, one after the other, each with its epochs: {mixed}"
 
 
 def _titles(tracks: Sequence[Track], width: int, color: bool) -> Iterator[str]:

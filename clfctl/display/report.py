@@ -13,12 +13,12 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
-from clfctl import __version__
 from clfctl.display.eval_plots import INK, confusion_figure, drawing, reliability_figure, svg_of
 from clfctl.display.eval_text import interval_words, number_rows, percent, share
 from clfctl.display.plots import history_figures
 from clfctl.evaluation.record import Evaluation, Mistake
 from clfctl.runs.history import EpochResult
+from clfctl.version import __version__
 
 TEMPLATE = "report.html.jinja"
 # Of more the others are folded away; a phone scrolls past these in a second.

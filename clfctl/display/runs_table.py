@@ -17,9 +17,8 @@ TITLES = ("state", "epochs", "best", "LR", "age")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def print_runs(states: Sequence[RunState], console: Console | None = None) -> None:
-    """Print a table of the runs to standard output."""
-    console = console or Console()
+def print_runs(states: Sequence[RunState], console: Console) -> None:
+    """Print a table of the runs."""
     is_wide = console.width >= WIDE
     console.print(runs_table(states, time.time(), wide=is_wide))
     if not is_wide:

@@ -1,7 +1,6 @@
 """The seam of a resumed run: what the learning rate would have been, what it is now, and whether it jumps."""
 
 import math
-import shutil
 from collections.abc import Iterator
 
 from clfctl.display.curve import draw_curve, format_lr, letter_of
@@ -14,19 +13,19 @@ HEIGHT, MAX_WIDTH = 13, 100
 JUMP = 1.5
 
 
-def seam_lines(trainer: Trainer, old: Plan, last_lr: float) -> Iterator[str]:
+def seam_lines(trainer: Trainer, old: Plan, last_lr: float, width: int) -> Iterator[str]:
     """Yield both curves with the place where the run goes on, the rates there, and a warning if they are far apart.
 
-    `last_lr` is the learning rate of the latest step. Nothing is yielded where the change leaves the curve as it is.
+    `last_lr` is the learning rate of the latest step, `width` the columns of the terminal. Nothing is yielded where the
+    change leaves the curve as it is.
     """
     cursor, metrics, new = trainer.state.cursor, trainer.metrics(), trainer.plan
     t = cursor.epoch + cursor.batch / trainer.train_loader.n_batches
     curves = [sample_curve(p.schedule, p.base_lr, p.last_epoch(metrics), metrics) for p in (old, new)]
     if curves[0] == curves[1]:
         return
-    width = min(shutil.get_terminal_size().columns, MAX_WIDTH)
     yield f"Learning rate: {letter_of(0)} as it was planned, {letter_of(1)} as it is now, ▲ where training goes on"
-    yield from draw_curve(curves, width, HEIGHT, marker=t, letters=True)
+    yield from draw_curve(curves, min(width, MAX_WIDTH), HEIGHT, marker=t, letters=True)
     now = new.lr(t, metrics)
     if not any((cursor.epoch, cursor.batch)) or t >= new.last_epoch(metrics):
         return

@@ -18,10 +18,12 @@ MAX_WIDTH = 100
 
 
 def print_dry_run(
-    resolved: Resolved[TrainSettings], curve: Sequence[tuple[float, float]], description: Sequence[str]
+    console: Console,
+    resolved: Resolved[TrainSettings],
+    curve: Sequence[tuple[float, float]],
+    description: Sequence[str],
 ) -> None:
-    """Print all settings, the learning-rate curve and the description lines to standard output."""
-    console = Console()
+    """Print all settings, the learning-rate curve and the description lines."""
     console.print(settings_table(resolved))
     console.print()
     console.print("Learning rate", style="bold")

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 
-from clfctl import __version__
 from clfctl.engine.device import describe
+from clfctl.version import __version__
 
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 

@@ -18,14 +18,19 @@ Handler = Callable[[int, FrameType | None], None]
 
 
 class StopSignals:
-    """While entered, notes a signal in `received` instead of ending the process; the next SIGINT does not wait."""
+    """While entered, notes a signal in `received` instead of ending the process; the next SIGINT does not wait.
 
-    def __init__(self) -> None:
+    With `listens` False it does nothing: a library leaves the signals of its process alone.
+    """
+
+    def __init__(self, *, listens: bool = True) -> None:
         self.received: signal.Signals | None = None
+        self.listens = listens
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
-        self._before = _handle(self._note)
+        if self.listens:
+            self._before = _handle(self._note)
         return self
 
     def __exit__(

@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clfctl import __version__
 from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import ModelError, first_line
 from clfctl.inference.onnx_file import INPUT, OUTPUT, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import OnnxPredictor
 from clfctl.models.card import Card
+from clfctl.version import __version__
 
 # Largest difference of any probability that is taken for rounding.
 TOLERANCE = 1e-4

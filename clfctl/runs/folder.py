@@ -97,6 +97,22 @@ def run_of(checkpoint: Path) -> RunFolder:
     return RunFolder(checkpoint.parent.parent)
 
 
+def checkpoint_file(run: RunFolder, which: str) -> Path:
+    """Return the file of `best`, `last` or a path. Raises UsageError if there is no such file."""
+    match which:
+        case "best":
+            # A run without validation has no best one: its last answers.
+            return run.chosen
+        case "last":
+            return run.last
+    file = Path(which).expanduser()
+    if not file.is_file():
+        what = "is not a file" if file.exists() else "does not exist"
+        hint = "give best, last, or a checkpoint file (.safetensors)"
+        raise UsageError(f"{file} {what}", hint, field="checkpoint")
+    return next((each for each in (run.best, run.last) if each.is_file() and each.samefile(file)), file)
+
+
 def open_run(path: Path) -> RunFolder:
     """Return an existing run; raises UsageError if the folder is none."""
     run = RunFolder(path)

@@ -3,7 +3,7 @@
 import os
 import tomllib
 from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -63,14 +63,34 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
         config = CONFIG_FILE
     if config:
         layers.append(read_config(Path(config), settings_type))
+    return _validate(settings_type, [*layers, *_beneath(settings_type, layers)])
+
+
+def from_fields(settings_type: type[S], fields: Mapping[str, Any]) -> Resolved[S]:
+    """Build settings from keyword arguments: as on the command line, but neither environment nor files are looked for.
+
+    None stands for what is not stated. Raises UsageError for a bad value or an unknown name.
+    """
+    stated = {name: value for name, value in fields.items() if value is not None}
+    layers = [Layer("arguments", _canonical(stated, "the call", (settings_type,)))]
+    if issubclass(settings_type, TYPED_ONLY):
+        return _validate(settings_type, layers)
+    if config := _first(layers, "config"):
+        layers.append(read_config(Path(config), settings_type))
+    return _validate(settings_type, [*layers, *_beneath(settings_type, layers)])
+
+
+def _beneath(settings_type: type[Settings], layers: Sequence[Layer]) -> Iterator[Layer]:
+    """Yield the layers of the recipe and of the data set that the others name."""
+    layers = [*layers]
     if recipe := _first(layers, "recipe"):
         layers.append(read_recipe(str(recipe)))
+        yield layers[-1]
     data = _first(layers, "data")
     if data is None and "data" in settings_type.model_fields:
         data = settings_type.model_fields["data"].default
     if str(data) in (defaults := _data_defaults()):
-        layers.append(Layer(f"default for {data}", defaults[str(data)]))
-    return _validate(settings_type, layers)
+        yield Layer(f"default for {data}", defaults[str(data)])
 
 
 def recipe_names() -> list[str]:

@@ -24,6 +24,7 @@ from clfctl.bench.sections import (
 )
 from clfctl.bench.windows import Sample
 from clfctl.data.sources.base import ArrayImages, Part
+from clfctl.display.output import Output
 from clfctl.settings.groups import OutputSettings
 
 RATES = Rates((11_700.0, 12_345.0, 13_900.0, 12_000.0, 12_500.0))
@@ -93,7 +94,7 @@ def test_text_is_aligned() -> None:
 @pytest.mark.parametrize("name", SECTIONS)
 def test_json_has_every_row_and_no_other_text(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     section = SECTIONS[name]
-    print_section(section, OutputSettings(json_lines=True))
+    print_section(section, Output(OutputSettings(json_lines=True)))
     records = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert records == list(section.records)
     more = {"stages": -1, "loader": 1}.get(name, 0)  # the sum is none, and what auto stands for is one

@@ -220,8 +220,8 @@ def mirror(source: Path, target: Path) -> Path:
     (("--tta", "13"), 2, "--tta: '13' (from the command line) is not allowed"),
     (("--top", "0"), 2, "--top"),
     (("--checkpoint", "nope"), 2, "--checkpoint: nope does not exist"),
-    (("--checkpoint", "."), 2, "--checkpoint: . is no file"),
-    (("--data", "nowhere"), 2, "nowhere is neither a folder nor a data set known by name"),
+    (("--checkpoint", "."), 2, "--checkpoint: . is not a file"),
+    (("--data", "nowhere"), 2, "nowhere is neither a folder nor the name of a data set"),
     (("--data", "digits"), 1, "none of its classes is one that the model knows"),
 ])  # fmt: skip
 def test_wrong_usage_is_one_sentence(words: tuple[str, ...], code: int, message: str, run: Path, cli: Cli) -> None:

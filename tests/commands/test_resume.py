@@ -131,7 +131,7 @@ def test_another_batch_size_begins_the_epoch_again(stopped: Begun, cli: Cli) -> 
     run, _ = stopped
     result = cli("resume", str(run.path), "--batch-size", "9")
     assert result.exit_code == 0, result.output
-    assert "from epoch 3, batch 1 of 2, which begins again since its batches are others now" in result.stderr
+    assert "from epoch 3, batch 1 of 2, which begins again since its batches have changed" in result.stderr
     assert read_last(run.last).going_on().position.n_batches == 2
     assert [record["epoch"] for record in read_json_lines(run.history)] == [1, 2, 3, 4]
 
@@ -153,7 +153,7 @@ def test_a_change_survives_a_kill_before_its_first_epoch(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("clfctl.commands.follow.follow", killed)
+        patched.setattr("clfctl.engine.session.Session.train", killed)
         cli("resume", str(run.path), "--epochs", "5")
     assert read_last(run.last).settings["epochs"] == 5
     assert cli("resume", str(run.path)).exit_code == 0
@@ -245,7 +245,8 @@ def test_other_classes_are_refused(stopped: Begun, cli: Cli) -> None:
     (photos / "red").rename(photos / "pink")
     result = cli("resume", str(run.path), "--data", str(photos), "--allow-data-change")
     assert result.exit_code == 1
-    assert f"the class folders of {photos} are others now (new: pink; missing: red)" in result.stderr
+    change = "not those that the run began with (new: pink; missing: red)"
+    assert f"the class folders of {photos} are {change}" in result.stderr
 
 
 def test_a_moved_data_folder_is_the_same_data(stopped: Begun, cli: Cli) -> None:

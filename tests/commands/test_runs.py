@@ -154,12 +154,12 @@ def test_nothing_to_list_is_no_failure_and_no_folder_is_one(cli: Cli, tmp_path: 
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no runs in" in result.stderr
     assert cli("runs", "gone").exit_code == 2
-    assert "gone is no folder" in cli("runs", "gone").stderr
+    assert "gone is not a folder" in cli("runs", "gone").stderr
 
 
 def test_the_folder_of_runs_is_a_setting(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLFCTL_RUNS_DIR", "elsewhere")
-    assert "elsewhere is no folder" in cli("runs").stderr
+    assert "elsewhere is not a folder" in cli("runs").stderr
     assert "no run in elsewhere is unfinished" in cli("resume").stderr
 
 

@@ -85,7 +85,7 @@ def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cl
     # The same images through files and another command: the same answers.
     assert sum(right) / len(held_out) == pytest.approx(measured["top1"])
     assert named.exit_code == 1
-    assert lines[-1] == {"image": str(tmp_path / "bad.png"), "error": "is of no image format that can be read"}
+    assert lines[-1] == {"image": str(tmp_path / "bad.png"), "error": "is not in an image format that can be read"}
     resumed = cli("resume", str(run.path))
     assert resumed.exit_code == 0
     assert "nothing left to train" in resumed.stderr
@@ -158,7 +158,7 @@ def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
 
 
 BAD = [
-    (("--data", "nowhere"), 2, "--data: nowhere is neither a folder nor a data set"),
+    (("--data", "nowhere"), 2, "--data: nowhere is neither a folder nor the name of a data set"),
     (("--model", "efficientnet_bo"), 2, "efficientnet_b0"),
     (("--batch-size", "5000"), 2, "--batch-size: 5000 is more than the 1438 training images"),
     (("--device", "cuda:7"), 2, "--device: 'cuda:7' is not there"),

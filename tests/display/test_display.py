@@ -3,6 +3,7 @@
 import io
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,15 +12,16 @@ from hypothesis import strategies as st
 from PIL import Image
 from rich.console import Console
 
-from clfctl.display.base import Display
-from clfctl.display.choose import make_display
 from clfctl.display.curve import draw_curve, format_lr
 from clfctl.display.epochs import format_time, plain_line
-from clfctl.display.json_lines import JsonDisplay
-from clfctl.display.live import LiveDisplay, epoch_table
-from clfctl.display.plain import PlainDisplay
+from clfctl.display.live import LiveTable, epoch_table
+from clfctl.display.output import Output
 from clfctl.display.plots import save_plots
+from clfctl.display.watchers import EpochLines, Plots, watchers_for
 from clfctl.engine.results import EpochResult, Progress
+from clfctl.engine.watching import Training
+from clfctl.planning.plan import Plan
+from clfctl.runs.folder import RunFolder
 from clfctl.schedules import Cosine, Warmup, sample_curve
 from clfctl.settings.groups import OutputSettings
 from clfctl.storage.json_lines import dump_json
@@ -35,11 +37,19 @@ def result(epoch: int = 3, **values: object) -> EpochResult:
     return EpochResult.from_record(usual | {"epoch": epoch} | values)
 
 
+def training(history: Sequence[EpochResult] = (), progress: Progress | None = None) -> Training:
+    schedule = Warmup(Cosine(9), 1)
+    plan = Plan(schedule, 0.001, 10, "min", 0, 0, ())
+    run = RunFolder(Path("run"))
+    return Training(run, plan, tuple(history), progress or Progress(), lambda: CURVE)
+
+
 def shown(width: int, height: int = 40, n_results: int = 3) -> list[str]:
     console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True, color_system=None)
-    live = LiveDisplay(10, Progress(epoch=3, batch=5, n_batches=45, lr=5e-4, images=160), CURVE, console=console)
+    live = LiveTable(console)
+    live.watch(training(progress=Progress(epoch=3, batch=5, n_batches=45, lr=5e-4, images=160)))
     for epoch in range(n_results):
-        live.add(result(epoch + 1))
+        live.epoch(result(epoch + 1))
     with console.capture() as capture:
         console.print(live.view())
     return capture.get().splitlines()
@@ -73,35 +83,41 @@ def test_wide_table_shows_where_the_learning_rate_began() -> None:
 def test_leaving_the_live_display_leaves_the_table() -> None:
     out = io.StringIO()
     console = Console(width=80, file=out, force_terminal=True)
-    with LiveDisplay(10, Progress(), CURVE, [result(1)], console) as live:
-        live.add(result(2))
+    live = LiveTable(console)
+    live.start(training([result(1)]))
+    live.epoch(result(2))
+    live.end(None)
     left = out.getvalue().split("\x1b[?25h")[-1]
     assert "1/10" in left
     assert "2/10" in left
 
 
+def print_epoch(output: OutputSettings, epoch: EpochResult) -> None:
+    lines, plots = watchers_for(Output(output))
+    assert isinstance(lines, EpochLines)
+    assert isinstance(plots, Plots)
+    lines.start(training())
+    lines.epoch(epoch)
+    lines.end(None)
+
+
 def test_plain_line_is_ascii_without_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
-    with make_display(OutputSettings(), 10, Progress(), CURVE) as display:
-        assert isinstance(display, PlainDisplay)
-        display.add(result(val_loss=math.nan, val_top1=math.nan))
-        display.update_curve(CURVE)
+    print_epoch(OutputSettings(), result(val_loss=math.nan, val_top1=math.nan))
     line = capsys.readouterr().out
     assert line.isascii()
     assert line.startswith("epoch 3/10  lr 1.23e-04  train_loss 0.1235  val_loss -  val_top1 -  best")
     assert "\x1b" not in line
 
 
-def test_json_display_prints_strict_json(capsys: pytest.CaptureFixture[str]) -> None:
-    with make_display(OutputSettings(json_lines=True), 10, Progress(), CURVE) as display:
-        assert isinstance(display, JsonDisplay)
-        display.add(result(val_loss=math.nan))
+def test_json_lines_are_strict_json(capsys: pytest.CaptureFixture[str]) -> None:
+    print_epoch(OutputSettings(json_lines=True), result(val_loss=math.nan))
     record = json.loads(capsys.readouterr().out, parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert record["val_loss"] == "nan"
     assert dump_json(EpochResult.from_record(record).as_record()) == dump_json(record)
 
 
-def test_quiet_goes_before_json() -> None:
-    assert type(make_display(OutputSettings(quiet=True, json_lines=True), 1, Progress(), CURVE)) is Display
+def test_quiet_shows_no_epochs_not_even_as_json() -> None:
+    assert [type(each) for each in watchers_for(Output(OutputSettings(quiet=True, json_lines=True)))] == [Plots]
 
 
 @given(st.floats(allow_nan=True))
@@ -161,7 +177,8 @@ def test_plots_are_images(tmp_path: Path) -> None:
 def test_progress_line_leaves_room_for_the_echo_of_ctrl_c(width: int) -> None:
     console = Console(width=width, height=40, file=io.StringIO(), force_terminal=True)
     progress = Progress(epoch=1, batch=9, n_batches=12, images=99)
-    display = LiveDisplay(6, progress, CURVE, [result(1)], console)
+    display = LiveTable(console)
+    display.watch(training([result(1)], progress))
     # As Live prints it: nothing may follow, not even blanks, or `^C` wraps and a line too few is cleared.
     *_, last = console.render_lines(display.view(), pad=False)
     assert len("".join(segment.text for segment in last)) <= width - 3

@@ -123,7 +123,7 @@ def test_what_keeps_a_model_from_being_exported_fails_no_training(
     assert result.exit_code == 0
     assert "model.onnx was not written: RuntimeError: no such operator. The run is whole without it." in result.stderr
     assert not Path("runs/one/model.onnx").exists()
-    monkeypatch.setattr("clfctl.commands.export.missing_packages", lambda: ["onnxscript"])
+    monkeypatch.setattr("clfctl.inference.write_onnx.missing_packages", lambda: ["onnxscript"])
     result = cli(*words[:-1], "two")
     assert result.exit_code == 0
     assert "onnx" not in result.stderr

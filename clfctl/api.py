@@ -1,0 +1,294 @@
+"""The library's face: train, resume, evaluate, predict, export and preview, as the commands do, from Python.
+
+Nothing here prints, and nothing of the process is changed for good: signals, threads, random state and environment are
+as they were afterwards. What is worth knowing comes back in records, or is told to watchers. Every error is a
+`ClfctlError`. Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` is read.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clfctl.errors import UsageError
+from clfctl.planning.changes import stated_in
+from clfctl.planning.plan import keep_fitting, make_plan
+from clfctl.planning.preview import Track, tracks_of
+from clfctl.runs.folder import RunFolder, checkpoint_file, open_run
+from clfctl.schedules.base import Schedule, Span
+from clfctl.schedules.cautions import Course, cautions
+from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
+from clfctl.settings.sources import Resolved, from_fields
+
+if TYPE_CHECKING:
+    from clfctl.data.cache.make import Onlookers
+    from clfctl.engine.session import Session
+    from clfctl.engine.watching import Watcher
+    from clfctl.evaluation.record import Evaluation
+    from clfctl.inference.evaluate import Measured
+    from clfctl.inference.prediction import Prediction
+    from clfctl.inference.write_onnx import Exported
+    from clfctl.runs.history import EpochResult
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that has ended.
+
+    `run` is its folder; `history` has a record an epoch, of `planned_epochs`; `best` is the one that best.safetensors
+    has the weights of. `bad_images` could not be read, by name, with the reason; `exported` is its model.onnx, None
+    without one. `notes` are sentences: warnings, and what was found on the way.
+    """
+
+    run: Path
+    history: tuple["EpochResult", ...]
+    best: "EpochResult | None"
+    planned_epochs: int
+    stopped_early: bool
+    bad_images: Mapping[str, str]
+    exported: "Exported | None"
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A learning rate over the epochs, before anything is trained.
+
+    `tracks` are its courses: one, or two where it depends on a metric that is not known, for the case that the metric
+    never improves and for the case that it always does. `cautions` say what is most likely a mistake.
+    """
+
+    tracks: tuple[Track, ...]
+    cautions: tuple[str, ...]
+
+    def points(self, per_epoch: int = 0) -> list[tuple[float, float]]:
+        """Return (time in epochs, learning rate) of the first course, of `per_epoch` batches an epoch if given."""
+        return self.tracks[0].points(per_epoch)
+
+    @property
+    def rates(self) -> list[tuple[int, float, float]]:
+        """(epoch from 1, learning rate at its start, at its end) of the first course."""
+        return [*self.tracks[0].rates()]
+
+
+@dataclass
+class _Notes:
+    """Gathers what the commands would print."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def onlookers(self) -> "Onlookers":
+        """Return those who look on, without a screen."""
+        from clfctl.data.cache.make import Onlookers, no_bar
+
+        return Onlookers(self.lines.append, no_bar)
+
+
+def train(
+    settings: TrainSettings | None = None,
+    *,
+    watchers: Sequence["Watcher"] = (),
+    stop_signals: bool = False,
+    **fields: Any,
+) -> Trained:
+    """Train a classifier and return how that went.
+
+    `fields` are settings by name (`data="digits", epochs=3`), on top of `settings` or of the defaults of the data set,
+    and of a recipe if one is named. With `stop_signals`, SIGINT, SIGTERM and SIGHUP end the training after the running
+    batch, with its state saved, and raise Interrupted; without, a KeyboardInterrupt leaves the state of the last save.
+    """
+    notes = _Notes()
+    with _as_it_was(), begin(_training_settings(settings, fields), notes.onlookers()) as session:
+        notes.lines += session.cautions()
+        return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
+
+
+def resume(
+    run: Path | str,
+    *,
+    allow_data_change: bool = False,
+    watchers: Sequence["Watcher"] = (),
+    stop_signals: bool = False,
+    **changes: Any,
+) -> Trained:
+    """Go on with a run exactly where it was stopped, with `changes` of its settings from there on.
+
+    With `allow_data_change` it goes on although image files were added, removed or replaced. A run with nothing left to
+    train is returned as it is.
+    """
+    notes = _Notes()
+    stated = stated_in(from_fields(ResumeSettings, changes))
+    with _as_it_was(), reopen(open_run(Path(run)), stated, allow_data_change=allow_data_change) as session:
+        notes.lines += [*session.warnings, *session.cautions()]
+        session.keep_changes(notes.onlookers())
+        return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
+
+
+def evaluate(
+    run: Path | str,
+    *,
+    data: str | Path | None = None,
+    split: str = "val",
+    checkpoint: str | Path = "best",
+    tta: int = 1,
+    device: str | None = None,
+    batch_size: int | None = None,
+) -> "Evaluation":
+    """Measure a trained model and return the numbers; nothing is written.
+
+    `data` is other data than the run's own, `split` val or test, `checkpoint` best, last or a file; `tta` is the number
+    of views of each image.
+    """
+    stated = {"data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device}
+    stated = {name: str(value) if isinstance(value, Path) else value for name, value in stated.items()}
+    options = from_fields(EvalSettings, {**stated, "batch_size": batch_size}).settings
+    with _as_it_was():
+        return measured(Path(run), options, _Notes().onlookers()).evaluation
+
+
+def predict(
+    model: Path | str,
+    images: Any,
+    *,
+    top_k: int = 3,
+    threshold: float = 0.0,
+    batch_size: int = 0,
+    workers: int = 0,
+) -> "list[Prediction]":
+    """Return what a trained model says of images, in their order.
+
+    `model` is a run folder, a checkpoint or an .onnx file. `images` is one or several of: paths of files or folders
+    (their images take the folder's place), Pillow images, and uint8 arrays (H, W, 3) RGB or (H, W) grey. `top_k`
+    classes are named, none less likely than `threshold`; `batch_size` and `workers` 0 choose. An image that cannot be
+    read has an `error` and no classes.
+    """
+    from clfctl.inference.from_python import predict_images
+    from clfctl.inference.prediction import Choice
+
+    with _as_it_was():
+        return predict_images(Path(model), images, Choice(top_k, threshold), batch_size, workers)
+
+
+def export(run: Path | str, output: Path | str | None = None) -> "Exported":
+    """Write the model of a run, or of a checkpoint file, as ONNX, if that gives what torch gives."""
+    from clfctl.inference.write_onnx import export_model
+
+    with _as_it_was():
+        return export_model(Path(run), None if output is None else Path(output))
+
+
+def preview(
+    schedule: "Schedule | PlanSettings | str | Path | None" = None,
+    *,
+    metrics: Sequence[float] = (),
+    steps_per_epoch: int | None = None,
+    **fields: Any,
+) -> Preview:
+    """Return the learning rate over the epochs, from the very object that training goes by; without torch.
+
+    `schedule` is a kind or an expression (`"linear:2 > cosine"`), a run folder, settings, or a schedule object, which
+    is taken as it is; `fields` are settings by name, as for `train`. `metrics` are the values of the monitored metric
+    that plateau and early stopping are to see, `steps_per_epoch` the batches that lengths in batches are counted in.
+    """
+    if isinstance(schedule, PlanSettings):
+        fields = {**schedule.model_dump(), **fields}
+    resolved = from_fields(TrainSettings, fields)
+    if isinstance(schedule, Schedule):
+        tracks = [_track_of(schedule, resolved.settings, metrics, steps_per_epoch)]
+    else:
+        subjects = () if schedule is None or isinstance(schedule, PlanSettings) else (str(schedule),)
+        plan = Resolved[PlanSettings](resolved.settings, resolved.origins, resolved.ranks)
+        tracks = tracks_of(plan, subjects, ",".join(map(repr, metrics)), steps_per_epoch)
+    return Preview(tuple(tracks), tuple(dict.fromkeys(each for track in tracks for each in track.plan.cautions)))
+
+
+@contextmanager
+def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
+    """Check all that needs no torch, make the run, and yield its training; see `engine.session.begin`."""
+    from clfctl.engine.check import check_training
+
+    data, _ = check_training(settings)
+    from clfctl.engine import session
+
+    with session.begin(settings, data, to) as begun:
+        yield begun
+
+
+@contextmanager
+def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool) -> Iterator["Session"]:
+    """Yield the training of a run, where it was stopped; see `session.reopen`."""
+    from clfctl.engine import session
+
+    with session.reopen(run, stated, allow_data_change=allow_data_change) as reopened:
+        yield reopened
+
+
+def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers", notes: Sequence[str] = ()) -> Trained:
+    """Train to the end, export the model if that is wanted and possible, and return the record of it all."""
+    from clfctl.inference.write_onnx import export_after_training
+
+    session.train(watchers, to)
+    wants_export = session.parts.settings.export
+    exported = export_after_training(session.run, session.held_out(), to.tell) if wants_export else None
+    return _record(session, exported, notes)
+
+
+def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
+    """Measure a checkpoint of a run, and return the evaluation with all that it was made of."""
+    run = open_run(path)
+    file = checkpoint_file(run, options.checkpoint)
+    from clfctl.inference.evaluate import evaluate_checkpoint
+
+    return evaluate_checkpoint(run, file, options, to)
+
+
+def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: _Notes, *, stop_signals: bool) -> Trained:
+    to = notes.onlookers()
+    session.trainer.signals.listens = stop_signals
+    if session.trainer.is_finished():
+        session.complete((), to)
+        return _record(session, None, notes.lines)
+    return replace(finish(session, watchers, to), notes=tuple(notes.lines))
+
+
+def _record(session: "Session", exported: "Exported | None", notes: Sequence[str]) -> Trained:
+    trainer = session.trainer
+    history, bad = tuple(trainer.state.cursor.history), dict(trainer.train_loader.bad_images.found)
+    early, epochs = trainer.stopped_early(), trainer.plan.epochs
+    return Trained(session.run.path, history, session.best(), epochs, early, bad, exported, tuple(notes))
+
+
+def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:
+    if settings is None:
+        return keep_fitting(from_fields(TrainSettings, fields)).settings
+    return keep_fitting(from_fields(TrainSettings, {**settings.model_dump(), **fields})).settings
+
+
+def _track_of(
+    schedule: Schedule, settings: PlanSettings, metrics: Sequence[float], steps_per_epoch: int | None
+) -> Track:
+    plan = make_plan(settings, steps_per_epoch)
+    fitted = schedule.fitted(Span(settings.epochs, 0.0, steps_per_epoch, plan.mode))
+    found = cautions(Course(fitted, settings.lr, plan.epochs, settings.early_stopping))
+    plan = replace(plan, schedule=fitted, cautions=tuple(found))
+    if fitted.follows_metrics and not metrics:
+        hint = "say with `metrics=` what it is to see, a number for each epoch"
+        raise UsageError(f"{fitted.name} goes by a metric, and none is given", hint)
+    segments = tuple(fitted.segments(plan.epochs))
+    return Track(fitted.name, plan, plan.last_epoch(metrics), tuple(metrics), segments=segments)
+
+
+@contextmanager
+def _as_it_was() -> Iterator[None]:
+    """Give torch's random state and number of threads back afterwards."""
+    import torch
+
+    n_threads = torch.get_num_threads()
+    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
+    with torch.random.fork_rng(devices):
+        try:
+            yield
+        finally:
+            if torch.get_num_threads() != n_threads:
+                torch.set_num_threads(n_threads)

@@ -1,0 +1,76 @@
+"""The commands that train: name, help and options only; each body imports what it runs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from clfctl.cli import completion
+from clfctl.cli.arguments import ShowBatch
+
+if TYPE_CHECKING:
+    from clfctl.display.output import Output
+    from clfctl.settings.groups import ResumeSettings, RunsDirSettings, TrainSettings
+    from clfctl.settings.sources import Resolved
+
+
+def train(
+    settings: "Resolved[TrainSettings]",
+    output: "Output",
+    *,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check everything, show settings, curve and model size, and stop.")
+    ] = False,
+    show_batch: ShowBatch = None,
+) -> None:
+    """Train an image classifier."""
+    from clfctl.commands import train as command
+
+    if show_batch:
+        from clfctl.commands.show_batch import show_batch as show
+
+        show(settings.settings, show_batch, output)
+        return
+
+    (command.dry_run if dry_run else command.train)(settings, output)
+
+
+def resume(
+    settings: "Resolved[ResumeSettings]",
+    runs_dir: "Resolved[RunsDirSettings]",
+    output: "Output",
+    *,
+    allow_data_change: Annotated[
+        bool, typer.Option("--allow-data-change", help="Go on although image files were added, removed or replaced.")
+    ] = False,
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Run folder; without one, the newest unfinished run is offered.",
+            metavar="RUN",
+            autocompletion=completion.runs,
+        ),
+    ] = None,
+) -> None:
+    """Go on with a run that was stopped, exactly where it was; options change it from there on."""
+    from clfctl.commands.resume import resume as command
+    from clfctl.planning.changes import stated_in
+
+    command(run, runs_dir.settings.runs_dir, stated_in(settings), output, allow_data_change=allow_data_change)
+
+
+def runs(
+    settings: "Resolved[RunsDirSettings]",
+    output: "Output",
+    *,
+    runs_dir: Annotated[  # noqa: ARG001 (a setting: the resolver takes it)
+        str | None,
+        typer.Argument(
+            help="Folder of runs, or one run.", metavar="[DIR]", autocompletion=completion.folders, show_default=False
+        ),
+    ] = None,
+) -> None:
+    """List runs: running, finished, interrupted or failed, and how far they are."""
+    from clfctl.commands.runs import runs as command
+
+    command(settings.settings.runs_dir, output)

@@ -1,0 +1,38 @@
+"""A training in words: data, model, device and loader, a line each, and what about its rates is likely a mistake."""
+
+from clfctl.data.balance import describe_counts
+from clfctl.engine.assemble import Parts
+from clfctl.engine.device import describe
+from clfctl.engine.trainer import Trainer
+from clfctl.planning.plan import Plan
+
+
+def describe_parts(parts: Parts) -> list[str]:
+    """Return data, model and device, a line each."""
+    data, built, precision = parts.data, parts.built, parts.precision
+    counts = f"{len(data.train)} training and {len(data.val)} validation images"
+    counts += f", {len(data.test)} for testing" if data.test else ""
+    counts += f"; left out: {data.left_out}" if data.left_out else ""
+    dtype = str(precision.dtype).removeprefix("torch.")
+    size = f"{built.n_parameters / 1e6:.2f} M parameters"
+    n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
+    return [
+        f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
+        *(f"Note   {each}" for each in data.notes),
+        *describe_counts(data.train, data.classes, parts.settings.balance),
+        f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
+        f"Device {describe(precision.device)}, {dtype}",
+    ]
+
+
+def describe_loader(trainer: Trainer) -> list[str]:
+    """Return how many threads decode, where that was not asked for by number."""
+    n = trainer.train_loader.workers
+    if trainer.state.settings.workers != "auto":
+        return []
+    return [f"Loader {n} {'thread decodes' if n == 1 else 'threads decode'} images (`workers=auto`)"]
+
+
+def warnings_of(plan: Plan) -> list[str]:
+    """Return what about the learning rate is most likely a mistake, a line each."""
+    return [f"Warning: {caution}." for caution in plan.cautions]

@@ -1,0 +1,208 @@
+"""A training from its run folder to its end: begun, or reopened where it was stopped, and then trained."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from clfctl.data.cache.make import Onlookers, Sources, cached_sources
+from clfctl.data.sources.base import Data, Part
+from clfctl.data.sources.fingerprint import DataChange, list_images, write_listing
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import Parts, build_parts, make_trainer, rebuild_parts
+from clfctl.engine.data_change import data_change
+from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
+from clfctl.engine.device import set_threads
+from clfctl.engine.environment import environment
+from clfctl.engine.optimizer_state import kept_decay
+from clfctl.engine.run_files import BadImagesFile, HistoryFile
+from clfctl.engine.saving import saved_settings
+from clfctl.engine.trainer import Trainer
+from clfctl.engine.watching import Training, Watcher, Watchers
+from clfctl.planning.changes import Change, change_settings
+from clfctl.planning.plan import Plan, make_plan, refuse_cautions
+from clfctl.runs.checkpoint import load_last
+from clfctl.runs.folder import RunFolder, create_run, discard_run
+from clfctl.runs.history import EpochResult, check_measured
+from clfctl.runs.state import held
+from clfctl.schedules import sample_curve
+from clfctl.schedules.stopping import best_epoch
+from clfctl.settings.dump import saved_config
+from clfctl.settings.groups import TrainSettings
+from clfctl.storage.files import write_text
+from clfctl.storage.json_lines import dump_json, write_json_lines
+
+# Settings that decide which images make which batch.
+NEW_BATCHES = ("batch_size", "balance")
+
+
+@dataclass(frozen=True)
+class Reopened:
+    """How a run goes on: what was changed, under which plan it trained until then, and with which rate at the last."""
+
+    old_plan: Plan
+    last_lr: float
+    changes: Sequence[Change]
+    data_change: DataChange
+    restarts_epoch: bool
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether settings or images are not those that the run had."""
+        return bool(self.changes or self.data_change)
+
+
+@dataclass(frozen=True)
+class Session:
+    """A training that holds its run's lock. `warnings` are sentences; `reopened` is None for a run that is new."""
+
+    run: RunFolder
+    parts: Parts
+    trainer: Trainer
+    warnings: Sequence[str] = ()
+    reopened: Reopened | None = None
+
+    def description(self) -> list[str]:
+        """Return what is trained where, a line each."""
+        if not self.reopened:
+            return [*describe_parts(self.parts), *describe_loader(self.trainer), f"Run    {self.run.path}"]
+        cursor, n_batches = self.trainer.state.cursor, self.trainer.train_loader.n_batches
+        batch = f"batch {cursor.batch + 1} of {n_batches}" if cursor.batch < n_batches else "its validation"
+        again = ", which begins again since its batches have changed" if self.reopened.restarts_epoch else ""
+        where = f"from epoch {cursor.epoch + 1}, {batch}{again}"
+        return [*self.warnings, *describe_parts(self.parts), f"Run    {self.run.path}, {where}"]
+
+    def cautions(self) -> list[str]:
+        """Return what about the learning rate is most likely a mistake, a line each."""
+        return warnings_of(self.trainer.plan)
+
+    def keep_changes(self, to: Onlookers) -> None:
+        """Make the cache that a reopened run reads from, then record what was changed, before it is trained with."""
+        if not self.trainer.is_finished():
+            # First: a cache for which there is no room is not asked for again at the next resume.
+            settings, data = self.parts.settings, self.parts.data
+            sources = cached_sources(settings, data, self.parts.built.preprocess, to)
+            self.trainer.read_from(sources.train, sources.val)
+        if self.reopened and self.reopened.is_changed:
+            _keep(self.run, self.trainer, self.parts.data, self.reopened)
+
+    def train(self, watchers: Sequence[Watcher], to: Onlookers) -> None:
+        """Train to the end, in front of the watchers; history and bad images are written, whatever the end is.
+
+        Raises what the trainer raises, and OSError or WriteError where the history cannot be written.
+        """
+        everyone = self._everyone(watchers, to)
+        self.trainer.on_steps = everyone.step
+        try:
+            everyone.start(self._training())
+            for result in self.trainer.epochs():
+                everyone.epoch(result)
+        except BaseException as error:
+            everyone.end(error)
+            raise
+        everyone.end(None)
+
+    def complete(self, watchers: Sequence[Watcher], to: Onlookers) -> None:
+        """Let the watchers write what a finished run lacks because it was stopped after its last save."""
+        everyone = self._everyone(watchers, to)
+        everyone.start(self._training())
+        everyone.end(None)
+
+    def best(self) -> EpochResult | None:
+        """Return the best epoch so far, by the monitored metric."""
+        best = best_epoch(self.trainer.metrics(), self.trainer.plan.mode)
+        return None if best is None else self.trainer.state.cursor.history[best]
+
+    def held_out(self) -> Part:
+        """Return the validation images, or those of training where there are none."""
+        return self.trainer.val_loader.part or self.trainer.train_loader.part
+
+    def _everyone(self, watchers: Sequence[Watcher], to: Onlookers) -> Watchers:
+        return Watchers([HistoryFile(), *watchers, BadImagesFile(to.tell)], to.tell)
+
+    def _training(self) -> Training:
+        trainer = self.trainer
+        history, bad = trainer.state.cursor.history, trainer.train_loader.bad_images.found
+        return Training(self.run, trainer.plan, tuple(history), trainer.progress, self._curve, bad)
+
+    def _curve(self) -> list[tuple[float, float]]:
+        plan, metrics = self.trainer.plan, self.trainer.metrics()
+        return sample_curve(plan.schedule, plan.base_lr, plan.last_epoch(metrics), metrics)
+
+
+@contextmanager
+def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Session]:
+    """Build everything, make the run folder, and yield the training; the run's lock is held until the end.
+
+    The folder is made when everything that can be checked before is checked. Raises ClfctlError.
+    """
+    parts = build_parts(settings, data)
+    sources = cached_sources(settings, data, parts.built.preprocess, to)
+    run = create_run(settings.runs_dir, settings.run_name, settings.model)
+    with held(run):
+        yield Session(run, parts, _first_state(run, parts, sources))
+
+
+@contextmanager
+def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool) -> Iterator[Session]:
+    """Yield the training of a run as it was saved, with the stated settings in place of its own; nothing is kept yet.
+
+    The run's lock is held until the end. Raises ClfctlError.
+    """
+    with held(run):
+        checkpoint, warning = load_last(run.last)
+        saved = saved_settings(checkpoint)
+        settings, changes = change_settings(saved, stated)
+        if settings.monitor != saved.monitor:
+            check_measured(checkpoint.header.history, settings.monitor)
+        data = open_data(settings, settings.seed)
+        change = data_change(run, data, settings, checkpoint, is_allowed=allow_data_change)
+        # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
+        is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
+        restarts = is_other and bool(checkpoint.resumption.position.batch)
+        told = (warning, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
+        warnings = [each for each in told if each]
+        parts = rebuild_parts(settings, data, checkpoint)
+        trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
+        refuse_cautions(settings, trainer.plan)
+        old_plan = make_plan(saved, checkpoint.resumption.position.n_batches)
+        reopened = Reopened(old_plan, checkpoint.resumption.lr, changes, change, restarts)
+        yield Session(run, parts, trainer, warnings, reopened)
+
+
+def _first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
+    """Write the files of a new run, and return its trainer; the folder is removed again if that fails."""
+    trainer = make_trainer(parts, run)
+    trainer.read_from(sources.train, sources.val)
+    try:
+        write_text(run.classes, dump_json(parts.data.classes) + "\n")
+        write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
+        write_listing(run.data, list_images(parts.data, parts.settings.data))
+        trainer.save_last()
+        # The last file that makes it a run: a folder that has it can be resumed, whatever happens.
+        write_text(run.config, saved_config(parts.settings))
+    except BaseException:
+        discard_run(run)
+        raise
+    return trainer
+
+
+def _keep(run: RunFolder, trainer: Trainer, data: Data, reopened: Reopened) -> None:
+    """Record a change: in the checkpoint, which decides, then in the files."""
+    state = trainer.state
+    record: dict[str, Any] = {"epoch": state.cursor.epoch, "batch": state.cursor.batch}
+    values = state.settings.model_dump(mode="json")
+    record["settings"] = {each.name: {"old": _plain(each.old), "new": values[each.name]} for each in reopened.changes}
+    if reopened.data_change:
+        names = ("added", "removed", "replaced")
+        record["data"] = {name: len(getattr(reopened.data_change, name)) for name in names}
+    state.changes.append(record)
+    trainer.save_last()
+    write_json_lines(run.changes, state.changes)
+    write_text(run.config, saved_config(state.settings))
+    if reopened.data_change:
+        write_listing(run.data, list_images(data, state.settings.data))
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -1,0 +1,132 @@
+"""A trained model as model.onnx, kept only if it gives what torch gives. Training ends with it too."""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from clfctl.errors import ClfctlError, ModelError, UsageError
+from clfctl.inference.packages import missing_packages
+from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run, run_of
+from clfctl.settings.groups import TrainSettings
+from clfctl.storage.files import explained, replace_file
+
+if TYPE_CHECKING:
+    from clfctl.data.pixels.decode import Pixels
+    from clfctl.data.pixels.transform import Preprocess
+    from clfctl.data.sources.base import Part
+
+N_CHECKED = 16
+INSTALL = "install it with: pip install 'clfctl[onnx]'"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A file that was written: its size, and by how much at most a probability differs over some images."""
+
+    file: Path
+    n_bytes: int
+    difference: float
+    n_images: int
+    images: str
+
+    def __str__(self) -> str:
+        same = f"as torch says to {self.difference:.1g} on {self.n_images} images of {self.images}"
+        return f"{self.file}: {self.n_bytes / 1e6:.1f} MB, {same}"
+
+
+def export_model(path: Path, output: Path | None = None) -> Exported:
+    """Write the model of a run, or of a checkpoint file, as ONNX; by default beside it. Raises ClfctlError."""
+    run, file = which_checkpoint(path)
+    target = output or (run.onnx if path.is_dir() else path.with_suffix(ONNX_SUFFIX))
+    if target.suffix != ONNX_SUFFIX:
+        hint = f"its name must end in {ONNX_SUFFIX}"
+        raise UsageError(f"{target} is not a name for an ONNX file", hint, field="output")
+    if not target.parent.is_dir():
+        raise UsageError(f"there is no folder {target.parent}", "make it first, or choose another", field="output")
+    if missing := missing_packages():
+        raise ModelError(f"clfctl export needs {' and '.join(missing)}, which cannot be found", INSTALL)
+    return write_onnx(run, file, target)
+
+
+def export_after_training(run: RunFolder, part: "Part", tell: Callable[[str], None]) -> Exported | None:
+    """Write a run's model.onnx if that is possible; what keeps it from being written is told, and fails nothing."""
+    if missing_packages():
+        return None
+    try:
+        exported = write_onnx(run, run.chosen, run.onnx, part)
+    except Exception as error:  # a run of hours is not to fail because of what can be made again
+        what = str(error) if isinstance(error, ClfctlError) else f"{type(error).__name__}: {error}"
+        tell(f"{run.onnx.name} was not written: {what}. The run is whole without it.")
+        return None
+    tell(f"Exported {exported}.")
+    return exported
+
+
+def which_checkpoint(path: Path) -> tuple[RunFolder, Path]:
+    """Return a run and its checkpoint to use, or those that a checkpoint file names. Raises UsageError."""
+    if path.is_file():
+        return run_of(path), path
+    run = open_run(path)
+    return run, run.chosen
+
+
+def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = None) -> Exported:
+    """Export a checkpoint, compare it with torch on real images, and write it if both say the same.
+
+    The images are those of `part`, or else those that the run held out from training, if they are still there, or else
+    two photographs that scikit-learn has. Raises CheckpointError, ModelError or WriteError; the old file stays then.
+    """
+    from clfctl.inference.export import TOLERANCE, difference, to_onnx
+    from clfctl.inference.onnx_predictor import start_onnx
+    from clfctl.inference.trained import load_trained
+    from clfctl.runs.header import checksum_of
+
+    trained = load_trained(run, file)
+    info = replace(trained.info, made_of=checksum_of(file))
+    model = trained.model.to("cpu").float()
+    pixels, images = _some_pixels(part, trained.settings, info.preprocess)
+    content = to_onnx(model, info)
+    found = difference(start_onnx(target, content, n_threads=1), model, info, pixels)
+    if not found <= TOLERANCE:  # nor if it is not a number
+        what = f"{info.name} gives other probabilities as ONNX: one differs by {found:.2g}, more than {TOLERANCE:g}"
+        raise ModelError(what, "it was not kept; clfctl predict uses the checkpoint")
+    with explained(target):
+        replace_file(target, [content])
+    return Exported(target, len(content), found, len(pixels), images)
+
+
+def _some_pixels(part: "Part | None", settings: TrainSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":
+    """Return (B, H, W, 3) uint8 of real images as the model sees them, and where they are from."""
+    import numpy as np
+
+    if part is None:
+        from clfctl.data.sources.open import open_data
+
+        with suppress(Exception):  # it may have been moved since, or may have to be downloaded again
+            data = open_data(settings.model_copy(update={"download": False}), settings.seed)
+            part = data.val or data.train
+    found = list(_pixels_of(part, preprocess)) if part else []
+    return np.stack(found or list(_photographs(preprocess))), "the data" if found else "scikit-learn"
+
+
+def _pixels_of(part: "Part", preprocess: "Preprocess") -> "Iterator[Pixels]":
+    from clfctl.data.pixels.decode import see_and_close
+    from clfctl.data.pixels.transform import to_pixels
+
+    step = max(1, len(part) // N_CHECKED)
+    for index in list(part.indices[::step])[:N_CHECKED]:
+        with suppress(Exception):  # a bad image: training has told
+            yield see_and_close(part.source.open(int(index)), lambda image: to_pixels(image, preprocess))
+
+
+def _photographs(preprocess: "Preprocess") -> "Iterator[Pixels]":
+    from PIL import Image
+    from sklearn.datasets import load_sample_images
+
+    from clfctl.data.pixels.transform import to_pixels
+
+    for photograph in load_sample_images().images:
+        for part in (photograph, photograph[:200, :200], photograph[200:, 300:], photograph[::-1]):
+            yield to_pixels(Image.fromarray(part), preprocess)
