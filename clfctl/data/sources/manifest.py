@@ -17,6 +17,7 @@ from clfctl.data.sources.names import TABLES
 from clfctl.data.sources.parquet import parquet_rows
 from clfctl.data.sources.parts import PARTS, PartName, part_of
 from clfctl.data.sources.text_table import text_rows
+from clfctl.data.sources.unpacked import check_is_here
 from clfctl.errors import DataError, UsageError, shortened
 
 N_TRIED = 20
@@ -53,6 +54,7 @@ def read_manifest(path: Path) -> Found[FileImages]:
     """
     if not path.is_file():
         raise UsageError(f"{path} {'is not a file' if path.exists() else 'does not exist'}", HINT, field="data")
+    check_is_here(path)
     is_parquet = path.suffix.lower() == ".parquet"
     rows = parquet_rows(path, columns_of(path)) if is_parquet else text_rows(path, columns_of(path), HINT)
     table = _Table()

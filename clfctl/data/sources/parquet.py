@@ -27,7 +27,6 @@ def parquet_rows(
     pa = _pyarrow(path)
     from pyarrow import parquet
 
-    check_is_here(path)
     try:
         file = parquet.ParquetFile(path)
         schema = file.schema_arrow
