@@ -1,36 +1,24 @@
 """clfctl check-data: what is wrong with the images of a folder or a table, before training meets it. No torch."""
 
 import time
-from bisect import bisect_right
-from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from itertools import accumulate
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
-from clfctl.data.check import Finding, Place, check_files, place_in_folder
-from clfctl.data.quarantine import LIST_NAME, put_back, quarantine
-from clfctl.data.sources.index import Paths
-from clfctl.data.sources.manifest import is_manifest, read_manifest
+from clfctl.data.check import check_files
+from clfctl.data.findings import HARMLESS, Finding
+from clfctl.data.quarantine import LIST_NAME, carry_out, plan_moves, put_back
+from clfctl.data.sources.manifest import is_manifest
 from clfctl.data.sources.names import about_name, is_named
-from clfctl.data.sources.walk import image_names
+from clfctl.data.subject import Subject, of_folder, of_table
 from clfctl.data.workers import n_cores
 from clfctl.display.output import Output
-from clfctl.errors import DataError, UsageError
-from clfctl.settings.groups import DataSettings
+from clfctl.errors import UsageError
+from clfctl.settings.groups import DataSettings, RunsDirSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-
-@dataclass(frozen=True)
-class Subject:
-    """The images to check: `names` relative to `root`, and where each belongs."""
-
-    root: str
-    names: Sequence[str]
-    place_of: Callable[[int], Place]
 
 
 @dataclass(frozen=True)
@@ -47,16 +35,18 @@ def check_data(root: Path, options: CheckOptions, output: Output) -> bool:
     """Decode every image of a folder, or of a table, and print what is wrong; return whether anything is."""
     _check_usage(root, options)
     if options.undo and options.quarantine:
-        return _undo(options.quarantine, output)
-    output.note(*(f"Note   {each}" for each in about_name(str(root), DataSettings().data_dir)))
+        return _undo(root, options.quarantine, output)
     started = time.perf_counter()
-    subject = _of_table(root) if is_manifest(str(root)) else _of_folder(root)
-    findings = _check(subject, options, output)
+    subject = of_table(root) if is_manifest(str(root)) else of_folder(root, RunsDirSettings().runs_dir)
+    notes = (*about_name(str(root), DataSettings().data_dir), *subject.notes)
+    output.note(*(f"Note   {each}" for each in notes))
+    findings = [*subject.links, *_check(subject, options, output)]
+    moves = plan_moves(root, findings, options.quarantine) if options.quarantine else []
     moved: dict[str, Path] = {}
     try:
         if options.quarantine:
-            for each in findings:
-                moved[each.file] = quarantine(root, each, options.quarantine)
+            carry_out(root, moves, options.quarantine)
+            moved = {each.finding.file: each.target for each in moves}
     finally:
         _print(findings, moved, output)
         took = f"{len(subject.names)} images checked in {time.perf_counter() - started:.1f} s"
@@ -64,7 +54,7 @@ def check_data(root: Path, options: CheckOptions, output: Output) -> bool:
         if moved:
             back = f"clfctl check-data {quote(str(root))} `quarantine={quote(str(options.quarantine))}` `undo=True`"
             output.note(f"{len(moved)} files moved to {options.quarantine}. To move them back: {back}")
-    return bool(findings)
+    return any(each.kind != HARMLESS for each in findings)
 
 
 def _check_usage(root: Path, options: CheckOptions) -> None:
@@ -84,34 +74,13 @@ def _check_usage(root: Path, options: CheckOptions) -> None:
         raise UsageError(f"{options.quarantine} lies in the data folder", hint, field="quarantine")
 
 
-def _of_folder(root: Path) -> Subject:
-    names = list(image_names(str(root)))
-    if not names:
-        raise DataError(f"{root} has no images", "image files are recognized by their endings, such as .jpg and .png")
-    has_parts = (root / "train").is_dir()
-    return Subject(str(root), names, lambda index: place_in_folder(names[index], has_parts))
-
-
-def _of_table(path: Path) -> Subject:
-    found = read_manifest(path)
-    parts = list(found.parts.items())
-    ends = list(accumulate(len(images.paths) for _, images in parts))
-
-    def place_of(number: int) -> Place:
-        which = bisect_right(ends, number)
-        name, images = parts[which]
-        return Place(name, found.classes[images.labels[number - ends[which] + len(images.paths)]])
-
-    names = [each for _, images in parts if isinstance(images.paths, Paths) for each in images.paths.names]
-    return Subject(str(path.parent), names, place_of)
-
-
 def _check(subject: Subject, options: CheckOptions, output: Output) -> list[Finding]:
     with output.bar("Checking images", len(subject.names)) as advance:
         return check_files(
             subject.root,
             subject.names,
             subject.place_of,
+            subject.file_of,
             workers=options.workers or n_cores(),
             min_size=options.min_size,
             on_files=advance,
@@ -135,13 +104,16 @@ def _print(findings: list[Finding], moved: dict[str, Path], output: Output) -> N
 
 
 def _counted(findings: list[Finding]) -> str:
-    return f"{len(findings)} with something wrong" if findings else "nothing is wrong"
+    n_beside = sum(each.kind == HARMLESS for each in findings)
+    n_wrong = len(findings) - n_beside
+    words = f"{n_wrong} with something wrong" if n_wrong else "nothing is wrong"
+    return f"{words}; {n_beside} beside the data are copies, and stay there" if n_beside else words
 
 
-def _undo(folder: Path, output: Output) -> bool:
+def _undo(root: Path, folder: Path, output: Output) -> bool:
     """Move everything back; return whether something stayed."""
     n_back, n_left = 0, 0
-    for place, reason in put_back(folder):
+    for place, reason in put_back(root, folder):
         n_back, n_left = n_back + (not reason), n_left + bool(reason)
         if reason:
             output.note(f"{place} was not moved back: {reason}")

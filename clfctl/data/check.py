@@ -4,8 +4,7 @@ import os
 import stat
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import IO, NamedTuple
+from typing import IO
 
 import numpy as np
 import xxhash
@@ -13,21 +12,10 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from clfctl.data.ahead import work_ahead
+from clfctl.data.copies import File, judge_copies
+from clfctl.data.findings import Finding, Place
+from clfctl.data.pixels.libtiff import silence_libtiff
 
-# Every kind of finding, worst first, with what it means.
-KINDS = {
-    "unreadable": "cannot be read or decoded",
-    "empty": "has no bytes",
-    "not-an-image": "is not in a known image format",
-    "truncated": "ends too early",
-    "bomb": "has more pixels than Pillow decodes",
-    "tiny": "is smaller than the minimum size",
-    "two-classes": "the same file in two classes",
-    "leak": "the same file in training and validation or test",
-    "duplicate": "the same file twice",
-}
-# Parts of the data, most precious first: of copies in several parts, those of the first are kept.
-PARTS = ("test", "testing", "val", "valid", "validation", "train", "")
 AT_ONCE, AHEAD = 16, 3
 BLOCK_BYTES = 1 << 20
 # How files of the formats begin: one that begins like this but is not an image was cut off in its header.
@@ -35,40 +23,18 @@ _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"II*\0"
 _DIGEST_BYTES = 16
 
 
-class Place(NamedTuple):
-    """Where an image belongs: the part of the data (`train`, `val`, …; empty where there are none) and its class."""
-
-    part: str
-    class_name: str
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong with a file; `same_as` is the file that it is a copy of."""
-
-    kind: str
-    file: str
-    reason: str
-    same_as: str = ""
-
-
-def place_in_folder(name: str, has_parts: bool) -> Place:
-    """Return where an image of a data folder belongs, by its name relative to the folder."""
-    folders = name.split("/")[:-1]
-    part = folders.pop(0) if has_parts and folders else ""
-    return Place(part, folders[0] if folders else "")
-
-
 def check_files(
     root: str,
     names: Sequence[str],
     place_of: Callable[[int], Place],
+    file_of: Callable[[int], File],
     *,
     workers: int,
     min_size: int,
     on_files: Callable[[int], None],
 ) -> list[Finding]:
-    """Return what is wrong with the files, by their order; `names` are relative to `root`.
+    """Return what is wrong with the files, by their order; `names` are relative to `root`, `place_of` and
+    `file_of` tell of an image, by its number, where it belongs and which file it is.
 
     `on_files` is called in this thread with the number of files that were done since its last call. `min_size` is the
     shortest side that is not tiny, in pixels. What is kept of a file without a finding is 16 bytes.
@@ -87,7 +53,7 @@ def check_files(
             on_files(len(results))
     whole = np.setdiff1d(np.arange(len(names)), np.fromiter(bad, np.int64, len(bad)), assume_unique=True)
     for copies in _copies(digests, whole):
-        bad |= _judge_copies(names, copies, place_of)
+        bad |= judge_copies(names, copies, place_of, file_of)
     return [bad[index] for index in sorted(bad)]
 
 
@@ -132,6 +98,8 @@ def _decode(file: IO[bytes], name: str, min_size: int) -> Finding | None:
     try:
         file.seek(0)
         with Image.open(file) as image:
+            if image.format == "TIFF":
+                silence_libtiff()
             image.load()
             width, height = image.size
     except Image.DecompressionBombError as error:
@@ -171,32 +139,3 @@ def _copies(digests: NDArray[np.uint64], whole: NDArray[np.int64]) -> Iterator[l
     begins = np.flatnonzero(np.concatenate(([True], ~is_same, [True])))
     for i in np.flatnonzero(np.diff(begins) > 1):
         yield order[begins[i] : begins[i + 1]].tolist()
-
-
-def _judge_copies(
-    names: Sequence[str], copies: Sequence[int], place_of: Callable[[int], Place]
-) -> Iterator[tuple[int, Finding]]:
-    """Yield what is wrong with copies of a file: nothing with the one that is kept.
-
-    In two classes none is kept, since none is known to be right. Else one of the most precious part is.
-    """
-    places = {index: place_of(index) for index in copies}
-    by_class = {place.class_name: index for index, place in reversed(places.items())}
-    if len(by_class) > 1:
-        for index, place in places.items():
-            other = next(each for name, each in by_class.items() if name != place.class_name)
-            yield index, _copy(names, "two-classes", index, other)
-        return
-    kept = min(copies, key=lambda index: _rank(places[index].part))
-    for index in copies:
-        if index != kept:
-            is_leak = places[index].part != places[kept].part
-            yield index, _copy(names, "leak" if is_leak else "duplicate", index, kept)
-
-
-def _copy(names: Sequence[str], kind: str, index: int, other: int) -> Finding:
-    return Finding(kind, names[index], f"the same file as {names[other]}", names[other])
-
-
-def _rank(part: str) -> int:
-    return PARTS.index(part) if part in PARTS else len(PARTS)

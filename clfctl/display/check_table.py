@@ -7,10 +7,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clfctl.data.check import KINDS, Finding
+from clfctl.data.findings import KINDS, Finding
+from clfctl.storage.names import plain
 
 N_FIRST = 3
-STYLES = {"tiny": "yellow", "duplicate": "yellow"}
+STYLES = {"tiny": "yellow", "duplicate": "yellow", "double": "dim"}
 
 
 def print_findings(findings: Sequence[Finding], console: Console) -> None:
@@ -25,7 +26,7 @@ def findings_table(findings: Sequence[Finding]) -> Table:
     table.add_column("files", justify="right", no_wrap=True)
     table.add_column("first files", overflow="fold")
     for kind, meaning in KINDS.items():
-        files = [each.file for each in findings if each.kind == kind]
+        files = [plain(each.file) for each in findings if each.kind == kind]
         if not files:
             continue
         first = [*files[:N_FIRST], *(["…"] if len(files) > N_FIRST else [])]

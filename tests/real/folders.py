@@ -12,7 +12,7 @@ PETS = ("cat", "dog")
 
 
 def picture(path: Path) -> Path:
-    """Write a small image whose content depends on its path's last three parts alone, and so is that of no other."""
+    """Write a small image whose content depends on the last three parts of its path, and so is that of no other."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(zlib.crc32("/".join(path.parts[-3:]).encode("utf-8", "surrogateescape")))
     image = Image.fromarray(draw.integers(0, 256, (12, 14, 3), np.uint8))
@@ -266,4 +266,39 @@ def only_heic(root: Path) -> Path:
     for i in range(3):
         (root / "fox" / f"{i}.heic").parent.mkdir(exist_ok=True)
         (root / "fox" / f"{i}.heic").write_bytes(b"\0\0\0\x18ftypheic")
+    return root
+
+
+def link_beside_its_folder(root: Path) -> Path:
+    """A class that holds a/ and a link to it, b."""
+    classes(root)
+    picture(root / "cat" / "a" / "9.jpg")
+    (root / "cat" / "b").symlink_to("a", target_is_directory=True)
+    return root
+
+
+def validation_of_links(root: Path) -> Path:
+    """val/ was made of links to files in train/, and one whole class of it is a link."""
+    classes(root / "train")
+    (root / "val" / "cat").mkdir(parents=True)
+    (root / "val" / "cat" / "0.jpg").symlink_to("../../train/cat/0.jpg")
+    (root / "val" / "dog").symlink_to("../train/dog", target_is_directory=True)
+    return root
+
+
+def training_of_links(root: Path) -> Path:
+    """train/ holds links into originals/: a class that is one, and one of links to files. Nothing is there twice."""
+    classes(root / "originals")
+    (root / "train" / "cat").mkdir(parents=True)
+    for path in sorted((root / "originals" / "cat").iterdir()):
+        (root / "train" / "cat" / path.name).symlink_to(path)
+    (root / "train" / "dog").symlink_to("../originals/dog", target_is_directory=True)
+    return root
+
+
+def hard_links(root: Path) -> Path:
+    """One file under three names, as `cp -l` makes them: in two classes, and twice in one."""
+    classes(root)
+    (root / "dog" / "8.jpg").hardlink_to(root / "cat" / "0.jpg")
+    (root / "cat" / "9.jpg").hardlink_to(root / "cat" / "1.jpg")
     return root
