@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from typing import Annotated
 
@@ -67,6 +68,9 @@ def main() -> None:
     open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         make_writable(stream)
+    # Pillow warns of large images and damaged metadata, without saying in which file: an image can be read, or it is
+    # listed with the reason. Behind what the user asks for with -W.
+    warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
     completing = os.environ.get("_CLFCTL_COMPLETE")
     words = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
     try:

@@ -14,7 +14,8 @@ from PIL import Image, UnidentifiedImageError
 from clfctl.data.ahead import work_ahead
 from clfctl.data.copies import File, judge_copies
 from clfctl.data.findings import Finding, Place
-from clfctl.data.pixels.libtiff import silence_libtiff
+from clfctl.data.pixels.quiet import silence_tiff
+from clfctl.data.pixels.unreadable import reason_of
 
 AT_ONCE, AHEAD = 16, 3
 BLOCK_BYTES = 1 << 20
@@ -95,15 +96,14 @@ def _digest(file: IO[bytes]) -> bytes:
 
 def _decode(file: IO[bytes], name: str, min_size: int) -> Finding | None:
     """Return what is wrong with an open file. Raises OSError of the system's, as for a disk that fails."""
+    silence_tiff()
     try:
         file.seek(0)
         with Image.open(file) as image:
-            if image.format == "TIFF":
-                silence_libtiff()
             image.load()
             width, height = image.size
     except Image.DecompressionBombError as error:
-        return Finding("bomb", name, _words(error))
+        return Finding("bomb", name, reason_of(error))
     except UnidentifiedImageError:
         file.seek(0)
         if file.read(8).startswith(_BEGINNINGS):
@@ -114,7 +114,7 @@ def _decode(file: IO[bytes], name: str, min_size: int) -> Finding | None:
     except Exception as error:  # Pillow raises nearly anything for a damaged file
         if isinstance(error, OSError) and error.errno:
             raise
-        return Finding("truncated" if _is_cut(error, file) else "unreadable", name, _words(error))
+        return Finding("truncated" if _is_cut(error, file) else "unreadable", name, reason_of(error))
     if min(width, height) < min_size:
         return Finding("tiny", name, f"{width} x {height} pixels")
     return None
@@ -126,10 +126,6 @@ def _is_cut(error: Exception, file: IO[bytes]) -> bool:
     file.seek(0)
     head = file.read(8)  # WebP's decoder gives no reason, but its files say how long they are
     return head.startswith(b"RIFF") and file.seek(0, os.SEEK_END) < int.from_bytes(head[4:], "little") + 8
-
-
-def _words(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def _copies(digests: NDArray[np.uint64], whole: NDArray[np.int64]) -> Iterator[list[int]]:

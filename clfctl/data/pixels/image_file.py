@@ -12,12 +12,13 @@ from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
-from clfctl.data.pixels.libtiff import silence_libtiff
+from clfctl.data.pixels.quiet import silence_tiff
 from clfctl.data.pixels.unreadable import BadImageError, reason_of
 
 # A pipe would be waited for; whether it is one is seen once it is open.
 _FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0)
 _PNG, _PNG_DEPTH_AT = b"\x89PNG\r\n\x1a\n", 24
+_TIFF = (b"II", b"MM")
 
 
 def read_image(path: str | os.PathLike[str]) -> Image.Image:
@@ -49,6 +50,8 @@ def open_image(content: bytes) -> Image.Image:
     """Open an image from the bytes of its file; as `read_image`."""
     if not content:
         raise BadImageError("has no bytes")
+    if content.startswith(_TIFF):
+        silence_tiff()
     try:
         image = Image.open(BytesIO(content))
     except UnidentifiedImageError:
@@ -65,7 +68,7 @@ def open_image(content: bytes) -> Image.Image:
 def load(image: Image.Image) -> None:
     """Decode the pixels of an opened image, where that is not done yet. Raises BadImageError if it cannot be."""
     if image.format == "TIFF":
-        silence_libtiff()
+        silence_tiff()
     with decoding():
         image.load()
 

@@ -11,6 +11,9 @@ class BadImageError(OSError):
 
 # What opening and decoding raise for a bad image. The last five are Pillow's, where another library opens the files.
 BAD_IMAGE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, IndexError)
+# Those of them whose message is a reason. Others come from inside of a decoder: `error`, `-2`, a name, a number.
+_IN_WORDS = (OSError, EOFError, Image.DecompressionBombError)
+_NO_WORDS = {f"decoder error {code}" for code in range(-10, 0)}
 
 # More bad images than a share of all, and at least so many, are not an accident.
 MAX_BAD_SHARE, MIN_BAD = 0.05, 3
@@ -32,7 +35,6 @@ def reason_of(error: Exception, name: str = "") -> str:
         return f"{error.strerror} (a link to {Path(name).readlink()})" if is_dangling else error.strerror
     text = str(error).replace(name, "") if name else str(error)
     words = " ".join(text.split()).strip(" '\"")
-    if isinstance(error, BadImageError) or " " in words:
+    if isinstance(error, BadImageError) or (isinstance(error, _IN_WORDS) and " " in words and words not in _NO_WORDS):
         return words
-    # A decoder that gives no reason, or the like of `error`, `-2`, or the name of a tag.
-    return f"is damaged: it cannot be decoded ({type(error).__name__}{': ' * bool(words)}{words})"
+    return f"is damaged and cannot be decoded ({words or type(error).__name__})"
