@@ -41,7 +41,8 @@ class DataSettings(Settings):
     data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
     """`digits`, a torchvision data set by name (`fashion-mnist`, `cifar10`, `flowers102`, …), a folder of class
     folders, a folder with train/, val/ and test/, a .csv, .tsv or .parquet table with the columns path and label,
-    WebDataset shards (a .tar or a folder of them), or what Hugging Face's `save_to_disk` wrote."""
+    WebDataset shards (a .tar or a folder of them), or Hugging Face data: Parquet files with images inside, or what
+    `save_to_disk` wrote."""
     data_dir: Annotated[Path, Option(values="folders")] = Path("data")
     """Where torchvision data sets are, or are downloaded to."""
     download: bool = False
