@@ -14,6 +14,7 @@ from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.workers import pick_workers
 from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.saving import RunSaver, card_of, restore
 from clfctl.engine.state import Cursor, TrainState
@@ -25,6 +26,7 @@ from clfctl.models.factory import build_model, rebuild_model
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
+from clfctl.runs.header import CHANNELS_LAST
 from clfctl.settings.groups import DataSettings, TrainSettings
 
 
@@ -58,14 +60,14 @@ def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -
     card = card_of(checkpoint)
     model = rebuild_model(card.name, len(card.classes), settings, card.preprocess.image_size)
     built = Built(model, card.preprocess, "the checkpoint")
-    return _parts(settings, data, built, precision)
+    return _parts(settings, data, built, precision, checkpoint.header.memory_format)
 
 
-def _parts(settings: TrainSettings, data: Data, built: Built, precision: Precision) -> Parts:
-    model = built.model.to(precision.device)
-    # Convolutions on CPU and on tensor cores read channels-last; on the CPU here 1.3 to 2 times as fast.
-    model.to(memory_format=torch.channels_last)
-    return Parts(settings, data, built, build_optimizer(settings, model), precision)
+def _parts(
+    settings: TrainSettings, data: Data, built: Built, precision: Precision, before: str = CHANNELS_LAST
+) -> Parts:
+    lay_out(built.model, precision.device, before)
+    return Parts(settings, data, built, build_optimizer(settings, built.model), precision)
 
 
 def make_trainer(

@@ -3,6 +3,7 @@
 from clfctl.data.balance import describe_counts
 from clfctl.engine.assemble import Parts
 from clfctl.engine.device import describe
+from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
 
@@ -14,6 +15,7 @@ def describe_parts(parts: Parts) -> list[str]:
     counts += f", {len(data.test)} for testing" if data.test else ""
     counts += f"; left out: {data.left_out}" if data.left_out else ""
     dtype = str(precision.dtype).removeprefix("torch.")
+    plain = why_plain(built.model)
     size = f"{built.n_parameters / 1e6:.2f} M parameters"
     n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
     return [
@@ -21,7 +23,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *(f"Note   {each}" for each in data.notes),
         *describe_counts(data.train, data.classes, parts.settings.balance),
         f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
-        f"Device {describe(precision.device)}, {dtype}",
+        f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
     ]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
+from clfctl.engine.memory_format import format_of
 from clfctl.engine.optimizer_state import restore_optimizer
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
@@ -67,6 +68,7 @@ class RunSaver:
             settings=state.settings.model_dump(mode="json"),
             history=state.cursor.history,
             n_threads=torch.get_num_threads(),
+            memory_format=format_of(state.model),
             resumption=resumption,
         )
 
@@ -90,7 +92,7 @@ def load_model(model: nn.Module, checkpoint: Checkpoint) -> None:
     try:
         model.load_state_dict(checkpoint.part(MODEL))
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
         raise CheckpointError(f"the checkpoint does not fit the model {checkpoint.header.model}: {reason}") from None
 
 

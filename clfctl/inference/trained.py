@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.memory_format import lay_out
 from clfctl.engine.saving import card_of, load_model, saved_settings
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.models.card import Card
@@ -45,5 +45,5 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     load_model(model, checkpoint)
-    model.to(precision.device).to(memory_format=torch.channels_last)
+    lay_out(model, precision.device, checkpoint.header.memory_format)
     return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history))

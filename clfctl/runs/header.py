@@ -18,6 +18,7 @@ T = TypeVar("T")
 # The key of the JSON among the texts of a tensor file, and what is in it beside a header.
 META, FORMAT = "clfctl", 1
 PREVIOUS = ".previous"
+CHANNELS_LAST = "channels_last"
 CHECKSUM_BYTES = 16  # of xxh3, the last of every checkpoint
 
 
@@ -111,7 +112,8 @@ class Header:
     """What every checkpoint says, and what `last` says besides, `resumption`.
 
     `model`, `classes` and `preprocess` are those of the model's card, `settings` what the run was trained with,
-    `n_threads` how many threads computed (0: not known).
+    `n_threads` how many threads computed (0: not known), in which `memory_format` (that of all earlier versions unless
+    it is said).
     """
 
     model: str
@@ -120,6 +122,7 @@ class Header:
     settings: Mapping[str, Any]
     history: Sequence[EpochResult]
     n_threads: int = 0
+    memory_format: str = CHANNELS_LAST
     resumption: Resumption | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -131,6 +134,7 @@ class Header:
             "settings": dict(self.settings),
             "history": [result.as_record() for result in self.history],
             "n_threads": self.n_threads,
+            "memory_format": self.memory_format,
             **(self.resumption.as_json() if self.resumption else {}),
         }
 
@@ -148,6 +152,7 @@ class Header:
                 dict(meta["settings"]),
                 read_history(meta.get("history", ())),
                 int(meta.get("n_threads", 0)),
+                str(meta.get("memory_format", CHANNELS_LAST)),
                 Resumption.from_json(meta) if "cursor" in meta else None,
             )
         except KeyError as error:

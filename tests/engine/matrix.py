@@ -35,6 +35,7 @@ FEATURES: dict[str, dict[str, object]] = {
     "drop path": {"drop_path": 0.5},
     "weight decay": {"optimizer": "adamw", "weight_decay": 0.1},
     "sgd": {"optimizer": "sgd"},
+    "plain memory": {"model": "repvgg_a0", "optimizer": "adamw", "weight_decay": 0.1, "epochs": 2},
     "lamb": {"optimizer": "lamb"},
     "balance by the sampler": {"balance": "sampler", "augment": "light"},
     "balance by the loss": {"balance": "loss", "label_smoothing": 0.1},
