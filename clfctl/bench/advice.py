@@ -106,12 +106,12 @@ def advise(rows: Sequence[LoaderRow], caches: Mapping[str, CacheFacts], training
         cached, plain = fastest(kinds[kind]), fastest(kinds[NONE])
         against = why_not(facts, cached.rates, plain.rates, training)
         if against:
-            reasons.append(f"--cache {kind}: no, {against}.")
+            reasons.append(f"`cache={kind}`: no, {against}.")
             continue
         gain = cached.rates.median / plain.rates.median
         chosen = smallest(kinds[kind])
         reasons = [
-            f"--cache {kind} is {gain:.1f} times as fast as without. For all images it takes about "
+            f"`cache={kind}` is {gain:.1f} times as fast as without. For all images it takes about "
             f"{in_bytes(facts.n_bytes)}, and {facts.build_s:,.0f} s to build it once (both estimated from the sample).",
             _why_workers(chosen, kinds[kind]),
         ]
@@ -134,7 +134,7 @@ def slower_of(feed: Rates, model: Rates) -> Literal["model", "data", "both"]:
 
 def bottleneck(feed: LoaderRow, model: Rates) -> str:
     """Return in a sentence which of the two limits training: what a row feeds, or what the model takes."""
-    with_cache = f" from --cache {feed.cache}" if feed.cache != NONE else ""
+    with_cache = f" from `cache={feed.cache}`" if feed.cache != NONE else ""
     fed = f"{feed.workers} worker{'s' * (feed.workers != 1)} can feed {feed.rates.median:,.0f}{with_cache}"
     taken = f"{model.median:,.0f} images/s"
     match slower_of(feed.rates, model):
@@ -152,7 +152,7 @@ def why_not(facts: CacheFacts, cached: Rates, plain: Rates, training: Training) 
         return f"it does not gain ({cached.median:,.0f} images/s with it, {plain.median:,.0f} without)"
     size = f"it would take about {in_bytes(facts.n_bytes)}"
     if facts.n_bytes > facts.free:
-        would_fit = "; --cache ram would fit" if facts.n_bytes <= facts.memory else ""
+        would_fit = "; `cache=ram` would fit" if facts.n_bytes <= facts.memory else ""
         return f"{size}, and {in_bytes(facts.free)} are free there{would_fit}"
     if facts.n_bytes > facts.memory:
         return f"{size}, and {in_bytes(facts.memory)} of memory are free: it would be read from the disk, unmeasured"
@@ -168,7 +168,7 @@ def _why_workers(chosen: LoaderRow, rows: Sequence[LoaderRow]) -> str:
     rates = best.rates
     if chosen != best:
         within = f"{chosen.rates.median:,.0f} images/s, as good as the {rates.median:,.0f} of {best.workers}"
-        return f"--workers {chosen.workers}: the smallest number within the spread of the best ({within})."
+        return f"`workers={chosen.workers}`: the smallest number within the spread of the best ({within})."
     has_fewer = any(0 < row.workers < chosen.workers for row in rows)
     why = "fewer are slower by more than the spread" if has_fewer else "more are not faster"
-    return f"--workers {chosen.workers}: the fastest, {rates.median:,.0f} images/s; {why}."
+    return f"`workers={chosen.workers}`: the fastest, {rates.median:,.0f} images/s; {why}."

@@ -158,7 +158,7 @@ class Bench:
         runners = {}
         for config in ours:
             loader = self.loader(*config)
-            name = "clfctl" if config[1] == NONE else f"clfctl --cache {config[1]}"
+            name = "clfctl" if config[1] == NONE else f"clfctl `cache={config[1]}`"
             runners[name] = Runner(loader_feed(loader), n_ahead_of(loader), batch_size)
         feeds = {"torchvision": torchvision_feed, "dali": dali_feed}
         for name in names:

@@ -71,7 +71,7 @@ def _draw_rows(axes: Axes, rows: Sequence[LoaderRow], lines: Mapping[str, Rates]
         rates = [row.rates for row in of_kind]
         medians = [each.median for each in rates]
         errors: Any = [[each.median - each.low for each in rates], [each.high - each.median for each in rates]]
-        label = "without cache" if kind == NONE else f"--cache {kind}"
+        label = "without cache" if kind == NONE else f"cache: {kind}"
         axes.barh(places, medians, xerr=errors, color=color, label=label, error_kw={"capsize": 3, "alpha": 0.6})
         for place, each in zip(places, rates, strict=True):
             axes.text(max(each.high, each.median), place, f"  {each.median:,.0f}", va="center")

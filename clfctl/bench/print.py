@@ -15,10 +15,11 @@ _EIGHTHS = " ▏▎▍▌▋▊▉"
 
 def print_section(section: Section, output: Output) -> None:
     """Print a section in the way that the settings and standard output call for."""
+    shown = section.spelled(output.spelled)
     output.result(
-        json=lambda: section.records,
-        plain=lambda: [*plain_lines(section), ""],
-        rich=lambda console: print_on_terminal(section, console),
+        json=lambda: shown.records,
+        plain=lambda: [*plain_lines(shown), ""],
+        rich=lambda console: print_on_terminal(shown, console),
     )
 
 

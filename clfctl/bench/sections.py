@@ -1,6 +1,6 @@
 """What bench-data found, section by section: the cells of a table, sentences below it, and records for JSON."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,16 @@ class Section:
     bars: tuple[float, ...] = ()
     notes: tuple[str, ...] = ()
     records: tuple[Record, ...] = field(default=(), repr=False)
+
+    def spelled(self, spell: Callable[[str], str]) -> "Section":
+        """Return the section with its settings, which stand in backticks as in any note, as `spell` writes them."""
+        return replace(
+            self,
+            title=spell(self.title),
+            rows=tuple(tuple(map(spell, row)) for row in self.rows),
+            notes=tuple(map(spell, self.notes)),
+            records=tuple(_spelled(record, spell) for record in self.records),
+        )
 
 
 def files_section(data: str, sample: "Sample", where: str, load: float) -> Section:
@@ -75,11 +85,11 @@ def stages_section(stages: Sequence[Stage]) -> Section:
 
 
 def loader_section(rows: Sequence[LoaderRow], n_cores: int, auto: int) -> Section:
-    """Show what the loader feeds by workers and cache; `auto` is what `--workers auto` stands for."""
+    """Show what the loader feeds by workers and cache; `auto` is what `workers=auto` comes to."""
     title = f"The loader of train, its batches only counted ({n_cores} core{'s' * (n_cores != 1)})"
     section = _rows_section("loader", title, rows, [])
     record = {"section": "auto", "workers": auto}
-    return replace(section, notes=(f"--workers auto is {auto} here.",), records=(*section.records, record))
+    return replace(section, notes=(f"`workers=auto` is {auto} here.",), records=(*section.records, record))
 
 
 def model_section(name: str, model: Rates, rows: Sequence[LoaderRow], feed: LoaderRow) -> Section:
@@ -117,7 +127,7 @@ def rivals_section(rates: Mapping[str, Rates], others: Sequence[str], workers: i
 def advice_section(advice: Advice) -> Section:
     """Show what to set, and why."""
     row = advice.row
-    options = f"--workers {row.workers}" + (f" --cache {row.cache}" if row.cache != NONE else "")
+    options = f"`workers={row.workers}`" + (f" `cache={row.cache}`" if row.cache != NONE else "")
     record = {"section": "recommendation", "workers": row.workers, "cache": row.cache, "reasons": list(advice.reasons)}
     return Section(f"Set {options}", notes=advice.reasons, records=(record,))
 
@@ -140,6 +150,17 @@ def _rows_section(
         tuple(each / max(rates) for each in rates),
         records=tuple(records),
     )
+
+
+def _spelled(value: Any, spell: Callable[[str], str]) -> Any:
+    match value:
+        case str():
+            return spell(value)
+        case list():
+            return [_spelled(each, spell) for each in value]
+        case dict():
+            return {name: _spelled(each, spell) for name, each in value.items()}
+    return value
 
 
 def _rate_cells(rates: Rates) -> tuple[str, str]:

@@ -99,7 +99,7 @@ ROWS = [row(1, 500), row(2, 900, 910), row(1, 3000, cache="disk"), row(2, 3100, 
 
 @pytest.mark.parametrize(("facts", "training", "cache", "reason"), [
     (FITS, LONG, "disk", "is 3.4 times as fast as without. For all images it takes about 1.0 GB, and 10 s"),
-    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "100.0 GB are free there; --cache ram would fit."),
+    (CacheFacts(200 * GB, 10, 100 * GB, 500 * GB), LONG, "none", "100.0 GB are free there; `cache=ram` would fit."),
     (CacheFacts(200 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "about 200.0 GB, and 100.0 GB are free there."),
     (CacheFacts(60 * GB, 10, 100 * GB, 50 * GB), LONG, "none", "50.0 GB of memory are free: it would be read from the"),
     (FITS, Training(10_000, 1), "none", "building it takes about 10 s, and 1 epoch would save 8 s"),
@@ -132,7 +132,7 @@ def test_what_is_trained_with_can_feed_the_model_or_is_the_best(rows: Sequence[L
 @pytest.mark.parametrize(("feed", "model", "words"), [
     (row(1, 900, 910), Rates((60, 60)), "The model is the bottleneck: it takes 60 images/s, and 1 worker can feed 905"),
     (row(2, 900, 910), Rates((2000, 2100)), "The data are the bottleneck: the model could take 2,050 images/s"),
-    (row(2, 900, 910, cache="disk"), Rates((850, 1000)), "2 workers can feed 905 from --cache disk."),
+    (row(2, 900, 910, cache="disk"), Rates((850, 1000)), "2 workers can feed 905 from `cache=disk`."),
 ])  # fmt: skip
 def test_the_bottleneck_is_the_slower(feed: LoaderRow, model: Rates, words: str) -> None:
     assert words in bottleneck(feed, model)

@@ -114,7 +114,7 @@ def test_text_for_a_pipe_has_the_same_numbers_of_rows(photos: Path, cli: Cli) ->
     assert [part.splitlines()[0].split()[0] for part in sections[:4]] == ["Measured", "One", "The", "Set"]
     assert len(sections[1].splitlines()) == 2 + 7 + 1
     assert "\x1b" not in result.output
-    assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet", "--json").output == ""
+    assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet").output == ""
 
 
 def test_digits_need_no_file(cli: Cli) -> None:
@@ -191,10 +191,10 @@ def test_against_dali_gives_a_ratio(photos: Path) -> None:
     (("--plot", "a.pdf"), "--plot: a.pdf does not say what to write", "must end in .png, .svg"),
     (("--plot", "gone/a.png"), "--plot: gone is not a folder", "make it first"),
     (("--write", "gone/a.toml"), "--write: gone is not a folder", "make it first"),
-    (("--write", "a.yaml"), "--write: a.yaml is no TOML file", ".toml"),
+    (("--write", "a.yaml"), "--write: a.yaml is not a TOML file", ".toml"),
     (("--write", "broken.toml"), "broken.toml is not valid TOML", ""),
     (("--write", "foreign.toml"), "foreign.toml sets 'colour', which is not a setting", ""),
-    (("--model", "custm"), "--model: 'custm' is no model", "did you mean"),
+    (("--model", "custm"), "--model: 'custm' is not a model", "did you mean"),
     (("--seconds", "0"), "Invalid value for '--seconds'", ""),
     (("--data", "nowhere/"), "--data: nowhere does not exist", "give a folder of class folders"),
     (("--batch-size", "4000"), "--batch-size: 4000 is more than the 18 training images", "give at most 18"),
