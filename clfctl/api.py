@@ -37,13 +37,16 @@ class Trained:
     """A training that has ended.
 
     `run` is its folder; `history` has a record an epoch, of `planned_epochs`; `best` is the one that best.safetensors
-    has the weights of. `bad_images` could not be read, by name, with the reason; `exported` is its model.onnx, None
-    without one. `notes` are sentences: warnings, and what was found on the way.
+    has the weights of, by `best_metric`; early stopping and plateau go by `monitor`. `bad_images` could not be read, by
+    name, with the reason; `exported` is its model.onnx, None without one. `notes` are sentences: warnings, and what was
+    found on the way.
     """
 
     run: Path
     history: tuple["EpochResult", ...]
     best: "EpochResult | None"
+    monitor: str
+    best_metric: str
     planned_epochs: int
     stopped_early: bool
     bad_images: Mapping[str, str]
@@ -256,7 +259,9 @@ def _record(session: "Session", exported: "Exported | None", notes: Sequence[str
     trainer = session.trainer
     history, bad = tuple(trainer.state.cursor.history), dict(trainer.train_loader.bad_images.found)
     early, epochs = trainer.stopped_early(), trainer.plan.epochs
-    return Trained(session.run.path, history, session.best(), epochs, early, bad, exported, tuple(notes))
+    monitor, best_metric = trainer.state.settings.monitor, trainer.criterion().metric
+    best = session.best()
+    return Trained(session.run.path, history, best, monitor, best_metric, epochs, early, bad, exported, tuple(notes))
 
 
 def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:

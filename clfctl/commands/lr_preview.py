@@ -66,7 +66,8 @@ def lr_preview(resolved: Resolved[PlanSettings], output: Output, options: Previe
     deaf = [f"Note: {subject} does not depend on metrics." for subject in deaf]
     written = [f"Wrote {options.output}"] if options.output else []
     cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
-    output.note(*written, *deaf, *cautions)
+    notes = dict.fromkeys(each for track in tracks for each in track.notes)
+    output.note(*written, *notes, *deaf, *cautions)
 
 
 def _check(options: PreviewOptions) -> None:

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from clfctl.api import Trained
 from clfctl.display.epochs import format_time
+from clfctl.runs.best import Criterion, gone_best
+from clfctl.runs.history import EpochResult
 
 
 def summary(trained: Trained) -> list[str]:
@@ -18,7 +20,22 @@ def summary(trained: Trained) -> list[str]:
         val = f"val accuracy {100 * best.metric('val_top1'):.2f} %, val loss {best.metric('val_loss'):.4f}"
         train = f"train loss {best.metric('train_loss'):.4f}"
         lines.append(f"Best: epoch {best.epoch}, {val if has_val else train}.")
+        lines += _others(trained, best)
     return [*lines, f"Run folder: {trained.run}", "Next:", *next_steps(trained.run)]
+
+
+def _others(trained: Trained, kept: EpochResult) -> list[str]:
+    """Return what has to be said where the epoch that is kept is not the best in every respect, a line each."""
+    lines = []
+    monitored = Criterion(trained.monitor, breaks_ties=False).best_of(trained.history)
+    if monitored and trained.monitor != trained.best_metric:
+        value = monitored.metric(trained.monitor)
+        if value != kept.metric(trained.monitor):
+            what = f"Best by {trained.monitor} was epoch {monitored.epoch} ({value:.4f})"
+            lines.append(f"{what}; the weights that are kept are the best by {trained.best_metric}.")
+    if better := gone_best(trained.history, Criterion(trained.best_metric, breaks_ties=False)):
+        lines.append(f"Epoch {better.epoch} was better by {trained.best_metric}, but its weights were not kept.")
+    return lines
 
 
 def next_steps(run: Path) -> Sequence[str]:

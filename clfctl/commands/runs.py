@@ -42,7 +42,7 @@ def plain_line(state: RunState) -> str:
     if state.epoch is not None:
         words.append(progress_words(state))
     if state.best is not None:
-        words.append(f"best {state.monitor} {state.best:.4f} in epoch {state.best_epoch}")
+        words.append(f"best {state.best_metric} {state.best:.4f} in epoch {state.best_epoch}")
     if state.lr is not None:
         words.append(f"lr {format_lr(state.lr)}")
     return "  ".join([*words, *([state.why] if state.why else [])])

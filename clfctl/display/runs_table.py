@@ -55,6 +55,6 @@ def _cells(state: RunState, now_s: float) -> list[str]:
     epoch = f"{state.epoch}"
     if state.batch and state.n_batches:
         epoch += f".{min(9, 10 * state.batch // state.n_batches)}"
-    best = "" if state.best is None else f"{state.monitor} {state.best:.4f}"
+    best = "" if state.best is None else f"{state.best_metric} {state.best:.4f}"
     age = "" if state.started_s is None else format_age(now_s - state.started_s)
     return [f"{epoch}/{state.epochs}", best, "" if state.lr is None else format_lr(state.lr), age]

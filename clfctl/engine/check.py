@@ -3,8 +3,10 @@
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import open_data
+from clfctl.errors import UsageError
+from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.models.sources import source_of
-from clfctl.planning.plan import Plan, check_monitor, make_plan, refuse_cautions
+from clfctl.planning.plan import Plan, make_plan, refuse_cautions
 from clfctl.runs.folder import check_new_run
 from clfctl.settings.groups import TrainSettings
 
@@ -17,7 +19,25 @@ def check_training(settings: TrainSettings) -> tuple[Data, Plan]:
     check_new_run(settings.runs_dir, settings.run_name)
     source_of(settings.model)
     data = open_data(settings, settings.seed)
-    check_monitor(settings.monitor, len(data.val), len(data.classes))
+    check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     refuse_cautions(settings, plan)
     return data, plan
+
+
+def check_metrics(settings: TrainSettings, n_val: int, n_classes: int) -> None:
+    """Raise UsageError for a metric that a training with so many validation images and classes will not have."""
+    _check_metric("monitor", settings.monitor, n_val, n_classes)
+    # Without validation images the usual one gives way to the monitored metric.
+    if settings.keep_best not in (AS_MONITORED, TrainSettings.model_fields["keep_best"].default):
+        _check_metric("keep_best", settings.keep_best, n_val, n_classes)
+
+
+def _check_metric(field: str, name: str, n_val: int, n_classes: int) -> None:
+    metric = METRICS[name]
+    if metric.part == "val" and not n_val:
+        hint = f"use `{field}=train_loss`, or keep some images with `val_split=0.2`"
+        raise UsageError(f"{name} needs validation images, and there are none", hint, field=field)
+    if n_classes < metric.least_classes:
+        what = f"{name} needs at least {metric.least_classes} classes, and there are {n_classes}"
+        raise UsageError(what, f"use `{field}=val_top1`", field=field)

@@ -64,6 +64,8 @@ def seed_step(device: torch.device, seed: int, step: int) -> None:
     torch.default_generator.manual_seed(key)
     if device.type == "cuda":
         torch.cuda.default_generators[device.index or 0].manual_seed(key)
+    elif device.type == "mps":
+        torch.mps.manual_seed(key)
 
 
 def set_threads(n_threads: int) -> str:

@@ -20,6 +20,7 @@ from clfctl.runs.checkpoint import (
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header, Position, Resumption
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.older import read_older
 
 
 @dataclass(frozen=True)
@@ -82,9 +83,12 @@ def card_of(checkpoint: Checkpoint) -> Card:
         raise CheckpointError(f"{checkpoint.path} does not say what its model was trained to see: {error}") from None
 
 
-def saved_settings(checkpoint: Checkpoint) -> TrainSettings:
-    """Return the settings that a checkpoint was trained with, whatever the environment says today."""
-    return TrainSettings.model_validate(checkpoint.header.settings)
+def saved_settings(checkpoint: Checkpoint) -> tuple[TrainSettings, tuple[str, ...]]:
+    """Return the settings that a checkpoint was trained with, whatever the environment says today, and notes on them.
+
+    Raises CheckpointError for settings that cannot be used.
+    """
+    return read_older(checkpoint.header.settings, checkpoint.path)
 
 
 def load_model(model: nn.Module, checkpoint: Checkpoint) -> None:
@@ -100,9 +104,13 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     """Put a training where the checkpoint was written, or at the beginning of the epoch that it was in."""
     saved, cursor = checkpoint.resumption, state.cursor
     load_model(state.model, checkpoint)
-    keeps = saved_settings(checkpoint).weight_decay == state.settings.weight_decay
-    restore_optimizer(state.optimizer, state.model, checkpoint, keeps_groups=keeps)
-    state.precision.scaler.load_state_dict(dict(saved.scaler))
+    keeps = saved_settings(checkpoint)[0].weight_decay == state.settings.weight_decay
+    try:
+        restore_optimizer(state.optimizer, state.model, checkpoint, keeps_groups=keeps)
+        state.precision.scaler.load_state_dict(dict(saved.scaler))
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        what = f"the optimizer state in {checkpoint.path} does not fit this run: {error}"
+        raise CheckpointError(what, "train a new run from these weights with `weights=FILE`") from error
     cursor.epoch, cursor.batch, cursor.n_images = saved.position.epoch, saved.position.batch, list(saved.n_images)
     cursor.train_s, cursor.lr_start, cursor.lr = saved.train_s, saved.lr_start, saved.lr
     cursor.history = list(checkpoint.header.history)

@@ -19,14 +19,15 @@ from clfctl.engine.run_files import BadImagesFile, HistoryFile
 from clfctl.engine.saving import saved_settings
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Training, Watcher, Watchers
+from clfctl.errors import UsageError
 from clfctl.planning.changes import Change, change_settings
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
+from clfctl.runs.best import gone_best, kept_of
 from clfctl.runs.checkpoint import load_last
 from clfctl.runs.folder import RunFolder, create_run, discard_run
 from clfctl.runs.history import EpochResult, check_measured
 from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
-from clfctl.schedules.stopping import best_epoch
 from clfctl.settings.dump import saved_config
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.files import write_text
@@ -109,9 +110,8 @@ class Session:
         everyone.end(None)
 
     def best(self) -> EpochResult | None:
-        """Return the best epoch so far, by the monitored metric."""
-        best = best_epoch(self.trainer.metrics(), self.trainer.plan.mode)
-        return None if best is None else self.trainer.state.cursor.history[best]
+        """Return the epoch whose weights the best checkpoint has."""
+        return kept_of(self.trainer.state.cursor.history)
 
     def held_out(self) -> Part:
         """Return the validation images, or those of training where there are none."""
@@ -151,7 +151,7 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
     """
     with held(run):
         checkpoint, warning = load_last(run.last)
-        saved = saved_settings(checkpoint)
+        saved, left_out = saved_settings(checkpoint)
         settings, changes = change_settings(saved, stated)
         if settings.monitor != saved.monitor:
             check_measured(checkpoint.header.history, settings.monitor)
@@ -160,14 +160,33 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
         # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
         restarts = is_other and bool(checkpoint.resumption.position.batch)
-        told = (warning, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
-        warnings = [each for each in told if each]
         parts = rebuild_parts(settings, data, checkpoint)
         trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
+        _check_epochs(trainer)
         refuse_cautions(settings, trainer.plan)
+        told = (warning, *left_out, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
+        warnings = [each for each in (*told, _gone(trainer, kept_of(checkpoint.header.history))) if each]
         old_plan = make_plan(saved, checkpoint.resumption.position.n_batches)
         reopened = Reopened(old_plan, checkpoint.resumption.lr, changes, change, restarts)
         yield Session(run, parts, trainer, warnings, reopened)
+
+
+def _check_epochs(trainer: Trainer) -> None:
+    """Raise UsageError if more epochs are trained than are planned: they cannot be taken back."""
+    trained, planned = trainer.state.cursor.epoch, trainer.plan.epochs
+    if trained > planned:
+        hint = f"`epochs={trainer.state.settings.epochs + trained - planned}` ends it here, more trains on"
+        raise UsageError(f"{trained} epochs are trained already, more than {planned}", hint, field="epochs")
+
+
+def _gone(trainer: Trainer, kept: EpochResult | None) -> str:
+    """Return a sentence if an epoch is better than the one that is kept, by what best goes by now."""
+    criterion = trainer.criterion()
+    better = gone_best(trainer.state.cursor.history, criterion)
+    if not better or not kept:
+        return ""
+    what = f"by {criterion.metric} epoch {better.epoch} is the best so far, but its weights were not kept"
+    return f"Note: {what}; the best checkpoint is that of epoch {kept.epoch} until a later one is better."
 
 
 def _first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:

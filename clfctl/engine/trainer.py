@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -22,7 +22,7 @@ from clfctl.engine.world import ALONE, World
 from clfctl.errors import Interrupted, NonFiniteLossError
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
-from clfctl.schedules.stopping import best_epoch
+from clfctl.runs.best import Criterion, criterion_of, kept_of
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
 CHECK_EVERY = 50
@@ -89,6 +89,11 @@ class Trainer:
         """Return the monitored metric of every finished epoch."""
         return tuple(result.metric(self.state.settings.monitor) for result in self.state.cursor.history)
 
+    def criterion(self, *newer: EpochResult) -> Criterion:
+        """Return what the best epoch goes by, from what is known of the finished epochs and of newer ones."""
+        settings = self.state.settings
+        return criterion_of(settings.keep_best, settings.monitor, [*self.state.cursor.history, *newer])
+
     def _train_epoch(self) -> None:
         cursor, progress = self.state.cursor, self.progress
         n_batches = self.train_loader.n_batches
@@ -149,17 +154,18 @@ class Trainer:
         if math.isnan(val_metrics["val_loss"]) and len(self.val_loader.part):
             raise self._non_finite("validation loss", len(cursor.n_images) - 1)
         val_s = time.perf_counter() - self.progress.started_s
-        metrics = measured("train", Tally(total, loss)) | val_metrics
-        values = [*self.metrics(), metrics[self.state.settings.monitor]]
         result = EpochResult(
             epoch=cursor.epoch + 1,
             lr_start=cursor.lr_start,
             lr=cursor.lr,
-            metrics=metrics,
-            is_best=best_epoch(values, self.plan.mode) == cursor.epoch,
+            metrics=measured("train", Tally(total, loss)) | val_metrics,
+            is_best=False,
             images_per_s=total / max(cursor.train_s, 1e-9),
             time_s=cursor.train_s + val_s,
         )
+        # Against the epoch whose weights there are, which after a change is not always the best of all.
+        is_best = self.criterion(result).is_better(result, kept_of(cursor.history))
+        result = replace(result, is_best=is_best)
         cursor.history.append(result)
         cursor.next_epoch()
         self._save(result)

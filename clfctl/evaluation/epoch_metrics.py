@@ -12,6 +12,8 @@ from typing import Literal
 from clfctl.schedules.base import Mode
 
 TOP_K = 5
+# What `keep_best` is where best goes by the monitored metric, as it did in the first versions.
+AS_MONITORED = "monitor"
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,7 @@ def evaluate_checkpoint(run: RunFolder, file: Path, options: EvalSettings, to: O
     """Measure a checkpoint of a run as the settings say. Raises ClfctlError."""
     trained = load_trained(run, file, options.device)
     chosen = choose_data(run, trained, options.data, options.split)
-    for note in chosen.notes:
+    for note in (*trained.notes, *chosen.notes):
         to.tell(note)
     bad = BadImages(trained.settings.on_bad_image, len(chosen.part))
     outputs = _measure(trained, chosen, bad, options, to)

@@ -18,7 +18,10 @@ from clfctl.settings.groups import TrainSettings
 
 @dataclass(frozen=True)
 class Trained:
-    """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs."""
+    """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs.
+
+    `notes` are sentences about settings of another version of clfctl.
+    """
 
     file: Path
     settings: TrainSettings
@@ -26,6 +29,7 @@ class Trained:
     model: nn.Module
     precision: Precision
     n_epochs: int
+    notes: tuple[str, ...] = ()
 
 
 def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> Trained:
@@ -39,11 +43,11 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     except DamagedError as error:
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
-    settings, info = saved_settings(checkpoint), card_of(checkpoint)
+    (settings, notes), info = saved_settings(checkpoint), card_of(checkpoint)
     place = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.
     precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     load_model(model, checkpoint)
     lay_out(model, precision.device, checkpoint.header.memory_format)
-    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history))
+    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history), notes)

@@ -113,17 +113,6 @@ def mode_of(monitor: str) -> Mode:
     return METRICS[monitor].mode
 
 
-def check_monitor(monitor: str, n_val: int, n_classes: int) -> None:
-    """Raise UsageError for a metric that a training with so many validation images and classes will not have."""
-    metric = METRICS[monitor]
-    if metric.part == "val" and not n_val:
-        hint = "use `monitor=train_loss`, or keep some images with `val_split=0.2`"
-        raise UsageError(f"{monitor} needs validation images, and there are none", hint, field="monitor")
-    if n_classes < metric.least_classes:
-        what = f"{monitor} needs at least {metric.least_classes} classes, and there are {n_classes}"
-        raise UsageError(what, "use `monitor=val_top1`", field="monitor")
-
-
 def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P]:
     """Return the settings without the schedule parameters that none of the schedules has.
 

@@ -13,8 +13,9 @@ from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import check_measured, read_history
 from clfctl.schedules import Rate, Segment, before, parse_expression, sample_curve
-from clfctl.settings.groups import PlanSettings, TrainSettings
-from clfctl.settings.sources import Resolved, read_config
+from clfctl.settings.groups import PlanSettings
+from clfctl.settings.older import read_older, read_older_config
+from clfctl.settings.sources import Resolved
 from clfctl.storage.json_lines import read_json_lines
 
 # So far apart that every threshold counts them as an improvement.
@@ -27,7 +28,8 @@ class Track:
 
     `used` holds (start, end) of the learning rate of each epoch that was trained already; training goes on at `begins`,
     in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it
-    is known or assumed; `case` says what is assumed.
+    is known or assumed; `case` says what is assumed. `notes` are sentences about a run that another
+    version of clfctl wrote.
     """
 
     subject: str
@@ -39,6 +41,7 @@ class Track:
     last_lr: float = 0.0
     segments: tuple[Segment, ...] = ()
     case: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -165,7 +168,7 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     run = open_run(folder)
     header = _header_of(run)
     saved = header.going_on() if header else None
-    before = TrainSettings.model_validate(header.settings if header else dict(read_config(run.config).values))
+    before, notes = read_older(header.settings, run.last) if header else read_older_config(run.config)
     settings, _ = change_settings(before, stated_in(resolved))
     # A run that is not saved at every epoch has a history that is newer than its checkpoint.
     history = max(read_history(read_json_lines(run.history)), header.history if header else [], key=len)
@@ -179,7 +182,8 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
         last_lr = saved.lr
     plan = make_plan(settings, saved.position.n_batches if saved else None)
     epochs = max(len(used), plan.last_epoch(metrics))
-    yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, tuple(plan.schedule.segments(plan.epochs)))
+    segments = tuple(plan.schedule.segments(plan.epochs))
+    yield Track(str(folder), plan, epochs, metrics, used, begins, last_lr, segments, notes=notes)
 
 
 def _header_of(run: RunFolder) -> Header | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from clfctl.evaluation.epoch_metrics import AS_MONITORED
 from clfctl.runs.history import EpochResult, read_history
 from clfctl.storage.tensor_file import read_metadata
 
@@ -19,6 +20,8 @@ T = TypeVar("T")
 META, FORMAT = "clfctl", 1
 PREVIOUS = ".previous"
 CHANNELS_LAST = "channels_last"
+# What versions did that did not have a setting yet, if that is not its default.
+WHEN_MISSING = {"keep_best": AS_MONITORED}
 CHECKSUM_BYTES = 16  # of xxh3, the last of every checkpoint
 
 
@@ -149,7 +152,7 @@ class Header:
                 str(meta["model"]),
                 tuple(str(name) for name in meta["classes"]),
                 dict(meta["preprocess"]),
-                dict(meta["settings"]),
+                WHEN_MISSING | dict(meta["settings"]),
                 read_history(meta.get("history", ())),
                 int(meta.get("n_threads", 0)),
                 str(meta.get("memory_format", CHANNELS_LAST)),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clfctl.errors import CheckpointError, ClfctlError, Interrupted, StoppedAtOnce
+from clfctl.runs.best import criterion_of, kept_of
 from clfctl.runs.folder import RunFolder, find_runs
 from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import read_history
@@ -25,8 +26,9 @@ class RunState:
     """A run as `clfctl runs` shows it.
 
     `why` says why a run is not finished. `epoch` epochs are finished of `epochs`, and `batch` of `n_batches` batches of
-    the next; `best` is the monitored metric's best value, of epoch `best_epoch`. `lr` is that of the latest step.
-    `started_s` and `changed_s` are in seconds since 1970. What is not known is None; `broken` runs have nothing else.
+    the next; `best` is the value of `best_metric` in epoch `best_epoch`, whose weights are kept as best. `lr` is that
+    of the latest step. `started_s` and `changed_s` are in seconds since 1970. What is not known is None; `broken` runs
+    have nothing else.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class RunState:
     n_batches: int | None = None
     epochs: int | None = None
     monitor: str | None = None
+    best_metric: str | None = None
     best: float | None = None
     best_epoch: int | None = None
     lr: float | None = None
@@ -126,8 +129,9 @@ def _ended(run: RunFolder, header: Header, damage: str) -> RunState:
 def _state(run: RunFolder, header: Header, state: State, why: str = "", *, pid: int | None = None) -> RunState:
     """Return the state of a run that stands where a checkpoint was written."""
     saved = header.going_on()
-    position, monitor = saved.position, str(header.settings["monitor"])
-    best = next((result for result in reversed(header.history) if result.is_best), None)
+    position, monitor = saved.position, str(header.settings.get("monitor", ""))
+    best = kept_of(header.history)
+    metric = criterion_of(str(header.settings["keep_best"]), monitor, header.history).metric
     changed = [path.stat().st_mtime for path in (run.end, run.history, run.last, run.config) if path.is_file()]
     return RunState(
         path=run.path,
@@ -138,7 +142,8 @@ def _state(run: RunFolder, header: Header, state: State, why: str = "", *, pid: 
         n_batches=position.n_batches,
         epochs=saved.last_epoch,
         monitor=monitor,
-        best=best.metric(monitor) if best else None,
+        best_metric=metric,
+        best=best.metric(metric) if best else None,
         best_epoch=best.epoch if best else None,
         lr=saved.lr if position.epoch or position.batch else None,
         pid=pid,

@@ -4,13 +4,14 @@ A class is a help panel (its docstring is the panel's title); a field's docstrin
 default: it is shown from the field.
 """
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, PositiveInt, field_validator
 
 from clfctl.errors import nearest
-from clfctl.evaluation.epoch_metrics import METRICS
+from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
@@ -24,6 +25,12 @@ AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
 Balance = Literal["none", "sampler", "loss"]
 BadImagePolicy = Literal["skip", "error"]
 Amp = Literal["auto", "off", "bf16", "fp16"]
+
+
+def _check_metric(field: str, name: str, known: Collection[str]) -> str:
+    if name not in known:
+        raise FieldError(field, f"{name!r} is not a metric", nearest(name, known) or "there are: " + ", ".join(known))
+    return name
 
 
 class SourceSettings(Settings):
@@ -135,7 +142,7 @@ class MonitorSettings(Settings):
     monitor: Annotated[str, Option(values="metrics", metavar="METRIC", accepts="one of " + ", ".join(METRICS))] = (
         "val_loss"
     )
-    """Metric that the best checkpoint, early stopping and plateau go by: `val_loss`, `val_top1`, `train_loss`,
+    """Metric that early stopping and plateau go by: `val_loss`, `val_top1`, `train_loss`,
     `val_top5`, `val_f1` (its mean over the classes) or `val_balanced_accuracy`."""
     early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
     """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
@@ -145,10 +152,7 @@ class MonitorSettings(Settings):
     @field_validator("monitor")
     @classmethod
     def _is_metric(cls, name: str) -> str:
-        if name not in METRICS:
-            hint = nearest(name, METRICS) or "there are: " + ", ".join(METRICS)
-            raise FieldError("monitor", f"{name!r} is not a metric", hint)
-        return name
+        return _check_metric("monitor", name, METRICS)
 
 
 class MachineSettings(Settings):
@@ -182,8 +186,18 @@ class RunSettings(RunsDirSettings):
     """Epochs between two saves of the last state; 0 saves only at the end and when stopped."""
     save_every_batches: NonNegativeInt = 0
     """Batches between two saves inside an epoch, for epochs that take long; 0 saves only between epochs."""
+    keep_best: Annotated[
+        str, Option(values="metrics", metavar="METRIC", accepts=f"one of {', '.join(METRICS)}, or {AS_MONITORED}")
+    ] = "val_top1"
+    """Metric by which the best checkpoint is chosen, equal epochs by val_loss; `monitor`: whatever `monitor=` is.
+    Without validation images it is that in any case."""
     export: bool = True
     """Write model.onnx at the end of training, so that `clfctl predict` needs no torch; needs the extra `onnx`."""
+
+    @field_validator("keep_best")
+    @classmethod
+    def _is_metric_or_monitor(cls, name: str) -> str:
+        return _check_metric("keep_best", name, [*METRICS, AS_MONITORED])
 
 
 class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):

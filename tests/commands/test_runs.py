@@ -82,12 +82,12 @@ def test_states_are_those_of_the_facts(runs: Path, cli: Cli) -> None:
         "damaged": "broken",
     }
     history = read_json_lines(RunFolder(runs / "finished").history)
-    best = min(history, key=lambda record: record["val_loss"])
+    best = max(history, key=lambda record: (record["val_top1"], -record["val_loss"]))
     finished = listed["finished"]
     assert (finished["epoch"], finished["epochs"], finished["batch"], finished["why"]) == (3, 3, 0, "")
     assert (finished["monitor"], finished["best"], finished["best_epoch"]) == (
         "val_loss",
-        best["val_loss"],
+        best["val_top1"],
         best["epoch"],
     )
     assert finished["lr"] == history[-1]["lr"]
@@ -107,7 +107,7 @@ def test_to_a_file_it_is_a_plain_line_a_run(runs: Path, cli: Cli) -> None:
     lines = cli("runs", str(runs)).stdout.splitlines()
     assert len(lines) == 7
     line = next(line for line in lines if line.startswith("finished"))
-    assert re.fullmatch(r"finished  finished  3 of 3 epochs  best val_loss \d+\.\d{4} in epoch [123]  lr 0\.01", line)
+    assert re.fullmatch(r"finished  finished  3 of 3 epochs  best val_top1 \d+\.\d{4} in epoch [123]  lr 0\.01", line)
     assert cli("runs", str(runs / "finished")).stdout.splitlines() == [line]
 
 
@@ -119,7 +119,7 @@ def test_the_table_fits_its_terminal(columns: int, runs: Path) -> None:
     console.file.close()
     text = console.export_text()
     assert max(map(len, text.splitlines())) <= columns
-    for word in ("finished", "interrupted", "failed", "broken", "3/3", "val_loss", "0.01", "no-checkpoint"):
+    for word in ("finished", "interrupted", "failed", "broken", "3/3", "val_top1", "0.01", "no-checkpoint"):
         assert word in text
     assert "loss is no longer finite" in " ".join(text.split())
     assert ("killed, or the machine stopped" in text) is (columns == 200)
@@ -127,7 +127,7 @@ def test_the_table_fits_its_terminal(columns: int, runs: Path) -> None:
 
 def test_a_table_of_long_names_and_large_numbers_fits_80_columns() -> None:
     state = replace(
-        RunState(Path("x" * 90), "interrupted", "y" * 200, 99999, 7, 9, 100000, "train_loss", 123.4567),
+        RunState(Path("x" * 90), "interrupted", "y" * 200, 99999, 7, 9, 100000, "val_loss", "train_loss", 123.4567),
         lr=1.234e-05,
         started_s=0.0,
     )

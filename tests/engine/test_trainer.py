@@ -157,7 +157,7 @@ def test_best_checkpoint_is_that_of_the_best_epoch() -> None:
 @pytest.mark.parametrize("monitor", METRICS)
 def test_best_and_plateau_go_by_the_monitored_metric_in_its_own_direction(monitor: str) -> None:
     plateau = {"scheduler": "plateau", "patience": 0, "threshold": 1e9, "threshold_mode": "abs"}
-    trainer = small_trainer(settings_of(monitor=monitor, epochs=4, lr=0.5, **plateau))
+    trainer = small_trainer(settings_of(monitor=monitor, keep_best="monitor", epochs=4, lr=0.5, **plateau))
     results = list(trainer.epochs())
     values = [result.metrics[monitor] for result in results]
     best = (min if METRICS[monitor].mode == "min" else max)(values)

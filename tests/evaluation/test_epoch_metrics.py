@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import balanced_accuracy_score, f1_score, log_loss, top_k_accuracy_score
 from typer.testing import Result
 
+from clfctl.engine.check import check_metrics
 from clfctl.engine.evaluate import Counts
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import METRICS, Metric, Tally, measured
 from clfctl.evaluation.metrics import compute_metrics
 from clfctl.evaluation.outputs import Outputs
-from clfctl.planning.plan import check_monitor
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import QUICK
@@ -86,17 +86,22 @@ def test_a_metric_that_is_not_one_is_refused_with_the_nearest(cli: Cli) -> None:
     assert "did you mean val_top1" in result.stderr
 
 
+@pytest.mark.parametrize("field", ["monitor", "keep_best"])
 @pytest.mark.parametrize(
-    ("monitor", "n_val", "n_classes", "message"),
+    ("name", "n_val", "n_classes", "message"),
     [
         ("val_f1", 0, 10, "val_f1 needs validation images, and there are none"),
         ("val_top5", 9, 5, "val_top5 needs at least 6 classes, and there are 5"),
     ],
 )
-def test_what_will_not_be_measured_cannot_be_monitored(monitor: str, n_val: int, n_classes: int, message: str) -> None:
+def test_what_will_not_be_measured_cannot_be_asked_for(
+    field: str, name: str, n_val: int, n_classes: int, message: str
+) -> None:
+    settings = TrainSettings.model_validate({"monitor": "train_loss", field: name})
     with pytest.raises(UsageError, match=message) as caught:
-        check_monitor(monitor, n_val, n_classes)
-    assert caught.value.field == "monitor"
+        check_metrics(settings, n_val, n_classes)
+    assert caught.value.field == field
+    check_metrics(TrainSettings(monitor="train_loss"), n_val, n_classes)
 
 
 def test_a_metric_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:

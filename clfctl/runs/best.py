@@ -1,0 +1,54 @@
+"""Which epoch's weights are kept as best, and what they must beat: decided by the records of the epochs alone."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
+from clfctl.runs.history import EpochResult
+
+# The metric that settles it between epochs that are equally good.
+TIE = "val_loss"
+
+
+@dataclass(frozen=True)
+class Criterion:
+    """What best goes by: a metric in its own direction; of equal epochs the one of smaller TIE, if `breaks_ties`."""
+
+    metric: str
+    breaks_ties: bool = True
+
+    def is_better(self, new: EpochResult, kept: EpochResult | None) -> bool:
+        """Return whether a new epoch is to be kept instead of another; NaN is never better."""
+        value, other = new.metric(self.metric), kept.metric(self.metric) if kept else math.nan
+        if math.isnan(value) or kept is None or math.isnan(other):
+            return not math.isnan(value)
+        if value == other and self.breaks_ties:
+            return new.metric(TIE) < kept.metric(TIE)
+        return value < other if METRICS[self.metric].mode == "min" else value > other
+
+    def best_of(self, history: Sequence[EpochResult]) -> EpochResult | None:
+        """Return the best of all epochs, whether its weights are kept or not; None if none has the metric."""
+        best = None
+        for result in history:
+            best = result if self.is_better(result, best) else best
+        return best
+
+
+def criterion_of(keep_best: str, monitor: str, history: Sequence[EpochResult]) -> Criterion:
+    """Return what best goes by; by the monitored metric where no epoch has the other, as without validation images."""
+    is_known = any(not math.isnan(result.metric(keep_best)) for result in history)
+    if keep_best == AS_MONITORED or (history and not is_known):
+        return Criterion(monitor, breaks_ties=False)
+    return Criterion(keep_best)
+
+
+def gone_best(history: Sequence[EpochResult], criterion: Criterion) -> EpochResult | None:
+    """Return the epoch that is better than the one whose weights are kept, if there is one: its weights are gone."""
+    kept, best = kept_of(history), criterion.best_of(history)
+    return best if kept and best and criterion.is_better(best, kept) else None
+
+
+def kept_of(history: Sequence[EpochResult]) -> EpochResult | None:
+    """Return the epoch whose weights are those of the best checkpoint: the latest that was better than those before."""
+    return next((result for result in reversed(history) if result.is_best), None)
