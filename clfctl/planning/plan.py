@@ -7,14 +7,14 @@ from typing import Any, NamedTuple, TypeVar
 
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import METRICS
-from clfctl.schedules.base import Kind, Mode, Schedule, Span
-from clfctl.schedules.catalog import kind_options, kinds_with
+from clfctl.schedules.base import Mode, Schedule, Span
+from clfctl.schedules.catalog import KINDS, kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
-from clfctl.schedules.compose import Chain, Cooldown, Restart, Scaled, Warmup
+from clfctl.schedules.compose import Cooldown, Warmup, lowest_rate
 from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
-from clfctl.schedules.parameters import parameters_of
+from clfctl.schedules.parameters import Parameter, fit_value, parameters_of
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.schedule import AUTO
@@ -120,9 +120,13 @@ def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P
     another schedule: a recipe's `t_max` is dropped if the command line says `step`. `texts` are expressions from the
     command line, instead of the one in the settings.
     """
-    settings = resolved.settings
-    expressions = [parse_expression(text) for text in texts or [settings.scheduler]]
+    expressions = [parse_expression(text) for text in texts or [resolved.settings.scheduler]]
     rank = 0 if texts else resolved.ranks["scheduler"]
+    kinds = dict.fromkeys(each.kind for each in expressions if each.kind)
+    for parameter in (each for kind in kinds for each in parameters_of(KINDS[kind]) if each.older):
+        is_shared = any(kind in kinds for kind, _ in kinds_with(parameter.older))
+        resolved = _with_older(resolved, parameter, rank, is_shared=is_shared)
+    settings = resolved.settings
     unused: dict[str, Any] = {}
     for option in kind_options():
         value = getattr(settings, option)
@@ -138,6 +142,31 @@ def keep_fitting(resolved: Resolved[P], texts: Sequence[str] = ()) -> Resolved[P
             raise _unfit(option, given, names, expressions, stated)
         unused[option] = None
     return replace(resolved, settings=settings.model_copy(update=unused)) if unused else resolved
+
+
+def _with_older(resolved: Resolved[P], parameter: Parameter, rank: int, *, is_shared: bool) -> Resolved[P]:
+    """Return the settings in which a parameter has the value that its older option states: plateau's factor was gamma.
+
+    The older option stays if it `is_shared` with another kind. Raises UsageError if the value is not allowed, and
+    if both options are stated with different values.
+    """
+    name, older = parameter.option, parameter.older
+    value, own = getattr(resolved.settings, older), getattr(resolved.settings, name)
+    if value is None or resolved.ranks[older] > rank:
+        return resolved
+    given = f"{value_in_words(value)} (from the {resolved.origins[older]})"
+    try:
+        fit_value(value, parameter)
+    except ValueError:
+        what = f"{given} is not allowed as the {parameter.name}; it must be {parameter.accepts}"
+        raise UsageError(what, field=older) from None
+    if own not in (None, value) and resolved.ranks[name] == resolved.ranks[older]:
+        what = f"{given} is an older name of `{name}=`, which is {value_in_words(own)}"
+        raise UsageError(what, "state one of the two", field=older)
+    origins, ranks, update = dict(resolved.origins), dict(resolved.ranks), {older: value if is_shared else None}
+    if own is None or ranks[older] < ranks[name]:
+        update[name], origins[name], ranks[name] = value, origins[older], ranks[older]
+    return Resolved(resolved.settings.model_copy(update=update), origins, ranks)
 
 
 def _unfit(
@@ -163,19 +192,6 @@ def _made(settings: PlanSettings, expression: Expression, warmup: float) -> Sche
     if isinstance(schedule, Curve) and settings.warmup_inside and schedule.t_max > warmup:
         return schedule.of_length(schedule.t_max - warmup)
     return schedule
-
-
-def lowest_rate(schedule: Schedule) -> float:
-    """Return the lowest learning rate that a schedule was given, 0 if none; of several parts that of the last."""
-    match schedule:
-        case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner):
-            return lowest_rate(inner)
-        case Chain(schedules=schedules):
-            return lowest_rate(schedules[-1][0])
-        case Kind():
-            stated = (getattr(schedule, p.name) for p in parameters_of(type(schedule)) if p.option == "eta_min")
-            return float(next(stated, 0.0))
-    return 0.0
 
 
 def _warmup_epochs(settings: PlanSettings, span: Span) -> tuple[float, list[str]]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clfctl.schedules.base import Schedule, Segment
-from clfctl.schedules.compose import Chain, Cooldown, Warmup
-from clfctl.schedules.curves import Cosine, CosineRestarts, OneCycle, Polynomial
+from clfctl.schedules.compose import Chain, Cooldown, Warmup, lowest_rate
+from clfctl.schedules.curves import Cosine, CosineRestarts, OneCycle
 from clfctl.schedules.decays import MultiStep, Step
 from clfctl.schedules.plateau import Plateau
 
@@ -26,7 +26,7 @@ class Course:
 
 def cautions(course: Course) -> list[str]:
     """Return a sentence for each thing about the curve that is most likely a mistake."""
-    found = [*_of_warmup(course), *_of_chain(course)]
+    found = [*_of_warmup(course), *_of_chain(course), *_of_cooldown(course)]
     for segment in course.schedule.segments(course.epochs):
         found += _of_segment(course, segment)
     return [*found, *_of_rates(course)]
@@ -90,12 +90,20 @@ def _of_plateau(course: Course, plateau: Plateau, own: float) -> Iterator[str]:
 
 
 def _of_lowest(course: Course, segment: Segment) -> Iterator[str]:
-    match segment.schedule:
-        case Cosine(eta_min=lowest) | Polynomial(eta_min=lowest) | Plateau(min_lr=lowest) if lowest >= course.base_lr:
-            yield (
-                f"the lowest learning rate of {segment.label} is {lowest:g} and the base is {course.base_lr:g}: "
-                "it does not fall"
-            )
+    lowest = lowest_rate(segment.schedule) if segment.schedule else 0.0
+    if not lowest:
+        return
+    # A part of a chain may begin below the base.
+    begins = course.schedule.given((), course.base_lr)(segment.start)
+    if lowest >= begins * (1 - NOTHING):
+        where = "the base is" if begins >= course.base_lr * (1 - NOTHING) else "it begins at"
+        yield f"the lowest learning rate of {segment.label} is {lowest:g} and {where} {begins:.6g}: it does not fall"
+
+
+def _of_cooldown(course: Course) -> Iterator[str]:
+    match course.schedule:
+        case Cooldown(eta_min=lowest) if lowest >= course.base_lr:
+            yield f"the cooldown ends at {lowest:g} and the base is {course.base_lr:g}: the learning rate does not fall"
 
 
 def _of_rates(course: Course) -> Iterator[str]:

@@ -9,8 +9,9 @@ from itertools import accumulate
 from typing import Literal, Self
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import TOLERANCE, Bound, Mode, Rate, Schedule, Segment, Span, since, whole
+from clfctl.schedules.base import TOLERANCE, Bound, Kind, Mode, Rate, Schedule, Segment, Span, since, whole
 from clfctl.schedules.durations import Duration
+from clfctl.schedules.parameters import parameters_of
 from clfctl.schedules.stopping import fired_after
 
 WarmupShape = Literal["linear", "cosine", "exponential"]
@@ -225,6 +226,19 @@ class Cooldown(Around):
             return lowest + (top - lowest) * (1 + math.cos(math.pi * share)) / 2
 
         return rate
+
+
+def lowest_rate(schedule: Schedule) -> float:
+    """Return the lowest learning rate that a schedule was given, 0 if none; of several parts that of the last."""
+    match schedule:
+        case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner):
+            return lowest_rate(inner)
+        case Chain(schedules=schedules):
+            return lowest_rate(schedules[-1][0])
+        case Kind():
+            stated = (getattr(schedule, p.name) for p in parameters_of(type(schedule)) if p.option == "eta_min")
+            return float(next(stated, 0.0))
+    return 0.0
 
 
 def _held(rate: Rate, epochs: float) -> Rate:

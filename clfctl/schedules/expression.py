@@ -182,7 +182,7 @@ class _Parser:
                 self._fail(value, f"{given!r} is not allowed", "epoch or batch")
             return
         known = {each.name: each for each in parameters_of(KINDS[kind])}
-        known = {each.option: each for each in known.values() if each.option} | known
+        known = {name: each for each in known.values() for name in (each.option, each.older) if name} | known
         parameter = known.get(name.text.lower().replace("-", "_"))
         if parameter is None:
             names = ", ".join(each.name for each in parameters_of(KINDS[kind]))

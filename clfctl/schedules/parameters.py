@@ -25,11 +25,13 @@ LIMITS = {
 class Param:
     """The mark of a parameter: its help, and the command-line option that sets it where that has another name.
 
-    An empty `option` means that only an expression sets it.
+    An empty `option` means that only an expression sets it. `older` is another option that once set it, and still does
+    where it is stated together with the kind.
     """
 
     help: str
     option: str | None = None
+    older: str = ""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Parameter:
     default: Any
     help: str
     option: str
+    older: str = ""
 
     @property
     def accepts(self) -> str:
@@ -61,7 +64,7 @@ def parameters_of(kind: Any) -> tuple[Parameter, ...]:
         mark = next(each for each in marks if isinstance(each, Param))
         limits = tuple(each for each in marks if not isinstance(each, Param))
         option = field.name if mark.option is None else mark.option
-        found.append(Parameter(field.name, plain, limits, field.default, mark.help, option))
+        found.append(Parameter(field.name, plain, limits, field.default, mark.help, option, mark.older))
     return tuple(found)
 
 

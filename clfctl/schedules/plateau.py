@@ -23,7 +23,9 @@ class Plateau(Bound, Kind):
     follows_metrics = True
 
     patience: Annotated[int, Ge(0), Param("Epochs without improvement to tolerate before the rate is lowered.")] = 3
-    factor: Annotated[float, Gt(0), Lt(1), Param("Factor by which each change multiplies the learning rate.")] = 0.5
+    factor: Annotated[
+        float, Gt(0), Lt(1), Param("Factor by which each change multiplies the learning rate.", older="gamma")
+    ] = 0.5
     min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min")] = 0.0
     mode: Annotated[
         Literal["auto", "min", "max"],

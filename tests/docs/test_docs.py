@@ -120,6 +120,7 @@ WARNED = [
     "cosine --lr 2",
     "cosine --warmup auto --steps-per-epoch 100",
     "cosine --cooldown 3",
+    "cosine --cooldown 3 --early-stopping 3 --eta-min 1",
     "cosine --warmup-start 0.1",
     "cosine-restarts --t-0 30",
 ]

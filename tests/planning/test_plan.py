@@ -1,6 +1,7 @@
 """From settings to the learning rate of a whole training: warmup, lengths, cooldown, and options that do not fit."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import timm.optim
 import torch
 
 from clfctl.errors import UsageError
+from clfctl.planning.changes import change_settings
 from clfctl.planning.plan import BETA2, Plan, keep_fitting, make_plan, refuse_cautions
 from clfctl.schedules import (
     KINDS,
@@ -154,6 +156,65 @@ def test_a_parameter_of_a_weaker_source_is_left_out(monkeypatch: pytest.MonkeyPa
     assert fitting(scheduler="cosine").settings.model_dump()["patience"] is None
     with pytest.raises(UsageError, match="from the environment"):
         fitting()
+
+
+SEEDS = {"scheduler": "plateau", "patience": "5", "gamma": "0.3", "warmup": "2"}
+OLDER: list[tuple[dict[str, str], str, str, float]] = [
+    (SEEDS, "", "", 0.3),
+    ({}, "scheduler = 'plateau'\nscheduler_gamma = 0.3", "", 0.3),
+    ({}, "", "CLFCTL_SCHEDULER=plateau\nCLFCTL_GAMMA=0.3", 0.3),
+    ({"scheduler": "plateau(gamma=0.3)"}, "", "", 0.3),
+    (SEEDS | {"factor": "0.3"}, "", "", 0.3),
+    (SEEDS | {"recipe": "efficientnet-laptop"}, "", "", 0.3),
+    (SEEDS, "factor = 0.9", "", 0.3),
+    (SEEDS | {"recipe": "conservative", "gamma": "0.8"}, "", "", 0.8),
+    # One that a weaker source states was meant for its own schedule.
+    ({"scheduler": "plateau"}, "gamma = 0.3", "", 0.5),
+    ({"scheduler": "plateau", "recipe": "aggressive"}, "", "", 0.5),
+    ({"scheduler": "plateau", "factor": "0.4"}, "gamma = 0.3", "", 0.4),
+]
+
+
+@pytest.mark.parametrize(("typed", "toml", "env", "factor"), OLDER)
+def test_gamma_is_the_factor_of_plateau(typed: dict[str, str], toml: str, env: str, factor: float) -> None:
+    Path("clfctl.toml").write_text(toml)
+    Path(".env").write_text(env)
+    settings = fitting(**typed).settings
+    schedule = make_plan(settings).schedule
+    inner = schedule.inner if isinstance(schedule, Warmup) else schedule
+    assert isinstance(inner, Plateau)
+    assert inner.factor == factor
+    assert settings.model_dump()["gamma"] is None
+
+
+TWICE = [
+    (SEEDS | {"factor": "0.5"}, "gamma: 0.3 (from the command line) is an older name of `factor=`, which is 0.5"),
+    (
+        {"scheduler": "plateau", "gamma": "1"},
+        "1 (from the command line) is not allowed as the factor; it must",
+    ),
+    ({"scheduler": "plateau(factor=0.5)", "gamma": "0.3"}, "0.3 (from the command line) is stated in 'plateau("),
+    ({"scheduler": "plateau(factor=0.5, gamma=0.3)"}, "factor is given twice"),
+]
+
+
+@pytest.mark.parametrize(("typed", "message"), TWICE)
+def test_a_factor_stated_twice_is_refused(typed: dict[str, str], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        fitting(**typed)
+    assert message in str(caught.value)
+
+
+def test_an_older_option_stays_for_the_kind_that_it_belongs_to() -> None:
+    settings = fitting("plateau", "step", gamma="0.3").settings.model_dump()
+    assert (settings["gamma"], settings["factor"]) == (0.3, 0.3)
+
+
+def test_a_run_takes_gamma_for_its_factor_when_it_is_resumed() -> None:
+    saved = TrainSettings.model_validate({"scheduler": "plateau", "factor": 0.5})
+    settings, changes = change_settings(saved, {"gamma": 0.3})
+    assert settings.model_dump()["factor"] == 0.3
+    assert [str(change) for change in changes] == ["`factor=` 0.5 → 0.3"]
 
 
 def test_a_parameter_may_be_for_one_of_several_previews() -> None:

@@ -3,9 +3,10 @@
 import pytest
 
 from clfctl.planning.plan import make_plan
+from clfctl.schedules.catalog import kinds_with
 from clfctl.settings.groups import PlanSettings
 
-MISTAKES = [
+MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"warmup": 30}, "warmup takes 30 epochs and training has 25: the base learning rate is never reached"),
     ({"scheduler": "cosine", "t_max": 10}, "cosine reaches its lowest rate after 10 of 25 epochs"),
     ({"scheduler": "linear", "t_max": 10}, "the learning rate is 0 from epoch 11 of 25 on"),
@@ -21,11 +22,25 @@ MISTAKES = [
     ({"scheduler": "plateau", "early_stopping": 4}, "plateau can never act"),
     ({"scheduler": "plateau", "patience": 23}, "plateau waits for more than 23 epochs after the best and has 25"),
     ({"scheduler": "cosine", "eta_min": 1e-3}, "the lowest learning rate of cosine is 0.001 and the base is 0.0001"),
+    ({"scheduler": "polynomial", "eta_min": 1e-3}, "the lowest learning rate of polynomial is 0.001 and the base is"),
+    ({"scheduler": "cosine-restarts", "eta_min": 1e-3}, "the lowest learning rate of cosine-restarts is 0.001 and the"),
+    ({"scheduler": "wsd", "eta_min": 1e-3}, "the lowest learning rate of wsd is 0.001 and the base is 0.0001: it does"),
+    ({"scheduler": "plateau", "eta_min": 1e-3}, "the lowest learning rate of plateau is 0.001 and the base is 0.0001"),
+    ({"scheduler": "wsd", "eta_min": 1e-4, "warmup": 2}, "the lowest learning rate of wsd is 0.0001 and the base is"),
+    ({"scheduler": "0.1*wsd(eta_min=5e-5)"}, "the lowest learning rate of wsd is 5e-05 and it begins at 1e-05"),
+    ({"scheduler": "step(5, 0.1):10 >> cosine-restarts(eta_min=1e-3)"}, "of cosine-restarts is 0.001 and the base is"),
+    ({"scheduler": "cosine(eta_min=1e-6):10 > plateau(min_lr=1e-6)"}, "of plateau is 1e-06 and it begins at 1e-06"),
+    ({"eta_min": 1e-3, "cooldown": 2, "early_stopping": 3}, "the cooldown ends at 0.001 and the base is 0.0001"),
     ({"cooldown": 3}, "`cooldown=` does nothing without `early_stopping=`"),
     ({"scheduler": "step:30 > cosine"}, "the part cosine would begin after epoch 30 and training has 25"),
     ({"scheduler": "step:10 > cosine:5"}, "the last part ends after epoch 15 of 25"),
     ({"scheduler": "cosine:10 > cosine"}, "write >> where it should begin at the base again"),
 ]
+
+
+def test_every_kind_with_a_lowest_rate_is_in_the_table() -> None:
+    told = {str(values["scheduler"]) for values, message in MISTAKES if message.startswith("the lowest learning")}
+    assert {name for name, _ in kinds_with("eta_min")} <= told
 
 
 @pytest.mark.parametrize(("values", "message"), MISTAKES)
@@ -47,6 +62,9 @@ SOUND = [
     {"scheduler": "linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau(patience=0)"},
     {"scheduler": "cosine:10 >> cosine"},
     {"scheduler": "cosine-restarts"},
+    {"scheduler": "cosine-restarts", "eta_min": 9.9e-5},
+    {"scheduler": "wsd", "eta_min": 1e-6, "warmup": 2},
+    {"scheduler": "0.1*wsd(eta_min=5e-6)"},
     {"scheduler": "linear(start=0):5 > cosine"},
     {"scheduler": "cosine-restarts", "cycles": 5, "lr_every": "batch"},
     {"scheduler": "exponential"},
