@@ -4,13 +4,16 @@ import csv
 import io
 import math
 import textwrap
-from collections.abc import Collection, Iterator, Sequence
-from typing import Any
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import zip_longest
+from typing import Any, NamedTuple
 
 from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
 from clfctl.planning.preview import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
+from clfctl.schedules.sampling import MAX_POINTS
 from clfctl.settings.base import option_name
 from clfctl.settings.schedule import default_in_words
 from clfctl.storage.json_lines import dump_json
@@ -67,9 +70,9 @@ def csv_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[
     for track in tracks:
         name = _quoted(track.name)
         if steps_per_epoch:
-            for epoch, rates in track.batches(steps_per_epoch):
+            for epoch, first, rates in track.batches(steps_per_epoch):
                 head = f"{name},{epoch},"
-                yield "\n".join([f"{head}{batch},{lr!r}" for batch, lr in enumerate(rates, 1)])
+                yield "\n".join([f"{head}{batch},{lr!r}" for batch, lr in enumerate(rates, first)])
         else:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
 
@@ -79,11 +82,11 @@ def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator
     for track in tracks:
         for epoch, start, end in () if steps_per_epoch else track.rates():
             yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
-        for epoch, rates in track.batches(steps_per_epoch) if steps_per_epoch else ():
+        for epoch, first, rates in track.batches(steps_per_epoch) if steps_per_epoch else ():
             # By hand: a million calls of json take longer than all the rest.
             head = dump_json({"schedule": track.name, "epoch": epoch})[:-1] + ', "batch": '
             numbers = [repr(lr) if math.isfinite(lr) else dump_json(lr) for lr in rates]
-            yield "\n".join([f'{head}{batch}, "lr": {number}}}' for batch, number in enumerate(numbers, 1)])
+            yield "\n".join([f'{head}{batch}, "lr": {number}}}' for batch, number in enumerate(numbers, first)])
 
 
 def kind_records() -> Iterator[dict[str, Any]]:
@@ -135,51 +138,67 @@ def _factor(old: float, new: float) -> str:
     return f" ({new / old:.3g} times)" if old and new else ""
 
 
+class _Row(NamedTuple):
+    """The cells of an epoch, and its rate at the end: what the next row is compared with."""
+
+    epoch: int
+    cells: tuple[str, ...]
+    end: float
+
+
 def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int | None) -> Iterator[str]:
     """Yield the rows: for one track start, end and change of each epoch, for several the end of each epoch."""
-    columns = [[*track.rates(steps_per_epoch)] for track in tracks]
-    n_epochs = max(len(column) for column in columns)
-    cells: list[tuple[str, ...]]
-    if len(tracks) == 1:
-        cells = [(_cell(start, tracks[0]), _cell(end, tracks[0])) for _, start, end in columns[0]]
-        titles: tuple[str, ...] = ("LR at start", "LR at end", "change")
-    else:
-        cells = [
-            tuple(_cell(c[n][2], track) if n < len(c) else "" for c, track in zip(columns, tracks, strict=True))
-            for n in range(n_epochs)
-        ]
-        titles = tuple(f"{letter_of(number)} at end" for number in range(len(tracks)))
+    n_epochs = max(track.epochs for track in tracks)
     # The epochs on both sides of a seam are what a run is looked at for.
     seam = {tracks[0].done - 1, tracks[0].done} if seam_of(tracks) else set[int]()
-    groups = [(n, n) for n in range(n_epochs)] if max_rows is None else _groups(cells, max_rows, seam)
+    groups: Iterable[tuple[_Row, _Row]]
+    if max_rows is None:
+        groups = ((row, row) for row in _rows(tracks, steps_per_epoch, range(n_epochs)))
+    elif n_epochs > MAX_POINTS:
+        spread = {round(i * (n_epochs - 1) / (max_rows - 1)) for i in range(max_rows)}
+        groups = ((row, row) for row in _rows(tracks, steps_per_epoch, sorted(spread | seam)))
+    else:
+        groups = _groups([*_rows(tracks, steps_per_epoch, range(n_epochs))], max_rows, seam)
+    alone = len(tracks) == 1
+    titles = ("LR at start", "LR at end", "change") if alone else [f"{letter_of(n)} at end" for n in range(len(tracks))]
     width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
     yield f"{'epoch':>{width}}  " + "  ".join(f"{title:>11}" for title in titles)
     shown: float | None = None
     for first, last in groups:
-        epochs = str(first + 1) if first == last else f"{first + 1}–{last + 1}"
-        row = list(cells[first])
+        epochs = str(first.epoch + 1) if first == last else f"{first.epoch + 1}–{last.epoch + 1}"
+        # Against the row above, whether or not epochs between them are left out.
+        cells = (*first.cells, _change(shown, first.end)) if alone else first.cells
+        shown = last.end
+        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in cells)).rstrip()
+
+
+def _rows(tracks: Sequence[Track], steps_per_epoch: int | None, epochs: Sequence[int]) -> Iterator[_Row]:
+    """Yield the row of each of some epochs, counted from 0, as they are asked for."""
+    columns = [track.rates(steps_per_epoch, epochs[: bisect_left(epochs, track.epochs)]) for track in tracks]
+    for epoch, rates in zip(epochs, zip_longest(*columns), strict=True):
         if len(tracks) == 1:
-            # Against the row above, whether or not epochs between them are left out.
-            row.append(_change(shown, columns[0][first][2]))
-            shown = columns[0][last][2]
-        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in row)).rstrip()
-
-
-def _groups(rows: Sequence[tuple[str, ...]], max_rows: int, kept: Collection[int]) -> list[tuple[int, int]]:
-    """Return (first, last) of the epochs to show: those that look the same together, no more than fit, and the kept."""
-    groups = list[tuple[int, int]]()
-    for n, row in enumerate(rows):
-        if groups and row == rows[groups[-1][0]]:
-            groups[-1] = groups[-1][0], n
+            _, start, end = rates[0]
+            yield _Row(epoch, (_cell(start, tracks[0]), _cell(end, tracks[0])), end)
         else:
-            groups.append((n, n))
+            ends = [each and _cell(each[2], track) for each, track in zip(rates, tracks, strict=True)]
+            yield _Row(epoch, tuple(each or "" for each in ends), 0.0)
+
+
+def _groups(rows: Sequence[_Row], max_rows: int, kept: Collection[int]) -> list[tuple[_Row, _Row]]:
+    """Return (first, last) of the epochs to show: those that look the same together, no more than fit, and the kept."""
+    groups = list[tuple[_Row, _Row]]()
+    for row in rows:
+        if groups and row.cells == groups[-1][0].cells:
+            groups[-1] = groups[-1][0], row
+        else:
+            groups.append((row, row))
     if len(groups) <= max_rows:
         return groups
     chosen = {round(i * (len(groups) - 1) / (max_rows - 1)) for i in range(max_rows)}
     return [
         (first, last)
         for number, (first, last) in enumerate(groups)
-        if number in chosen or any(first <= epoch <= last for epoch in kept)
+        if number in chosen or any(first.epoch <= epoch <= last.epoch for epoch in kept)
     ]
 
 

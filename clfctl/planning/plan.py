@@ -10,13 +10,14 @@ from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.schedules.base import Mode, Schedule, Span
 from clfctl.schedules.catalog import KINDS, kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
-from clfctl.schedules.compose import Cooldown, Warmup, lowest_rate
+from clfctl.schedules.compose import Warmup
+from clfctl.schedules.cooldown import Cooldown, lowest_rate
 from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
 from clfctl.schedules.parameters import Parameter, fit_value, parameters_of
 from clfctl.schedules.stopping import fired_after
-from clfctl.settings.groups import PlanSettings
+from clfctl.settings.groups import MAX_EPOCHS, PlanSettings
 from clfctl.settings.schedule import AUTO
 from clfctl.settings.sources import Resolved
 from clfctl.settings.words import value_in_words
@@ -81,6 +82,8 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
     expression = parse_expression(text or settings.scheduler)
     span = Span(settings.epochs, 0.0, steps_per_epoch, mode_of(settings.monitor))
     warmup, notes = _warmup_epochs(settings, span)
+    if settings.epochs + warmup > MAX_EPOCHS:
+        raise UsageError(f"the plan has more than {MAX_EPOCHS:,} epochs, which is the limit", field="epochs")
     epochs = settings.epochs if settings.warmup_inside else settings.epochs + math.ceil(warmup)
     own = max(1.0, settings.epochs - warmup) if settings.warmup_inside else float(settings.epochs)
     schedule = _made(settings, expression, warmup).fitted(replace(span, epochs=own, warmup=warmup))

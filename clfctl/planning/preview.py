@@ -13,13 +13,16 @@ from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import check_measured, read_history
 from clfctl.schedules import Rate, Segment, before, parse_expression, sample_curve
-from clfctl.settings.groups import PlanSettings
+from clfctl.schedules.sampling import rates_of
+from clfctl.settings.groups import MAX_EPOCHS, PlanSettings
 from clfctl.settings.older import read_older, read_older_config
 from clfctl.settings.sources import Resolved
 from clfctl.storage.json_lines import read_json_lines
 
 # So far apart that every threshold counts them as an improvement.
-STRIDE = 1e6
+STRIDE = 10**6
+# Batches whose rates are held at a time.
+MOST_BATCHES = 4096
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Track:
     subject: str
     plan: Plan
     epochs: int
-    metrics: tuple[float, ...] = ()
+    metrics: Sequence[float] = ()
     used: tuple[tuple[float, float], ...] = ()
     begins: float = 0.0
     last_lr: float = 0.0
@@ -63,35 +66,35 @@ class Track:
             trained.append((self.begins, self.last_lr))
         return [*trained, *self._seam_point(), *(point for point in curve if point[0] > self.begins)]
 
-    def rates(self, steps_per_epoch: int | None = None) -> Iterator[tuple[int, float, float]]:
-        """Yield (epoch, learning rate of its first step, of its last); without batches, at its very end."""
-        rate = self._rate(0)
-        for epoch in range(self.epochs):
+    def rates(
+        self, steps_per_epoch: int | None = None, epochs: Sequence[int] | None = None
+    ) -> Iterator[tuple[int, float, float]]:
+        """Yield (epoch, learning rate of its first step, of its last); without batches, at its very end.
+
+        `epochs` (from 0, ascending) are those asked for, None: all.
+        """
+        for epoch, rate in self._by_epoch(range(self.epochs) if epochs is None else epochs):
             if epoch < self.done:
                 yield epoch + 1, *self.used[epoch]
                 continue
             last = epoch + (steps_per_epoch - 1) / steps_per_epoch if steps_per_epoch else before(epoch + 1)
-            if self.plan.schedule.follows_metrics:
-                rate = self._rate(epoch)
             yield epoch + 1, rate(max(epoch, self.begins)), rate(last)
 
-    def batches(self, steps_per_epoch: int) -> Iterator[tuple[int, list[float]]]:
-        """Yield an epoch, counted from 1, and the learning rate of each of its batches."""
-        rate = self._rate(0)
-        for epoch in range(self.epochs):
-            if self.plan.schedule.follows_metrics:
-                rate = self._rate(epoch)
-            yield epoch + 1, [rate(epoch + batch / steps_per_epoch) for batch in range(steps_per_epoch)]
+    def batches(self, steps_per_epoch: int) -> Iterator[tuple[int, int, list[float]]]:
+        """Yield (epoch, first batch, the learning rates of it and of those that follow), counted from 1."""
+        for epoch, rate in self._by_epoch(range(self.epochs)):
+            for first in range(0, steps_per_epoch, MOST_BATCHES):
+                some = range(first, min(steps_per_epoch, first + MOST_BATCHES))
+                yield epoch + 1, first + 1, [rate(epoch + batch / steps_per_epoch) for batch in some]
 
     def seam(self) -> tuple[float, float] | None:
         """Return the learning rate before and after the place from which training goes on; None without one."""
         if not 0 < self.begins < self.epochs:
             return None
-        return self.last_lr, self._rate(self.done)(self.begins)
+        return self.last_lr, self.plan.values(self.begins, self.metrics[: self.done]).lr
 
-    def _rate(self, epoch: int) -> Rate:
-        """Return the rate as it is from the beginning of an epoch on."""
-        return self.plan.schedule.given(self.metrics[:epoch], self.plan.base_lr)
+    def _by_epoch(self, epochs: Sequence[int]) -> Iterator[tuple[int, Rate]]:
+        return rates_of(self.plan.schedule, self.plan.base_lr, epochs, self.metrics)
 
     def _seam_point(self) -> list[tuple[float, float]]:
         seam = self.seam()
@@ -138,17 +141,22 @@ def _of_expression(
     elif not plan.schedule.follows_metrics:
         yield Track(text, plan, plan.epochs, segments=segments)
     else:
-        never, always = (1.0,) * plan.epochs, improving(plan)
+        never, always = worsening(plan), improving(plan)
         yield Track(text, plan, plan.last_epoch(never), never, segments=segments, case="never improving")
         yield Track(text, plan, plan.last_epoch(always), always, segments=segments, case="improving every epoch")
 
 
-def improving(plan: Plan) -> tuple[float, ...]:
+def improving(plan: Plan) -> range:
     """Return a metric that improves every epoch by more than any threshold, relative or absolute."""
     # Below 0 a relative threshold asks for nothing: the bar lies on the other side of the best value.
-    if plan.mode == "min":
-        return tuple(-STRIDE * (epoch + 1) for epoch in range(plan.epochs))
-    return tuple(STRIDE * (epoch - plan.epochs) for epoch in range(plan.epochs))
+    worst = STRIDE if plan.mode == "min" else STRIDE * plan.epochs
+    step = -STRIDE if plan.mode == "min" else STRIDE
+    return range(-worst, -worst + step * plan.epochs, step)
+
+
+def worsening(plan: Plan) -> range:
+    """Return a metric that is best in the first epoch."""
+    return range(1, 1 + plan.epochs) if plan.mode == "min" else range(-1, -1 - plan.epochs, -1)
 
 
 def _natural_length(settings: PlanSettings, text: str) -> int:
@@ -156,11 +164,11 @@ def _natural_length(settings: PlanSettings, text: str) -> int:
     expression = parse_expression(text)
     lengths = [call.length for call in expression.calls]
     if all(each and each.unit == "epochs" for each in lengths):
-        return math.ceil(sum(each.value for each in lengths if each))
+        return math.ceil(min(sum(each.value for each in lengths if each), MAX_EPOCHS + 1))
     if not expression.kind:
         return 0
     stated = expression.calls[0].arguments.get("t_max") or settings.model_dump().get("t_max")
-    return math.ceil(stated or 0)
+    return math.ceil(min(stated or 0, MAX_EPOCHS + 1))
 
 
 def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:

@@ -3,7 +3,8 @@
 from clfctl.schedules.base import Kind, Mode, Rate, Schedule, Segment, Span, before
 from clfctl.schedules.by_name import ByName
 from clfctl.schedules.catalog import KINDS, register_kind
-from clfctl.schedules.compose import Chain, Cooldown, Restart, Scaled, Warmup
+from clfctl.schedules.compose import Chain, Restart, Scaled, Warmup
+from clfctl.schedules.cooldown import Cooldown
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
 from clfctl.schedules.expression import Expression, ExpressionError, parse_expression

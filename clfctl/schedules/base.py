@@ -2,9 +2,10 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import count
 from typing import Annotated, ClassVar, Literal, Self
 
 from clfctl.errors import UsageError
@@ -81,6 +82,16 @@ class Schedule(ABC):
         """
         known = tuple(metrics)
         return lambda t: self.lr(base_lr, t, known)
+
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn, without end: that of epoch n is `given` the first n metrics.
+
+        For curves of many epochs: a schedule that folds over its metrics does so once here, not again for each epoch.
+        """
+        rate = self.given((), base_lr)
+        yield rate
+        for n_known in count(1):
+            yield self.given(metrics[:n_known], base_lr) if self.follows_metrics else rate
 
     def fitted(self, span: Span) -> Self:  # noqa: ARG002 (most kinds depend on nothing)
         """Return the schedule with what was left open, a length above all, taken from the training."""

@@ -6,11 +6,16 @@ disturb. Heavy libraries are imported when the first value is asked for.
 """
 
 import inspect
+import math
 import re
 import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import lru_cache, partial
+from itertools import repeat
 from typing import Any, Literal, Self
 
 from clfctl.errors import ClfctlError, UsageError, nearest
@@ -19,6 +24,7 @@ from clfctl.schedules.base import TOLERANCE, Bound, Every, Rate, Segment, Span, 
 Library = Literal["torch", "timm"]
 LIBRARIES: tuple[Library, ...] = ("torch", "timm")
 METRIC_DRIVEN = ("ReduceLROnPlateau", "PlateauLRScheduler")
+MAX_STEPS = 10_000_000
 REFUSED = {
     "LambdaLR": "it takes a Python function; pick a kind that has the curve",
     "MultiplicativeLR": "it takes a Python function; pick a kind that has the curve",
@@ -31,7 +37,7 @@ REFUSED = {
 class ByName(Bound):
     """A scheduler class of a library, with its arguments; stepped once an epoch, or at each batch if `every` says so.
 
-    `steps_per_epoch` is only needed for that; `fitted` fills it.
+    `steps_per_epoch` is only needed for that; `fitted` fills it. `place` are lines that show it in its expression.
     """
 
     library: Library
@@ -39,6 +45,7 @@ class ByName(Bound):
     arguments: tuple[tuple[str, Any], ...] = ()
     every: Every = "epoch"
     steps_per_epoch: int | None = None
+    place: str = field(default="", compare=False)
 
     @property
     def name(self) -> str:
@@ -57,9 +64,19 @@ class ByName(Bound):
         does not allow that many steps.
         """
         if self.follows_metrics:
-            return steady(_after_metrics(metrics, self, base_lr))
-        stepper = _stepped(self, base_lr)
-        return lambda t: stepper.at(self._steps(t))
+            return deque(self._after_each(metrics, base_lr), maxlen=1)[0]
+        with self._shown():
+            stepper = _stepped(self, base_lr)
+        return partial(self._at, stepper)
+
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn."""
+        if not self.follows_metrics:
+            yield from repeat(self.given(metrics, base_lr))
+        rate = steady(base_lr)
+        for rate in self._after_each(metrics, base_lr):
+            yield rate
+        yield from repeat(rate)
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with the batches of an epoch, and the direction of the metric that it follows."""
@@ -73,6 +90,27 @@ class ByName(Bound):
         """Return it as one segment."""
         return [Segment(self.scheduler, 0.0, epochs, self)]
 
+    def _at(self, stepper: "_Stepper", t: float) -> float:
+        with self._shown():
+            return stepper.at(self._steps(t))
+
+    def _after_each(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate before any metric, and after each of them."""
+        with self._shown():
+            stepper = _Stepper(self, base_lr)
+            yield steady(stepper.rate)
+            for metric in metrics:
+                stepper.step(metric)
+                yield steady(stepper.rate)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """Let an error show the place in the expression."""
+        try:
+            yield
+        except UsageError as error:
+            raise UsageError(error.message + self.place, error.hint) from None
+
     def _steps(self, t: float) -> int:
         if self.every == "epoch":
             return int(t + TOLERANCE)
@@ -85,47 +123,73 @@ class ByName(Bound):
 
 
 class _Stepper:
-    """A scheduler on an optimizer of its own, and the rates that it has had."""
+    """A scheduler on an optimizer of its own, and the rates that it has had.
+
+    Raises UsageError for anything that the class raises, and for a rate that no optimizer could use.
+    """
 
     def __init__(self, of: ByName, base_lr: float) -> None:
         import torch
 
         # With momentum: classes that cycle it refuse an optimizer that has none.
         self.of, self.optimizer = of, torch.optim.SGD([torch.zeros(1)], base_lr, momentum=0.9)
+        self.rates = array("d")
         arguments = dict(of.arguments)
         cls = find_class(of.library, of.scheduler)
         if of.library == "timm" and of.every == "batch":
             arguments.setdefault("t_in_epochs", False)
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                self.scheduler = cls(self.optimizer, **arguments)
-        except (TypeError, ValueError, AssertionError) as error:
-            takes = ", ".join(list(inspect.signature(cls).parameters)[1:])
-            raise UsageError(f"{of.name} cannot be made: {_reason(error)}", f"it takes {takes}") from None
-        self.optimizer.step()  # torch warns of a scheduler that is stepped first
-        self.rates = [self._rate()]
+        takes = ", ".join(list(inspect.signature(cls).parameters)[1:])
+        with _explained(lambda: f"{of.name} cannot be made", f"it takes {takes}"):
+            self.scheduler = cls(self.optimizer, **arguments)
+            self.optimizer.step()  # torch warns of a scheduler that is stepped first
+            self._keep()
+
+    @property
+    def rate(self) -> float:
+        """The rate after the steps so far."""
+        return self.rates[-1]
 
     def at(self, n_steps: int) -> float:
         """Return the rate after `n_steps` steps."""
-        while len(self.rates) <= n_steps:
-            self.step()
+        if n_steps > MAX_STEPS:
+            what = f"{self.of.name} would have to be stepped {n_steps:,} times, and {MAX_STEPS:,} is the limit"
+            raise UsageError(what, "use a kind that has the curve as a formula: clfctl lr-preview --list")
+        if len(self.rates) <= n_steps:
+            with self._stepping():
+                while len(self.rates) <= n_steps:
+                    self._step()
         return self.rates[n_steps]
 
     def step(self, metric: float | None = None) -> None:
         """Make one step and keep the rate."""
-        try:
-            with warnings.catch_warnings(action="ignore"):
-                if self.of.library == "timm":
-                    step = self.scheduler.step if self.of.every == "epoch" else self.scheduler.step_update
-                    step(len(self.rates), metric)
-                else:
-                    self.scheduler.step() if metric is None else self.scheduler.step(metric)
-        except (ValueError, ZeroDivisionError, OverflowError) as error:
-            raise UsageError(f"{self.of.name} failed at step {len(self.rates)}: {_reason(error)}") from None
-        self.rates.append(self._rate())
+        with self._stepping():
+            self._step(metric)
 
-    def _rate(self) -> float:
-        return float(self.optimizer.param_groups[0]["lr"])
+    def _step(self, metric: float | None = None) -> None:
+        if self.of.library == "timm":
+            step = self.scheduler.step if self.of.every == "epoch" else self.scheduler.step_update
+            step(len(self.rates), metric)
+        else:
+            self.scheduler.step() if metric is None else self.scheduler.step(metric)
+        self._keep()
+
+    def _keep(self) -> None:
+        rate = float(self.optimizer.param_groups[0]["lr"])
+        if not 0 <= rate < math.inf:
+            raise ValueError(f"its learning rate is {rate:g}")
+        self.rates.append(rate)
+
+    def _stepping(self) -> AbstractContextManager[None]:
+        return _explained(lambda: f"{self.of.name} failed at step {len(self.rates)}")
+
+
+@contextmanager
+def _explained(what: Callable[[], str], hint: str = "") -> Iterator[None]:
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except Exception as error:
+        raise UsageError(f"{what()}: {_reason(error)}", hint) from None
 
 
 def find_class(library: Library, name: str) -> Any:
@@ -157,13 +221,6 @@ def _timm_module() -> Any:
 @lru_cache(maxsize=16)
 def _stepped(of: ByName, base_lr: float) -> _Stepper:
     return _Stepper(of, base_lr)
-
-
-def _after_metrics(metrics: Sequence[float], of: ByName, base_lr: float) -> float:
-    stepper = _Stepper(of, base_lr)
-    for metric in metrics:
-        stepper.step(metric)
-    return stepper.rates[-1]
 
 
 def _reason(error: Exception) -> str:

@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clfctl.schedules.base import Schedule, Segment
-from clfctl.schedules.compose import Chain, Cooldown, Warmup, lowest_rate
+from clfctl.schedules.compose import Chain, Warmup
+from clfctl.schedules.cooldown import Cooldown, lowest_rate
 from clfctl.schedules.curves import Cosine, CosineRestarts, OneCycle
 from clfctl.schedules.decays import MultiStep, Step
 from clfctl.schedules.plateau import Plateau

@@ -2,17 +2,15 @@
 
 import math
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from itertools import accumulate
+from functools import cache, cached_property
+from itertools import accumulate, chain, count, repeat
 from typing import Literal, Self
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import TOLERANCE, Bound, Kind, Mode, Rate, Schedule, Segment, Span, since, whole
+from clfctl.schedules.base import TOLERANCE, Bound, Rate, Schedule, Segment, Span, since, whole
 from clfctl.schedules.durations import Duration
-from clfctl.schedules.parameters import parameters_of
-from clfctl.schedules.stopping import fired_after
 
 WarmupShape = Literal["linear", "cosine", "exponential"]
 
@@ -62,8 +60,20 @@ class Warmup(Around):
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate as a function of time."""
-        top = self.inner.given((), base_lr)(0.0)
         after = self.inner.given(since(metrics, self.epochs) if self.inner.follows_metrics else (), base_lr)
+        return self._before(after, self.inner.given((), base_lr)(0.0))
+
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn."""
+        rates = self.inner.by_epoch(since(metrics, self.epochs), base_lr)
+        first = next(rates)
+        top = first(0.0)
+        # Until the epoch that follows the end of warmup, the schedule inside has seen no metric.
+        for after in chain(repeat(first, whole(self.epochs) + 1), rates):
+            yield self._before(after, top)
+
+    def _before(self, after: Rate, top: float) -> Rate:
+        """Return the warmup to `top`, and then another rate."""
         epochs, factor = self.epochs, self._factor
 
         def rate(t: float) -> float:
@@ -111,13 +121,23 @@ class Chain(Bound):
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate as a function of time; a part is bound when it is first asked for."""
-        starts, bound = self._starts, dict[int, Rate]()
+        return self._by_clock(cache(lambda number: self._part(number, metrics, base_lr)))
+
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn."""
+        begun = list[Iterator[Rate]]()
+        for epoch in count():
+            # Those of earlier parts too: after a warmup that ends inside an epoch, a seam comes as much later.
+            while len(begun) < len(self.schedules) and whole(self._starts[len(begun)]) <= epoch:
+                begun.append(self._part_by_epoch(len(begun), metrics, base_lr))
+            yield self._by_clock([next(rates) for rates in begun].__getitem__)
+
+    def _by_clock(self, part: Callable[[int], Rate]) -> Rate:
+        starts = self._starts
 
         def rate(t: float) -> float:
             number = bisect_right(starts, t + TOLERANCE) - 1
-            if number not in bound:
-                bound[number] = self._part(number, metrics, base_lr)
-            return bound[number](max(0.0, t - starts[number]))
+            return part(number)(max(0.0, t - starts[number]))
 
         return rate
 
@@ -154,12 +174,26 @@ class Chain(Bound):
 
     def _part(self, number: int, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate of part `number` by its own clock."""
-        schedule, length = self.schedules[number]
-        begins_at = self._end_of(number - 1, metrics, base_lr) if number and schedule.continues else base_lr
+        schedule = self.schedules[number][0]
         known = since(metrics, self._starts[number]) if schedule.follows_metrics else ()
-        rate = schedule.given(known, begins_at)
-        # The last part may have a length, at whose end the rate stays; the others are over before theirs.
-        return rate if length is None or number < len(self.schedules) - 1 else _held(rate, _in_epochs(length))
+        return self._held(number, schedule.given(known, self._beginning(number, metrics, base_lr)))
+
+    def _part_by_epoch(self, number: int, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        known, begins_at = since(metrics, self._starts[number]), self._beginning(number, metrics, base_lr)
+        for rate in self.schedules[number][0].by_epoch(known, begins_at):
+            yield self._held(number, rate)
+
+    def _held(self, number: int, rate: Rate) -> Rate:
+        """Return the rate of a part, which stays at the end of the last part's length; the others are over by then."""
+        length = self.schedules[number][1]
+        if length is None or number < len(self.schedules) - 1:
+            return rate
+        end = _in_epochs(length)
+        return lambda t: rate(min(t, end))
+
+    def _beginning(self, number: int, metrics: Sequence[float], base_lr: float) -> float:
+        """Return the rate that part `number` begins from."""
+        return self._end_of(number - 1, metrics, base_lr) if number and self.schedules[number][0].continues else base_lr
 
     def _end_of(self, number: int, metrics: Sequence[float], base_lr: float) -> float:
         """Return the rate at which part `number` ends; metrics of later epochs do not count."""
@@ -180,6 +214,10 @@ class Scaled(Around):
         """Return the rate as a function of time."""
         return self.inner.given(metrics, base_lr * self.factor)
 
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn."""
+        return self.inner.by_epoch(metrics, base_lr * self.factor)
+
 
 @dataclass(frozen=True)
 class Restart(Around):
@@ -192,57 +230,9 @@ class Restart(Around):
         """Return the rate as a function of time."""
         return self.inner.given(metrics, base_lr)
 
-
-@dataclass(frozen=True)
-class Cooldown(Around):
-    """When early stopping fires, anneal to `eta_min` along a cosine over `epochs` more epochs instead of stopping.
-
-    A cosine cut off by early stopping never reaches its low rates, which bring much of its gain. Training ends after
-    `end` epochs at the latest: if fewer are left, the cooldown is shortened to fit.
-    """
-
-    name = "cooldown"
-    follows_metrics = True  # goes by early stopping, whatever is inside
-
-    epochs: int
-    patience: int
-    mode: Mode
-    eta_min: float = 0.0
-    end: float = math.inf
-
-    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
-        """Return the rate as a function of time."""
-        before_it = self.inner.given(metrics, base_lr)
-        fired = fired_after(metrics, self.patience, self.mode)
-        if fired is None or fired >= self.end:
-            return before_it
-        since_fired, length = fired, min(self.epochs, self.end - fired)
-        top, lowest = self.inner.given(metrics[:fired], base_lr)(fired), self.eta_min
-
-        def rate(t: float) -> float:
-            if t < since_fired - TOLERANCE:
-                return before_it(t)
-            share = min(1.0, (t - since_fired) / length)
-            return lowest + (top - lowest) * (1 + math.cos(math.pi * share)) / 2
-
-        return rate
-
-
-def lowest_rate(schedule: Schedule) -> float:
-    """Return the lowest learning rate that a schedule was given, 0 if none; of several parts that of the last."""
-    match schedule:
-        case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner):
-            return lowest_rate(inner)
-        case Chain(schedules=schedules):
-            return lowest_rate(schedules[-1][0])
-        case Kind():
-            stated = (getattr(schedule, p.name) for p in parameters_of(type(schedule)) if p.option == "eta_min")
-            return float(next(stated, 0.0))
-    return 0.0
-
-
-def _held(rate: Rate, epochs: float) -> Rate:
-    return lambda t: rate(min(t, epochs))
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn."""
+        return self.inner.by_epoch(metrics, base_lr)
 
 
 def _later(segment: Segment, by: float) -> Segment:

@@ -10,12 +10,15 @@ from typing import Annotated, Any, Literal, Self
 
 from annotated_types import Ge, Gt, Le, Lt
 
+from clfctl.errors import UsageError
 from clfctl.schedules.base import TOLERANCE, LrEvery, Span, Timed, clock, length_of
 from clfctl.schedules.parameters import Param
 
 TMax = Annotated[
     float, Ge(0), Param("Epochs from the start of the curve to its end, including warmup; 0: the whole training.")
 ]
+# Epochs of a cosine below which it would be shorter than any batch.
+SHORTEST = 1e-4
 Fall = Literal["linear", "cosine", "1-sqrt"]
 EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.")]
 
@@ -115,7 +118,7 @@ class CosineRestarts(Timed):
     name = "cosine-restarts"
 
     cycles: Annotated[
-        int, Gt(0), Param("Number of cosines in the training, if the length of the first is not given.")
+        int, Gt(0), Le(10_000), Param("Number of cosines in the training, if the length of the first is not given.")
     ] = 3
     t_0: Annotated[float, Ge(0), Param("Epochs of the first cosine; 0: chosen so that all cycles fit.")] = 0
     t_mult: Annotated[float, Ge(1), Param("How many times as long each cosine is as the one before.")] = 1.0
@@ -138,8 +141,22 @@ class CosineRestarts(Timed):
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with the length of its first cycle."""
-        lengths = sum(self.t_mult**i for i in range(self.cycles))
-        return self if self.t_0 else replace(self, t_0=span.epochs / lengths)
+        if self.t_0:
+            return self
+        try:
+            lengths = sum(self.t_mult**i for i in range(self.cycles))
+        except OverflowError:
+            lengths = math.inf
+        if span.epochs / lengths < SHORTEST:
+            what = f"{self.cycles} cosines, each {self.t_mult:g} times as long as the one before"
+            raise UsageError(f"{what}, do not fit into {span.epochs:g} epochs", "use fewer cycles, or a smaller t_mult")
+        return replace(self, t_0=span.epochs / lengths)
+
+    def __post_init__(self) -> None:
+        """Raise UsageError for a parameter out of its limits, and for a first cosine that is shorter than any batch."""
+        super().__post_init__()
+        if 0 < self.t_0 < SHORTEST:
+            raise UsageError(f"t_0 of {self.name} is {self.t_0!r}; it must be at least {SHORTEST}, or 0")
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ _WORDS = {"true": True, "false": False, "none": None}
 
 @dataclass(frozen=True)
 class Call:
-    """One part of an expression: what is called, with what, scaled by what, for how long."""
+    """One part of an expression: what is called, with what, scaled by what, for how long; `place` shows it there."""
 
     name: str
     arguments: dict[str, Any] = field(default_factory=dict)
@@ -39,13 +39,14 @@ class Call:
     factor: float = 1.0
     length: Duration | None = None
     restarts: bool = False
+    place: str = field(default="", compare=False)
 
     def schedule(self, defaults: Mapping[str, Any]) -> Schedule:
         """Return the schedule; `defaults` are values by option name for parameters that are not stated."""
         if self.library:
             arguments = dict(self.arguments)
             every = arguments.pop("every", "epoch")
-            made: Schedule = ByName(self.library, self.name, tuple(arguments.items()), every)  # type: ignore[arg-type]
+            made: Schedule = ByName(self.library, self.name, tuple(arguments.items()), every, place=self.place)  # type: ignore[arg-type]
         else:
             kind = KINDS[self.name]
             values = {each.name: defaults[each.option] for each in parameters_of(kind) if each.option in defaults}
@@ -146,7 +147,8 @@ class _Parser:
         if not library and name not in KINDS:
             self._fail(token, f"{token.text!r} is not a schedule", "one of " + ", ".join(self.names), name)
         arguments = self._arguments(library, name) if self._take("(") else {}
-        return Call(name, arguments, library, factor, self._length() if self._take(":") else None)
+        place = self._shown(token.start, self.tokens[self.position - 1].end) if library else ""
+        return Call(name, arguments, library, factor, self._length() if self._take(":") else None, place=place)
 
     def _arguments(self, library: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -256,6 +258,8 @@ class _Parser:
 
     def _fail(self, token: _Token, what: str, expected: str, word: str = "") -> NoReturn:
         close = nearest(word, self.names if "schedule" in what else expected.replace(",", "").split()) if word else ""
-        caret = " " * token.start + "^" * max(1, token.end - token.start)
-        shown = f"{what}; expected {expected}\n  {self.text.rstrip()}\n  {caret}"
-        raise ExpressionError(shown, close)
+        raise ExpressionError(f"{what}; expected {expected}{self._shown(token.start, token.end)}", close)
+
+    def _shown(self, start: int, end: int) -> str:
+        """Return the lines that show a place of the expression with a caret."""
+        return f"\n  {self.text.rstrip()}\n  {' ' * start}{'^' * max(1, end - start)}"

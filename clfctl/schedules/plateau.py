@@ -1,8 +1,10 @@
 """Plateau: the learning rate falls when the metric stops improving; a fold over the metrics, without state."""
 
 import math
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge, Gt, Lt
@@ -50,7 +52,14 @@ class Plateau(Bound, Kind):
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the learning rate after the epochs whose metrics are given: the same for the whole of the next."""
-        return steady(self._folded(metrics, base_lr))
+        return steady(deque(self._folded(metrics, base_lr), maxlen=1)[0])
+
+    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
+        """Yield the rate of each epoch in turn."""
+        lr = base_lr
+        for lr in self._folded(metrics, base_lr):
+            yield steady(lr)
+        yield from repeat(steady(lr))
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with the direction of the monitored metric."""
@@ -63,8 +72,10 @@ class Plateau(Bound, Kind):
         bar = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
         return metric > bar if self.mode == "max" else metric < bar
 
-    def _folded(self, metrics: Sequence[float], base_lr: float) -> float:
+    def _folded(self, metrics: Sequence[float], base_lr: float) -> Iterator[float]:
+        """Yield the rate before any metric, and after each of them."""
         lr = base_lr
+        yield lr
         best = -math.inf if self.mode == "max" else math.inf
         n_bad = n_cooldown = 0
         average: float | None = None
@@ -86,4 +97,4 @@ class Plateau(Bound, Kind):
                 if lr - lowered > self.eps:
                     lr = lowered
                 n_cooldown, n_bad = self.cooldown, 0
-        return lr
+            yield lr

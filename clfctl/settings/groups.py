@@ -15,6 +15,7 @@ from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
+MAX_EPOCHS = 10_000_000
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 NEW_WEIGHTS = "the trained weights belong to the model as it is"
 NEW_SPLIT = "training and validation images would be mixed"
@@ -117,7 +118,7 @@ class ModelSettings(NetworkSettings):
 class BaseRateSettings(Settings):
     """Optimization"""
 
-    epochs: Annotated[PositiveInt, Option(short="-e", aliases=("num_epochs",))] = 25
+    epochs: Annotated[PositiveInt, Field(le=MAX_EPOCHS), Option(short="-e", aliases=("num_epochs",))] = 25
     """Passes over the training images."""
     lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
     """Base learning rate: what warmup ends at and the schedule starts from."""

@@ -26,8 +26,10 @@ from clfctl.schedules import (
     Polynomial,
     Restart,
     Schedule,
+    Span,
     Step,
     Warmup,
+    parse_expression,
     sample_curve,
 )
 from clfctl.schedules.compose import WarmupShape
@@ -59,6 +61,30 @@ def test_cosine_ends_at_eta_min() -> None:
     assert schedule.lr(0.1, 0) == pytest.approx(0.1)
     assert schedule.lr(0.1, 2.5) == pytest.approx(0.055)  # the middle, for the whole epoch
     assert schedule.lr(0.1, 4) == pytest.approx(0.01)
+
+
+FOLLOWING = [
+    "plateau(0, 0.5)", "plateau(1, 0.5, cooldown=1, smooth=0.3)", "plateau:3 > plateau(0, 0.5)", "cosine",
+    "plateau(0, 0.5):2.5 >> step:7b > plateau(0, 0.5)", "0.5*plateau(0, 0.5)", "linear:0.3 > plateau(0, 0.5):4",
+    "step(1, 0.5):1 > plateau(0, 0.5):1.7 > cosine(every=batch):1 > plateau(0, 0.5)",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", FOLLOWING)
+@given(
+    st.lists(st.sampled_from([0.5, 0.4, 1.0, math.nan]), max_size=12), st.sampled_from([0, 1, 2.5, 0.3]), st.booleans()
+)
+def test_one_pass_gives_every_epoch_what_binding_gives(
+    text: str, metrics: list[float], warmup: float, cools: bool
+) -> None:
+    schedule: Schedule = parse_expression(text).schedule().fitted(Span(12, steps_per_epoch=9))
+    schedule = Warmup(schedule, warmup) if warmup else schedule
+    schedule = Cooldown(schedule, 3, 2, "min", 1e-3, 12) if cools else schedule
+    for epoch, rate in zip(range(13), schedule.by_epoch(tuple(metrics), 0.1), strict=False):
+        bound = schedule.given(metrics[:epoch], 0.1)
+        for batch in range(4):
+            t = epoch + batch / 4
+            assert rate(t) == bound(t) == schedule.lr(0.1, t, metrics[:epoch])
 
 
 PLATEAU = [

@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from clfctl.errors import UsageError
 from clfctl.settings.dump import env_example, to_toml
-from clfctl.settings.groups import OutputSettings, TrainSettings
+from clfctl.settings.groups import MAX_EPOCHS, OutputSettings, TrainSettings
 from clfctl.settings.sources import read_config, recipe_names, resolve
 
 REPOSITORY = Path(__file__).parents[2]
@@ -131,7 +131,7 @@ def test_env_example_states_the_defaults() -> None:
 @given(
     run_name=st.text(),
     lr=st.floats(min_value=0, exclude_min=True, allow_infinity=False),
-    epochs=st.integers(1),
+    epochs=st.integers(1, MAX_EPOCHS),
     pretrained=st.none() | st.booleans(),
 )
 def test_saved_config_reads_back_the_same(tmp_path_factory: pytest.TempPathFactory, **values: object) -> None:
