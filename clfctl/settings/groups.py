@@ -89,7 +89,8 @@ class DataSettings(Settings):
     """Keep the images decoded and scaled to little more than the training size: in memory (`ram`), or in a file that
     the next run on the same images uses too (`disk`). Several times as fast where decoding takes most of the time."""
     cache_dir: Annotated[Path | None, Option(values="folders")] = None
-    """Where `cache=disk` puts its files; unset: clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
+    """Where `cache=disk` puts its files, and what is packed in Parquet files and compressed shards is unpacked; unset:
+    clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
     on_bad_image: BadImagePolicy = "skip"
     """What to do with an image that cannot be read: name it, count it and go on without it, or stop."""
 

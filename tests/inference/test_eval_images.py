@@ -19,7 +19,7 @@ from clfctl.inference.eval_images import Chosen, choose_data
 from clfctl.inference.trained import Trained, load_trained
 from clfctl.runs.folder import RunFolder
 from tests.conftest import SMALL
-from tests.real import shards
+from tests.real import hugging_face, shards
 
 Cli = Callable[..., Result]
 Make = Callable[[Path, int, str], Path]
@@ -169,3 +169,35 @@ def test_resume_sees_an_image_that_was_replaced_by_one_of_its_size(made: Path, t
     assert cli("train", *words).exit_code == 0
     (tmp_path / "photos/red/3.bmp").write_bytes(image(99))
     assert "1 replaced (red/3.bmp)" in cli("resume", "runs/one", "--epochs", "2").stderr
+
+
+def one_class_in_a_tar(root: Path) -> Path:
+    return shards.shard(root / "x.tar", [("a.bmp", image(1)), ("a.cls", b"red")])
+
+
+def an_unknown_class(root: Path) -> Path:
+    return shards.shard(
+        root / "x.tar", [("a.bmp", image(1)), ("a.cls", b"red"), ("b.bmp", image(2)), ("b.cls", b"pug")]
+    )
+
+
+def only_test(root: Path) -> Path:
+    return hugging_face.saved(root, test=[0, 1])
+
+
+@pytest.mark.parametrize(
+    ("make", "classes", "split", "n", "n_absent", "unknown"),
+    [
+        (one_class_in_a_tar, COLORS, "val", 1, 2, {}),
+        (an_unknown_class, COLORS, "val", 1, 2, {"pug": 1}),
+        (only_test, ("bird", "cat", "dog"), "test", 2, 1, {}),
+        (only_test, ("bird", "cat"), "test", 1, 1, {"dog": 1}),
+    ],
+)
+def test_any_data_can_be_measured(
+    make: Callable[[Path], Path], classes: tuple[str, ...], split: str, n: int, n_absent: int, unknown: dict[str, int],
+    trained: Trained, made: Path, tmp_path: Path,
+) -> None:  # fmt: skip
+    begun = replace(trained, info=replace(trained.info, classes=classes))
+    chosen = choose_data(RunFolder(made / "runs/p"), begun, str(make(tmp_path / "data")), split)
+    assert (len(chosen.part), len(chosen.absent), chosen.unknown) == (n, n_absent, unknown)

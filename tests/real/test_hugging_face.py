@@ -2,7 +2,8 @@
 
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ pytest.importorskip("pyarrow")
 
 from typer.testing import Result
 
+from clfctl.data.cache.make import Onlookers, cached_sources
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.labelled import ALL, open_other
 from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError, UsageError
@@ -67,6 +70,25 @@ def test_parts_are_unpacked_when_they_are_read(tmp_path: Path) -> None:
     data.train.source.open(0)
     assert len(list(folder.iterdir())) == 2
     assert "test-00000" not in str(list(folder.iterdir()))
+
+
+def test_unpacking_is_shown_and_done_once(tmp_path: Path) -> None:
+    shown: list[tuple[str, int, list[int]]] = []
+
+    @contextmanager
+    def bar(title: str, total: int) -> Iterator[Callable[[int], None]]:
+        shown.append((title, total, []))
+        yield shown[-1][2].append
+
+    def sources() -> None:
+        data = opened(real.cloned_repository(tmp_path / "data") if not shown else tmp_path / "data")
+        settings = DataSettings(data=str(tmp_path / "data"))
+        cached_sources(settings, data, Preprocess(32), Onlookers(lambda _: None, bar))
+
+    sources()
+    assert shown == [("Unpacking images", 8, [4, 4])]
+    sources()
+    assert len(shown) == 1
 
 
 def test_what_is_measured_is_all_that_is_opened(tmp_path: Path) -> None:

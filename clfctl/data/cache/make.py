@@ -18,6 +18,7 @@ from clfctl.data.cache.folder import (
 from clfctl.data.cache.images import CachedImages, Pictures, Stored, Wanted, in_memory, stored_pictures, wanted
 from clfctl.data.loader import BadImages
 from clfctl.data.pixels.transform import Preprocess
+from clfctl.data.sources.arrow import ArrowImages, LateColumn
 from clfctl.data.sources.base import Data, ImageSource
 from clfctl.data.workers import n_cores
 from clfctl.errors import DataError
@@ -67,6 +68,7 @@ def cached_sources(settings: DataSettings, data: Data, preprocess: Preprocess, t
 
     Raises DataError if it does not fit or too many images are bad, WriteError if it cannot be written.
     """
+    _unpack(data, to)
     if settings.cache == "none":
         return Sources(data.train.source, data.val.source)
     kinds = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
@@ -90,6 +92,15 @@ def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -
         f"to be made, about {in_bytes(each.what.n_bytes())}" if each in missing else _size_of(each) for each in files
     ]
     return [f"Cache  {file.path}, {word}" for file, word in zip(files, words, strict=True)]
+
+
+def _unpack(data: Data, to: Onlookers) -> None:
+    """Unpack images of Parquet files that are not unpacked yet, where the user sees how far it is."""
+    sources = {id(part.source): part.source for part in (data.train, data.val)}
+    for source in sources.values():
+        if isinstance(source, ArrowImages) and isinstance(source.column, LateColumn) and source.column.n_bytes:
+            with to.bar("Unpacking images", len(source.labels)) as advance:
+                source.column.prepare(advance)
 
 
 def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, to: Onlookers) -> list[Pictures]:

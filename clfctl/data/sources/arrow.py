@@ -183,11 +183,18 @@ def _is_plain(kind: Any) -> bool:
 
 
 class LateColumn:
-    """A column that is made when it is first needed, by whichever thread needs it."""
+    """A column that is made when it is first needed, by whichever thread needs it, or before by `prepare`.
 
-    def __init__(self, make: Callable[[], Any]) -> None:
-        self._make, self._lock = make, threading.Lock()
+    `n_bytes` is about what will be written for it. `make` is given what is to be told how many images more are ready.
+    """
+
+    def __init__(self, make: Callable[[Callable[[int], None]], Any], n_bytes: int) -> None:
+        self._make, self._lock, self.n_bytes = make, threading.Lock(), n_bytes
         self._column: Any = None
+
+    def prepare(self, advance: Callable[[int], None]) -> None:
+        """Make the column now; `advance` is told how many images more are ready."""
+        self._ready(advance)
 
     def __getitem__(self, index: int) -> Any:
         return self._ready()[index]
@@ -197,9 +204,9 @@ class LateColumn:
         """The chunks of the column, as pyarrow has them."""
         return self._ready().chunks
 
-    def _ready(self) -> Any:
+    def _ready(self, advance: Callable[[int], None] = lambda _n: None) -> Any:
         if self._column is None:
             with self._lock:
                 if self._column is None:
-                    self._column = self._make()
+                    self._column = self._make(advance)
         return self._column

@@ -1,12 +1,14 @@
 """Which files a folder of shards or of Parquet files consists of, and of which part each is."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 from clfctl.data.sources.found import listed
 from clfctl.data.sources.parts import PARTS, PartName, part_of
-from clfctl.data.sources.walk import image_names, is_visible
+from clfctl.data.sources.walk import image_names, is_image, is_visible
 from clfctl.errors import DataError
 
 _WORD = re.compile(r"[a-z]+")
@@ -42,26 +44,32 @@ def _files(
     folder: Path, endings: tuple[str, ...], part: PartName | None = None, depth: int = 0
 ) -> Iterator[tuple[Path, PartName]]:
     """Yield the files in a folder, and in those of its folders that are called `data` or as a part, once."""
-    for entry in folder.iterdir():
-        if not is_visible(entry.name):
-            continue
-        if entry.name.lower().endswith(endings) and entry.is_file():
-            yield entry, part or _part_of_file(entry.name)
-            continue
-        own = part or part_of(entry.name)
-        is_one = own != part or entry.name.lower() == _DATA
-        if is_one and depth < _DEPTH and entry.is_dir():
-            yield from _files(entry, endings, own, depth + 1)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.lower().endswith(endings) and is_visible(entry.name) and entry.is_file():
+                yield Path(entry.path), part or _part_of_file(entry.name)
+                continue
+            own = part or part_of(entry.name)
+            is_one = own != part or entry.name.lower() == _DATA
+            if is_one and depth < _DEPTH and entry.is_dir():
+                yield from _files(Path(entry.path), endings, own, depth + 1)
 
 
 def _configuration(root: Path, endings: tuple[str, ...]) -> list[tuple[Path, PartName]]:
     """Return the files of the only folder of a repository that has any."""
     folders = sorted(entry for entry in root.iterdir() if is_visible(entry.name) and entry.is_dir())
+    folders = [folder for folder in folders if not _begins_with_images(folder)]
     found = [(folder, files) for folder in folders if (files := list(_files(folder, endings)))]
     if len(found) > 1:
         names = listed(folder.name for folder, _ in found)
         raise DataError(f"{root} holds several data sets: {names}", f"choose one, as {found[0][0]}", field="data")
     return found[0][1] if found else []
+
+
+def _begins_with_images(folder: Path) -> bool:
+    """Return whether a folder is one of images, by its first entries: there may be a million."""
+    with os.scandir(folder) as entries:
+        return any(is_image(entry.name) for entry in islice(entries, 20))
 
 
 def _part_of_file(name: str) -> PartName:

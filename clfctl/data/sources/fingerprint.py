@@ -30,7 +30,7 @@ _N_TELLING = 16
 
 @dataclass(frozen=True)
 class Listing:
-    """The size in bytes of every image by its name, and digests of a sample; none are known of a run before 2026-12."""
+    """The size in bytes of every image by its name, and digests of a sample; runs of older versions have none."""
 
     sizes: dict[str, int]
     contents: dict[str, str] = field(default_factory=dict)

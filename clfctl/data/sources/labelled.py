@@ -9,7 +9,7 @@ from typing import TypeVar
 from clfctl.data.pixels.decode import Picture
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Part
 from clfctl.data.sources.folder import index_part
-from clfctl.data.sources.found import Found
+from clfctl.data.sources.found import Found, listed
 from clfctl.data.sources.idx import idx_pair
 from clfctl.data.sources.index import Listing, readable_names
 from clfctl.data.sources.layout import read_layout
@@ -73,8 +73,7 @@ def match(images: Labelled, classes: Sequence[str]) -> Matched:
     found = {places[label] for label in counts}
     absent = tuple(name for number, name in enumerate(classes) if number not in found)
     if not found - {-1}:
-        theirs, ours = (f"{', '.join(each[:5])}{', …' if len(each) > 5 else ''}" for each in (images.classes, classes))
-        hint = f"the data has {theirs}; the model knows {ours}"
+        hint = f"the data has {listed(images.classes)}; the model knows {listed(classes)}"
         raise DataError("none of its classes is one that the model knows", hint, field="data")
     if places == list(range(len(classes))):
         return Matched(images.part, unknown, absent)

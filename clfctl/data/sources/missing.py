@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 
 from clfctl.data.pixels.unreadable import is_too_many
+from clfctl.data.sources.index import Paths
 from clfctl.errors import DataError, shortened
 
 # Folders with fewer rows are not listed; nor are those with so many more entries than rows.
@@ -38,17 +39,22 @@ def missing(paths: Sequence[str | Path]) -> Iterator[str]:
 
     Folders are listed where that is cheaper: asking for each of a million files takes minutes on a network disk.
     """
+    root, names = (paths.folder, paths.names) if isinstance(paths, Paths) else ("", [os.fspath(each) for each in paths])
     by_folder: dict[str, array[int]] = {}
-    for number in range(len(paths)):
-        folder = os.path.dirname(paths[number])  # noqa: PTH120 (a million of them)
-        by_folder.setdefault(os.fspath(folder), array("q")).append(number)
+    for number, name in enumerate(names):
+        folder = name[: name.rfind("/") + 1]
+        numbers = by_folder.get(folder)
+        if numbers is None:
+            numbers = by_folder[folder] = array("q")
+        numbers.append(number)
     for folder, numbers in by_folder.items():
-        present = _entries(folder, len(numbers))
+        present, n = _entries(os.path.join(root, folder), len(numbers)), len(folder)  # noqa: PTH118 (strings, as above)
         for number in numbers:
-            path = os.fspath(paths[number])
-            # Asked for again where it is not listed: file systems differ in what they take for the same name.
-            if os.path.basename(path) not in present and not os.path.exists(path):  # noqa: PTH110, PTH119 (as above)
-                yield path
+            if names[number][n:] not in present:
+                # Asked for again where it is not listed: file systems differ in what they take for the same name.
+                path = os.path.join(root, names[number])  # noqa: PTH118
+                if not os.path.exists(path):  # noqa: PTH110
+                    yield path
 
 
 def _entries(folder: str, n_rows: int) -> set[str]:

@@ -97,11 +97,11 @@ def _split(part: PartName, files: Sequence[Path], folder: Path) -> tuple[Split, 
             labels += opened.read(columns=[columns.label]).column(0).to_pylist()
         if not place_of(path, ".arrow", folder).is_file():
             n_bytes += _bytes_of(opened, columns.image)
-    images = LateColumn(lambda: _unpacked_column(files, columns.image, folder))
+    images = LateColumn(lambda advance: _unpacked_column(files, columns.image, folder, advance), n_bytes)
     return Split(part, files, images, labels, columns.classes), n_bytes
 
 
-def _unpacked_column(files: Sequence[Path], name: str, folder: Path) -> Any:
+def _unpacked_column(files: Sequence[Path], name: str, folder: Path, advance: Callable[[int], None]) -> Any:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -111,14 +111,14 @@ def _unpacked_column(files: Sequence[Path], name: str, folder: Path) -> Any:
         try:
             if not place.is_file():
                 file = parquet.ParquetFile(path)
-                unpack(path, place, _bytes_of(file, name), _pieces(file, name))
+                unpack(path, place, _bytes_of(file, name), _pieces(file, name, advance))
             chunks += pa.ipc.open_stream(pa.memory_map(str(place))).read_all().column(0).chunks
         except (pa.ArrowException, OSError) as error:
             raise _unreadable(path, error) from None
     return pa.chunked_array(chunks)
 
 
-def _pieces(file: Any, name: str) -> Iterator[bytes]:
+def _pieces(file: Any, name: str, advance: Callable[[int], None]) -> Iterator[bytes]:
     """Yield the column of images of a Parquet file as an Arrow file, some images at a time."""
     import pyarrow as pa
 
@@ -134,6 +134,7 @@ def _pieces(file: Any, name: str) -> Iterator[bytes]:
             fields = [content.cast(pa.large_binary()), paths.cast(pa.string())]
             writer.write_batch(pa.record_batch([pa.StructArray.from_arrays(fields, ["bytes", "path"])], ["image"]))
             yield sink.taken()
+            advance(len(batch))
     yield sink.taken()
 
 

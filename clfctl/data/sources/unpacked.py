@@ -4,6 +4,7 @@ import contextlib
 import os
 import shutil
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from clfctl.errors import DataError
 from clfctl.storage.files import TEMPORARY, Piece, cache_folder, explained, in_bytes, replace_file
 
 _POINTER = b"version https://git-lfs"
+_LONG_S = 24 * 3600.0
 
 
 def unpack_folder(cache_dir: Path | None) -> Path:
@@ -33,8 +35,9 @@ def unpack(packed: Path, place: Path, n_bytes: int, pieces: Iterator[Piece]) -> 
     with explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         for old in place.parent.glob(f"{_stem(packed)}*"):
-            if old != place and not old.name.endswith(TEMPORARY):
-                with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):
+                # What is written to now is another process's; what has not been for a day is what a killed one left.
+                if not old.name.endswith(TEMPORARY) or time.time() - old.stat().st_mtime > _LONG_S:
                     old.unlink()
         free = shutil.disk_usage(place.parent).free
         if n_bytes > free:
