@@ -14,10 +14,12 @@ from PIL import Image, UnidentifiedImageError
 from clfctl.data.ahead import work_ahead
 from clfctl.data.copies import File, judge_copies
 from clfctl.data.findings import Finding, Place
+from clfctl.data.pixels.heic import is_maybe_heic, let_pillow_read_heic
 from clfctl.data.pixels.quiet import silence_tiff
 from clfctl.data.pixels.unreadable import reason_of
 
 AT_ONCE, AHEAD = 16, 3
+HEAD_BYTES = 16
 BLOCK_BYTES = 1 << 20
 # How files of the formats begin: one that begins like this but is not an image was cut off in its header.
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"RIFF", b"II*\0", b"MM\0*")
@@ -98,6 +100,9 @@ def _decode(file: IO[bytes], name: str, min_size: int) -> Finding | None:
     """Return what is wrong with an open file. Raises OSError of the system's, as for a disk that fails."""
     silence_tiff()
     try:
+        file.seek(0)
+        if is_maybe_heic(file.read(HEAD_BYTES)):
+            let_pillow_read_heic()
         file.seek(0)
         with Image.open(file) as image:
             image.load()

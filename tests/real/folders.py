@@ -119,12 +119,12 @@ def synology_share(root: Path) -> Path:
 
 
 def phone_export(root: Path) -> Path:
-    """Photos of phones and of the web: .heic, .jfif and .jpe among .jpg, and what belongs to some of them."""
+    """Photos of phones and of the web: .jfif and .jpe among .jpg, raw ones, and what belongs to some of them."""
     classes(root)
     for name in ("1.jfif", "2.jpe", "3.JFIF"):
         picture(root / "cat" / name)
     for i in range(3):
-        (root / "dog" / f"IMG_{i}.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
+        (root / "dog" / f"IMG_{i}.DNG").write_bytes(b"II*\0")
     (root / "dog" / "IMG_0.MOV").write_bytes(b"\0")
     (root / "dog" / "LICENSE").write_text("free\n")
     return root

@@ -10,6 +10,7 @@ from clfctl.data.sources.base import Data
 from clfctl.data.sources.labelled import open_other
 from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
+from clfctl.data.sources.walk import SUFFIXES
 from clfctl.errors import DataError
 from clfctl.settings.groups import DataSettings, TrainSettings
 from tests.real import folders as real
@@ -39,8 +40,8 @@ def opened(root: Path) -> Data:
             real.phone_export,
             PETS,
             (5, 6, 0),
-            (".heic files are read with pip install 'clfctl[heic]'",),
-            "3 .heic, 1 .mov, 1 without an ending",
+            (),
+            "3 .dng, 1 .mov, 1 without an ending",
         ),
         (real.raw_with_originals, PETS, (8, 4, 0), ("beside train/, val/ and not read: originals/",), ""),
         (real.with_cover, PETS, (4, 4, 0), (), ""),
@@ -111,7 +112,6 @@ def test_what_is_read(
         (real.flat_validation, "val/ looks like validation images, but has no class folders", "a folder for each"),
         (real.without_training, "has Testing/, but no folder of training images", "data/train"),
         (real.zip_in_a_folder, "one class only (pets)", "if they lie in"),
-        (real.only_heic, "fox has no images", "left out: 3 .heic; for HEIC: pip install 'clfctl[heic]'"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )
@@ -121,6 +121,16 @@ def test_what_is_refused(make: Make, reason: str, hint: str, tmp_path: Path) -> 
     assert caught.value.field == "data"
     assert reason in caught.value.message
     assert hint in caught.value.hint
+
+
+@pytest.mark.skipif(".heic" in SUFFIXES, reason="pillow-heif is installed")
+def test_what_is_said_about_heic_where_it_cannot_be_read(tmp_path: Path) -> None:
+    root, read = real.only_heic(tmp_path / "data"), "pip install 'clfctl[heic]'"
+    with pytest.raises(DataError, match="fox has no images") as caught:
+        opened(root)
+    assert f"left out: 3 .heic; for HEIC: {read}" in caught.value.hint
+    real.picture(root / "fox" / "0.jpg")
+    assert f".heic files are read with {read}" in opened(root).notes
 
 
 @pytest.mark.parametrize(
@@ -182,8 +192,10 @@ def test_a_folder_here_goes_before_a_built_in_name(tmp_path: Path, cli: Callable
     real.classes(Path("digits"))
     assert data_named("digits", tmp_path).classes == PETS
     assert data_named("./digits", tmp_path).notes == ()
-    assert open_other(DataSettings(data="digits"), "val").classes == PETS
     said = "digits is the folder digits/ here, not the data set of that name"
+    other = open_other(DataSettings(data="digits"), "val")
+    assert other.classes == PETS
+    assert said in other.notes[0]
     small = ("--data", "digits", "--batch-size", "2", "--image-size", "32")
     for words in (
         ("train", *small, "--dry-run"),

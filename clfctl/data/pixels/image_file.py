@@ -12,6 +12,7 @@ from io import BytesIO
 
 from PIL import Image, UnidentifiedImageError
 
+from clfctl.data.pixels.heic import is_maybe_heic, let_pillow_read_heic
 from clfctl.data.pixels.quiet import silence_tiff
 from clfctl.data.pixels.unreadable import BadImageError, reason_of
 
@@ -52,6 +53,8 @@ def open_image(content: bytes) -> Image.Image:
         raise BadImageError("has no bytes")
     if content.startswith(_TIFF):
         silence_tiff()
+    if is_maybe_heic(content):
+        let_pillow_read_heic()
     try:
         image = Image.open(BytesIO(content))
     except UnidentifiedImageError:

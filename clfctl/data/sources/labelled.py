@@ -14,7 +14,7 @@ from clfctl.data.sources.idx import idx_pair
 from clfctl.data.sources.index import Listing, readable_names
 from clfctl.data.sources.layout import read_layout
 from clfctl.data.sources.manifest import is_manifest, read_manifest, with_files
-from clfctl.data.sources.names import is_named
+from clfctl.data.sources.names import about_name, is_named
 from clfctl.data.sources.open import open_data, runs_dir_of
 from clfctl.data.sources.packed import find_packed
 from clfctl.data.sources.parts import PartName
@@ -104,7 +104,8 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
         table = with_files(replace(table, parts={part: table.parts[part]}), root, (part,))
         return _labelled(table, root.parent, part, which)
     if not is_name and root.is_dir() and idx_pair(root, "train") is None:
-        return _open_folder(root, split, runs_dir_of(settings))
+        found = _open_folder(root, split, runs_dir_of(settings))
+        return replace(found, notes=(*about_name(settings.data, settings.data_dir), *found.notes))
     # Nothing is split off, and nothing is limited as it was for training.
     whole = settings.model_copy(update={"val_split": 0.0, "max_per_class": 0, "batch_size": 1})
     data = open_data(whole, 0)
