@@ -42,6 +42,7 @@ bench: $(VENV)/installed-dev
 # The pictures and parameter tables of docs/lr-scheduling.md.
 docs: $(VENV)/installed-dev
 	$(BIN)/python -m tests.docs.pictures
+	$(BIN)/python -m tests.docs.python
 
 env-example: $(VENV)/installed-dev
 	$(BIN)/python -m clfctl.settings.dump > .env.example

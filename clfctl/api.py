@@ -191,18 +191,21 @@ def preview(
     """Return the learning rate over the epochs, from the very object that training goes by; without torch.
 
     `schedule` is a kind or an expression (`"linear:2 > cosine"`), a run folder, settings, or a schedule object, which
-    is taken as it is; `fields` are settings by name, as for `train`. `metrics` are the values of the monitored metric
+    is taken as it is; `fields` are settings by name, as for `train`, which without a schedule, or with `data=`, has the
+    defaults of the data set. `metrics` are the values of the monitored metric
     that plateau and early stopping are to see, `steps_per_epoch` the batches that lengths in batches are counted in.
     """
     if isinstance(schedule, PlanSettings):
         fields = {**schedule.model_dump(), **fields}
-    resolved = from_fields(TrainSettings, fields)
+    # A schedule alone is of no data set; what has one, or nothing else, is a training with its defaults.
+    trains = schedule is None or "data" in fields
+    found = from_fields(TrainSettings if trains else PlanSettings, fields)
+    resolved = Resolved[PlanSettings](found.settings, found.origins, found.ranks)
     if isinstance(schedule, Schedule):
         tracks = [_track_of(schedule, resolved.settings, metrics, steps_per_epoch)]
     else:
         subjects = () if schedule is None or isinstance(schedule, PlanSettings) else (str(schedule),)
-        plan = Resolved[PlanSettings](resolved.settings, resolved.origins, resolved.ranks)
-        tracks = tracks_of(plan, subjects, ",".join(map(repr, metrics)), steps_per_epoch)
+        tracks = tracks_of(resolved, subjects, ",".join(map(repr, metrics)), steps_per_epoch)
     return Preview(tuple(tracks), tuple(dict.fromkeys(each for track in tracks for each in track.plan.cautions)))
 
 

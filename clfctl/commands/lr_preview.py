@@ -12,7 +12,7 @@ from clfctl.display.preview_text import (
     kind_records,
     plot_lines,
     seam_of,
-    spans_of,
+    stretches_of,
     table_lines,
 )
 from clfctl.errors import UsageError
@@ -98,7 +98,7 @@ def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:
         [NamedCurve(track.name, track.points()) for track in tracks],
         log=log,
         epochs=max(track.epochs for track in tracks),
-        spans=spans_of(tracks),
+        stretches=stretches_of(tracks),
         title=tracks[0].name if len(tracks) == 1 else "",
         seam=seam_of(tracks),
     )

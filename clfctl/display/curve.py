@@ -5,9 +5,9 @@ from collections.abc import Iterator, Sequence
 
 from clfctl.display.axes import Axis, format_lr, x_axis, x_lines, y_axis, y_labels
 from clfctl.display.marks import BOLD, DIM, Layer, Piece, join, letter_of, paint, place_letters, style_of
-from clfctl.display.spans import Span, span_line
+from clfctl.display.stretches import Stretch, stretch_line
 
-__all__ = ["Points", "Span", "draw_curve", "format_lr", "letter_of", "paint"]
+__all__ = ["Points", "Stretch", "draw_curve", "format_lr", "letter_of", "paint"]
 
 Points = Sequence[tuple[float, float]]
 
@@ -24,7 +24,7 @@ def draw_curve(
     marker: float | None = None,
     log: bool = False,
     x_label: str = "epochs",
-    spans: Sequence[Span] = (),
+    stretches: Sequence[Stretch] = (),
     letters: bool = False,
     color: bool = False,
 ) -> list[str]:
@@ -32,15 +32,15 @@ def draw_curve(
 
     A linear y axis starts at 0. On a logarithmic one values of 0 and less lie on the lower edge; it becomes linear if
     no value is positive. Points that are not finite leave a gap. `marker` is the x that a `▲` in the x axis points at.
-    `spans` are labelled in one more line under the axis. `letters` puts A, B, C, … on the curves, at most 26. `color`
-    gives every series the colour that `paint` has for its index; without it there is no escape sequence.
+    `stretches` are labelled in one more line under the axis. `letters` puts A, B, C, … on the curves, at most 26.
+    `color` gives every series the colour that `paint` has for its index; without it there is no escape sequence.
     """
     if width < 1 or height < 1:
         return []
     points = [point for each in series for point in each if _finite(point)]
     times = x_axis([x for x, _ in points])
     rates = y_axis([y for _, y in points], log)
-    n_rows = max(1, height - (3 if spans else 2))
+    n_rows = max(1, height - (3 if stretches else 2))
     labels = y_labels(rates, n_rows) if points else [""] * n_rows
     label_width = max(map(len, labels))
     if width - label_width - 2 < _MIN_PLOT_WIDTH:
@@ -56,8 +56,8 @@ def draw_curve(
     ruler, numbers = x_lines(times, n_columns, marker, x_label)
     styled_ruler = [(each, BOLD if each == "▲" else DIM) for each in ruler]
     lines += [[(" " * (margin - border) + "└"[:border], DIM), *styled_ruler], [(" " * margin + numbers, "")]]
-    if spans:
-        parts = span_line(spans, times, n_columns)
+    if stretches:
+        parts = stretch_line(stretches, times, n_columns)
         lines.append([(" " * margin, ""), *((each, DIM if each in "├─┤│" else "") for each in parts)])
     return [join(line, color) for line in lines[:height]]
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
 from clfctl.display.axes import Axis, y_axis
-from clfctl.display.curve import Span, format_lr
+from clfctl.display.curve import Stretch, format_lr
 from clfctl.errors import UsageError
 from clfctl.storage.files import explained, replace_file
 
@@ -53,14 +53,14 @@ def save_preview(
     *,
     log: bool,
     epochs: float,
-    spans: Sequence[Span] = (),
+    stretches: Sequence[Stretch] = (),
     title: str = "",
     seam: float | None = None,
 ) -> None:
     """Write the curves over `epochs` into `path`, as PNG or SVG by its suffix; the same curves give the same bytes.
 
-    On a logarithmic axis rates of 0 lie on the lower edge. Points that are not finite leave a gap. `spans` are shaded
-    and labelled, `seam` is the epoch of a line "resumed here". Raises UsageError for another suffix.
+    On a logarithmic axis rates of 0 lie on the lower edge. Points that are not finite leave a gap. `stretches` are
+    shaded and labelled, `seam` is the epoch of a line "resumed here". Raises UsageError for another suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in _UNDATED:
@@ -75,7 +75,7 @@ def save_preview(
         right = max([epochs, *(x for curve in curves for x, _ in curve.points if math.isfinite(x))])
         axes.set_xlim(left, right if right > left else left + 1)
         _set_rates(axes, curves, log)
-        n_rows = _draw_spans(axes, spans)
+        n_rows = _draw_stretches(axes, stretches)
         for index, curve in enumerate(curves):
             _draw_curve(axes, curve, index)
         if seam is not None:
@@ -164,15 +164,15 @@ def thinned(
     return kept + list(points[-1:]) if len(points) > 1 else kept
 
 
-def _draw_spans(axes: Axes, spans: Sequence[Span]) -> int:
+def _draw_stretches(axes: Axes, stretches: Sequence[Stretch]) -> int:
     """Shade every other part and write above each what it is called; return the rows of text that this took."""
     left, right = axes.get_xlim()
-    inside = [each for each in spans if each.start < right and each.end > left and each.start <= each.end]
-    inside = [Span(each.label, max(left, each.start), min(right, each.end)) for each in inside]
+    inside = [each for each in stretches if each.start < right and each.end > left and each.start <= each.end]
+    inside = [Stretch(each.label, max(left, each.start), min(right, each.end)) for each in inside]
     inside.sort(key=lambda each: each.start)
-    for index, span in enumerate(inside):
+    for index, stretch in enumerate(inside):
         alpha = 0.10 if index % 2 == 0 else 0.03
-        axes.axvspan(span.start, span.end, color="#5b6b7f", alpha=alpha, linewidth=0, zorder=0)
+        axes.axvspan(stretch.start, stretch.end, color="#5b6b7f", alpha=alpha, linewidth=0, zorder=0)
     labels = list(_placed_labels(inside, left, right))
     for x, row, text in labels:
         y = 1.015 + _ROW_SHARE * row
@@ -180,26 +180,26 @@ def _draw_spans(axes: Axes, spans: Sequence[Span]) -> int:
     return max((row + 1 for _, row, _ in labels), default=0)
 
 
-def _placed_labels(spans: Sequence[Span], left: float, right: float) -> Iterator[tuple[float, int, str]]:
+def _placed_labels(stretches: Sequence[Stretch], left: float, right: float) -> Iterator[tuple[float, int, str]]:
     """Yield x, row from below and text of the labels that have room.
 
     Over its part, in the middle, if that is wide enough; else from its start, over what is free of the next part or
     in a row above.
     """
     character = (right - left) * _CHARACTER_SHARE
-    widths = [len(span.label) * character for span in spans]
+    widths = [len(stretch.label) * character for stretch in stretches]
     wanted = [
-        max(left, min(span.start + max(0.0, (span.end - span.start - width) / 2), right - width))
-        for span, width in zip(spans, widths, strict=True)
+        max(left, min(stretch.start + max(0.0, (stretch.end - stretch.start - width) / 2), right - width))
+        for stretch, width in zip(stretches, widths, strict=True)
     ]
     free_from = [left, left]
-    for index, (span, width, x) in enumerate(zip(spans, widths, wanted, strict=True)):
-        fits = width <= span.end - span.start
-        following = wanted[index + 1] if index + 1 < len(spans) else right + character
+    for index, (stretch, width, x) in enumerate(zip(stretches, widths, wanted, strict=True)):
+        fits = width <= stretch.end - stretch.start
+        following = wanted[index + 1] if index + 1 < len(stretches) else right + character
         for row in range(2):
             if x >= free_from[row] and (fits or row > 0 or x + width + character <= following):
                 free_from[row] = x + width + character
-                yield x, row, span.label
+                yield x, row, stretch.label
                 break
 
 

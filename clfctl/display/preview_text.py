@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
-from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
+from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
 from clfctl.planning.preview import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
@@ -37,7 +37,7 @@ def plot_lines(
         height,
         marker=seam_of(tracks),
         log=log,
-        spans=spans_of(tracks),
+        stretches=stretches_of(tracks),
         letters=several,
         color=color,
     )
@@ -46,10 +46,10 @@ def plot_lines(
     yield from _table(tracks, steps_per_epoch, MAX_ROWS)
 
 
-def spans_of(tracks: Sequence[Track]) -> list[Span]:
+def stretches_of(tracks: Sequence[Track]) -> list[Stretch]:
     """Return the stretches to be shown apart: those of the one subject that there is, if it has several."""
     segments = tracks[0].segments if len({track.subject for track in tracks}) == 1 else ()
-    return [Span(each.label, each.start, each.end) for each in segments] if len(segments) > 1 else []
+    return [Stretch(each.label, each.start, each.end) for each in segments] if len(segments) > 1 else []
 
 
 def seam_of(tracks: Sequence[Track]) -> float | None:

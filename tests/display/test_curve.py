@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from clfctl.display.axes import Axis, y_axis, y_labels
-from clfctl.display.curve import Span, draw_curve, format_lr, letter_of, paint
-from clfctl.display.spans import span_line
+from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
+from clfctl.display.stretches import stretch_line
 from clfctl.schedules import Cosine, Plateau, Step, Warmup, sample_curve
 
 COSINE = sample_curve(Warmup(Cosine(28), 2), 1e-3, 30)
@@ -54,12 +54,14 @@ SGR = re.compile(r"\x1b\[[0-9;]*m")
 
 rates = st.floats() | st.floats(0, 1) | st.sampled_from([0.0, 1e-3, 5e-324, 1.7e308])
 many_series = st.lists(st.lists(st.tuples(st.floats(0, 100), rates), max_size=20), max_size=30)
-many_spans = st.lists(st.builds(Span, st.text("abcdefgh ", max_size=12), st.floats(-5, 105), st.floats()), max_size=8)
+many_stretches = st.lists(
+    st.builds(Stretch, st.text("abcdefgh ", max_size=12), st.floats(-5, 105), st.floats()), max_size=8
+)
 widths, heights = st.integers(0, 120), st.integers(0, 24)
 
 
 def test_warmup_and_cosine_exactly() -> None:
-    assert draw_curve([COSINE], 40, 9, spans=[Span("warmup", 0, 2), Span("cosine", 2, 30)]) == GOLDEN_ONE
+    assert draw_curve([COSINE], 40, 9, stretches=[Stretch("warmup", 0, 2), Stretch("cosine", 2, 30)]) == GOLDEN_ONE
 
 
 def test_three_schedules_on_a_log_axis_exactly() -> None:
@@ -70,14 +72,14 @@ def test_a_straight_line_in_colour_exactly() -> None:
     assert draw_curve([[(0, 0), (4, 1)]], 12, 4, color=True, x_label="") == GOLDEN_COLOR
 
 
-@given(many_series, widths, heights, st.booleans(), st.booleans(), many_spans)
+@given(many_series, widths, heights, st.booleans(), st.booleans(), many_stretches)
 def test_every_drawing_keeps_to_its_width_and_to_plain_text(
-    series: list[list[tuple[float, float]]], width: int, height: int, log: bool, letters: bool, spans: list[Span]
+    series: list[list[tuple[float, float]]], width: int, height: int, log: bool, letters: bool, stretches: list[Stretch]
 ) -> None:
-    plain = draw_curve(series, width, height, log=log, letters=letters, spans=spans, marker=3.0)
+    plain = draw_curve(series, width, height, log=log, letters=letters, stretches=stretches, marker=3.0)
     assert len(plain) <= height
     assert all(len(line) <= width and "\x1b" not in line and line == line.rstrip() for line in plain)
-    colored = draw_curve(series, width, height, log=log, letters=letters, spans=spans, marker=3.0, color=True)
+    colored = draw_curve(series, width, height, log=log, letters=letters, stretches=stretches, marker=3.0, color=True)
     assert all(line.endswith("\x1b[0m") for line in colored)
     assert [SGR.sub("", line) for line in colored] == plain
 
@@ -133,37 +135,42 @@ def test_letters_and_paint_for_a_legend() -> None:
 
 
 @pytest.mark.parametrize(
-    ("spans", "line"),
+    ("stretches", "line"),
     [
-        ([Span("warmup", 0, 8), Span("cosine", 8, 40)], "├warmup┤├─────────── cosine ───────────┤"),
-        ([Span("warmup", 0, 10), Span("cosine", 10, 40)], "├─warmup─┤├────────── cosine ──────────┤"),
-        ([Span("warmup", 0, 7), Span("cosine", 7, 40)], "├warmup├─────────── cosine ────────────┤"),
-        ([Span("warmup", 0, 5), Span("cosine", 5, 40)], "├war…├──────────── cosine ─────────────┤"),
-        ([Span("warmup", 0, 3), Span("cosine", 3, 40)], "├─┤├───────────── cosine ──────────────┤"),
-        ([Span("warmup", 0, 0.2), Span("cosine", 0.2, 40)], "│├────────────── cosine ───────────────┤"),
-        ([Span("a", 0, 20), Span("b", 20, 20.1), Span("c", 20.1, 40)], "├─────── a ────────┤│├─────── c ───────┤"),
-        ([Span("a", 0, 40), Span("end", 39.95, 40)], "├───────────────── a ─────────────────┤│"),
-        ([Span("late", 30, 50), Span("never", 50, 60)], "                             ├─ late ──┤"),
-        ([Span("b", 20, math.inf), Span("a", 0, 10)], "├── a ───┤          ├─────── b ────────┤"),
-        ([Span("nan", math.nan, 10)], ""),
+        ([Stretch("warmup", 0, 8), Stretch("cosine", 8, 40)], "├warmup┤├─────────── cosine ───────────┤"),
+        ([Stretch("warmup", 0, 10), Stretch("cosine", 10, 40)], "├─warmup─┤├────────── cosine ──────────┤"),
+        ([Stretch("warmup", 0, 7), Stretch("cosine", 7, 40)], "├warmup├─────────── cosine ────────────┤"),
+        ([Stretch("warmup", 0, 5), Stretch("cosine", 5, 40)], "├war…├──────────── cosine ─────────────┤"),
+        ([Stretch("warmup", 0, 3), Stretch("cosine", 3, 40)], "├─┤├───────────── cosine ──────────────┤"),
+        ([Stretch("warmup", 0, 0.2), Stretch("cosine", 0.2, 40)], "│├────────────── cosine ───────────────┤"),
+        (
+            [Stretch("a", 0, 20), Stretch("b", 20, 20.1), Stretch("c", 20.1, 40)],
+            "├─────── a ────────┤│├─────── c ───────┤",
+        ),
+        ([Stretch("a", 0, 40), Stretch("end", 39.95, 40)], "├───────────────── a ─────────────────┤│"),
+        ([Stretch("late", 30, 50), Stretch("never", 50, 60)], "                             ├─ late ──┤"),
+        ([Stretch("b", 20, math.inf), Stretch("a", 0, 10)], "├── a ───┤          ├─────── b ────────┤"),
+        ([Stretch("nan", math.nan, 10)], ""),
         ([], ""),
     ],
 )
-def test_parts_are_labelled_under_their_place(spans: list[Span], line: str) -> None:
-    assert span_line(spans, Axis(0, 40), 40).rstrip() == line
+def test_parts_are_labelled_under_their_place(stretches: list[Stretch], line: str) -> None:
+    assert stretch_line(stretches, Axis(0, 40), 40).rstrip() == line
 
 
 def test_more_parts_than_columns_are_marks() -> None:
-    assert span_line([Span("part", i, i + 1) for i in range(50)], Axis(0, 50), 8) == "│" * 8
+    assert stretch_line([Stretch("part", i, i + 1) for i in range(50)], Axis(0, 50), 8) == "│" * 8
 
 
-@given(many_spans, st.integers(1, 120))
-def test_parts_never_leave_the_line(spans: list[Span], width: int) -> None:
-    assert len(span_line(spans, Axis(0, 100), width)) == width
+@given(many_stretches, st.integers(1, 120))
+def test_parts_never_leave_the_line(stretches: list[Stretch], width: int) -> None:
+    assert len(stretch_line(stretches, Axis(0, 100), width)) == width
 
 
 def test_parts_are_aligned_with_the_ticks() -> None:
-    *_, ruler, numbers, parts = draw_curve([COSINE], 80, 12, spans=[Span("cosine", 0, 15), Span("step", 15, 30)])
+    *_, ruler, numbers, parts = draw_curve(
+        [COSINE], 80, 12, stretches=[Stretch("cosine", 0, 15), Stretch("step", 15, 30)]
+    )
     assert len(numbers) == len(ruler) == len(parts) == 80
     assert parts[numbers.index("15")] == parts[numbers.index("0")] == "├"
     assert ruler[numbers.index("15")] == ruler[-1] == "┬"

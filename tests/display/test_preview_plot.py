@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from clfctl.display.curve import Span
+from clfctl.display.curve import Stretch
 from clfctl.display.preview_plot import NamedCurve, save_preview, thinned
 from clfctl.errors import UsageError
 from clfctl.schedules import Cosine, Step, Warmup, sample_curve
 
 COSINE = NamedCurve("cosine", sample_curve(Warmup(Cosine(28), 2), 1e-3, 30))
 STEP = NamedCurve("step(8) $a$", sample_curve(Step(8), 1e-3, 30), dashed=True)
-PARTS = [Span("warmup", 0, 2), Span("cosine", 2, 30)]
+PARTS = [Stretch("warmup", 0, 2), Stretch("cosine", 2, 30)]
 SVG = "{http://www.w3.org/2000/svg}"
 BLUE = (0, 0x72, 0xB2)
 
@@ -34,7 +34,7 @@ def test_the_same_curves_give_the_same_bytes(tmp_path: Path, suffix: str) -> Non
     styles: tuple[dict[Any, Any], ...] = ({}, {"lines.linewidth": 9, "font.size": 30})
     for path, own in zip(paths, styles, strict=True):
         with matplotlib.rc_context(own):  # a user's own style changes nothing
-            save_preview(path, [COSINE, STEP], log=True, epochs=30, spans=PARTS, title="two", seam=10)
+            save_preview(path, [COSINE, STEP], log=True, epochs=30, stretches=PARTS, title="two", seam=10)
     assert paths[0].read_bytes() == paths[1].read_bytes()
     assert paths[0].stat().st_size < (25_000 if suffix == ".svg" else 90_000)
 
@@ -47,7 +47,7 @@ def test_drawing_leaves_matplotlib_as_it_was(tmp_path: Path) -> None:
 
 def test_svg_names_axes_curves_parts_and_seam(tmp_path: Path) -> None:
     path = tmp_path / "curve.svg"
-    save_preview(path, [COSINE, STEP], log=False, epochs=30, spans=PARTS, title="two of them", seam=10)
+    save_preview(path, [COSINE, STEP], log=False, epochs=30, stretches=PARTS, title="two of them", seam=10)
     words = texts(path)
     for word in ("epochs", "learning rate", "cosine", "step(8) $a$", "warmup", "two of them", "resumed here", "0.001"):
         assert word in words
@@ -89,7 +89,7 @@ def test_zeros_lie_on_the_edge_of_a_log_axis(tmp_path: Path) -> None:
 @pytest.mark.parametrize("log", [False, True])
 def test_odd_curves_are_drawn_too(tmp_path: Path, points: list[tuple[float, float]], log: bool) -> None:
     path = tmp_path / "curve.svg"
-    save_preview(path, [NamedCurve("odd", points), COSINE], log=log, epochs=0.5, spans=[Span("p", -1, 90)])
+    save_preview(path, [NamedCurve("odd", points), COSINE], log=log, epochs=0.5, stretches=[Stretch("p", -1, 90)])
     assert "odd" in texts(path)
 
 
@@ -103,8 +103,8 @@ def test_many_curves_and_long_names_keep_the_plot_as_high(tmp_path: Path) -> Non
 
 def test_a_label_with_no_room_is_left_out(tmp_path: Path) -> None:
     path = tmp_path / "curve.svg"
-    crowd = [Span(f"part number {i}", i, i + 1) for i in range(30)]
-    save_preview(path, [COSINE], log=False, epochs=30, spans=crowd)
+    crowd = [Stretch(f"part number {i}", i, i + 1) for i in range(30)]
+    save_preview(path, [COSINE], log=False, epochs=30, stretches=crowd)
     shown = [text for text in texts(path) if text.startswith("part")]
     assert 0 < len(shown) < 10
 
@@ -113,7 +113,9 @@ def test_a_wide_label_reaches_over_its_neighbour_or_goes_up_a_row(tmp_path: Path
     places = []
     for second_label in ("cosine", "wide" * 18):
         path = tmp_path / "curve.svg"
-        save_preview(path, [COSINE], log=False, epochs=30, spans=[Span("warmup", 0, 1), Span(second_label, 1, 30)])
+        save_preview(
+            path, [COSINE], log=False, epochs=30, stretches=[Stretch("warmup", 0, 1), Stretch(second_label, 1, 30)]
+        )
         root = ElementTree.parse(path)
         places.append({each.text: float(each.attrib["y"]) for each in root.iter(f"{SVG}text")})
     low, high = places

@@ -14,6 +14,7 @@ import pytest
 from clfctl.cli.app import make_app
 from clfctl.cli.reporting import spelled
 from clfctl.schedules import KINDS
+from tests.docs import python
 from tests.docs.documents import (
     DOCUMENTS,
     GUIDE,
@@ -36,6 +37,7 @@ EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 LAST_LINES = {
     "schedule_in_your_own_loop": r"epoch 12 .* accuracy 9\d\.\d %",
     "schedule_as_torch_scheduler": "4 0.000015",
+    "python_api": r"a picture of a 7 is taken for a \d",
 }
 MADE_WITH = next(
     line.partition("==")[2].strip()
@@ -195,9 +197,20 @@ def test_configuration_of_the_guide_is_read(text: str) -> None:
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.stem)
-def test_example_prints_what_it_says(example: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_prints_what_it_says(
+    example: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EPOCHS", "1")  # of the one that trains longest
     runpy.run_path(str(example), run_name="__main__")
     assert re.fullmatch(LAST_LINES[example.stem], capsys.readouterr().out.splitlines()[-1])
+
+
+def test_the_example_of_the_library_is_short() -> None:
+    assert len(python.EXAMPLE.read_text(encoding="utf-8").splitlines()) < 30
+
+
+def test_the_document_of_the_library_is_fresh() -> None:
+    assert python.PATH.read_text(encoding="utf-8") == python.document(), "run: python -m tests.docs.python"
 
 
 def test_shown_output_is_compared_line_by_line() -> None:

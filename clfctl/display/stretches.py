@@ -7,7 +7,7 @@ from clfctl.display.axes import Axis
 
 
 @dataclass(frozen=True)
-class Span:
+class Stretch:
     """A part of the x axis, from `start` to `end` in its units, and what it is called."""
 
     label: str
@@ -15,24 +15,24 @@ class Span:
     end: float
 
 
-def span_line(spans: Sequence[Span], axis: Axis, n_columns: int) -> str:
-    """Return `├warmup┤├── cosine ──┤`: each span under its part of the axis, none over another.
+def stretch_line(stretches: Sequence[Stretch], axis: Axis, n_columns: int) -> str:
+    """Return `├warmup┤├── cosine ──┤`: each stretch under its part of the axis, none over another.
 
-    A label too long for its span is shortened, then left out; a span of one column is a mark. Spans outside the axis,
-    and more spans than columns, are left out.
+    A label too long for its stretch is shortened, then left out; a stretch of one column is a mark. Stretches outside
+    the axis, and more stretches than columns, are left out.
     """
-    inside = [each for each in spans if each.start <= axis.high and each.end > axis.low and each.start <= each.end]
+    inside = [each for each in stretches if each.start <= axis.high and each.end > axis.low and each.start <= each.end]
     inside = sorted(inside, key=lambda each: (each.start, each.end))[:n_columns]
     lefts: list[int] = []
-    for i, span in enumerate(inside):
-        left = axis.place(span.start, 2 * n_columns) // 2
+    for i, stretch in enumerate(inside):
+        left = axis.place(stretch.start, 2 * n_columns) // 2
         after_the_last = lefts[-1] + 1 if lefts else 0
         lefts.append(min(max(left, after_the_last), n_columns - len(inside) + i))  # those to come need a column each
     line = [" "] * n_columns
-    for span, left, next_left in zip(inside, lefts, [*lefts, n_columns][1:], strict=True):
-        end = axis.place(span.end, 2 * n_columns) // 2
-        right = min(end - 1 if span.end < axis.high else end, next_left - 1)
-        line[left : max(left, right) + 1] = _bracket(span.label, max(left, right) - left + 1)
+    for stretch, left, next_left in zip(inside, lefts, [*lefts, n_columns][1:], strict=True):
+        end = axis.place(stretch.end, 2 * n_columns) // 2
+        right = min(end - 1 if stretch.end < axis.high else end, next_left - 1)
+        line[left : max(left, right) + 1] = _bracket(stretch.label, max(left, right) - left + 1)
     return "".join(line)
 
 
