@@ -11,13 +11,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from clfctl.errors import UsageError
 from clfctl.planning.changes import stated_in
-from clfctl.planning.plan import keep_fitting, make_plan
-from clfctl.planning.preview import Track, tracks_of
+from clfctl.planning.plan import keep_fitting
+from clfctl.planning.preview import Track, track_of, tracks_of
 from clfctl.runs.folder import RunFolder, checkpoint_file, open_run
-from clfctl.schedules.base import Schedule, Span
-from clfctl.schedules.cautions import Course, cautions
+from clfctl.schedules.base import Schedule
 from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
 from clfctl.settings.sources import Resolved, from_fields
 
@@ -202,7 +200,7 @@ def preview(
     found = from_fields(TrainSettings if trains else PlanSettings, fields)
     resolved = Resolved[PlanSettings](found.settings, found.origins, found.ranks)
     if isinstance(schedule, Schedule):
-        tracks = [_track_of(schedule, resolved.settings, metrics, steps_per_epoch)]
+        tracks = [track_of(schedule, resolved.settings, metrics, steps_per_epoch)]
     else:
         subjects = () if schedule is None or isinstance(schedule, PlanSettings) else (str(schedule),)
         tracks = tracks_of(resolved, subjects, ",".join(map(repr, metrics)), steps_per_epoch)
@@ -271,20 +269,6 @@ def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]
     if settings is None:
         return keep_fitting(from_fields(TrainSettings, fields)).settings
     return keep_fitting(from_fields(TrainSettings, {**settings.model_dump(), **fields})).settings
-
-
-def _track_of(
-    schedule: Schedule, settings: PlanSettings, metrics: Sequence[float], steps_per_epoch: int | None
-) -> Track:
-    plan = make_plan(settings, steps_per_epoch)
-    fitted = schedule.fitted(Span(settings.epochs, 0.0, steps_per_epoch, plan.mode))
-    found = cautions(Course(fitted, settings.lr, plan.epochs, settings.early_stopping))
-    plan = replace(plan, schedule=fitted, cautions=tuple(found))
-    if fitted.follows_metrics and not metrics:
-        hint = "say with `metrics=` what it is to see, a number for each epoch"
-        raise UsageError(f"{fitted.name} goes by a metric, and none is given", hint)
-    segments = tuple(fitted.segments(plan.epochs))
-    return Track(fitted.name, plan, plan.last_epoch(metrics), tuple(metrics), segments=segments)
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from clfctl.errors import DataError, UsageError, nearest
@@ -12,7 +12,8 @@ from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import check_measured, read_history
-from clfctl.schedules import Rate, Segment, before, parse_expression, sample_curve
+from clfctl.schedules import Rate, Schedule, Segment, Span, before, parse_expression, sample_curve
+from clfctl.schedules.cautions import Course, cautions
 from clfctl.schedules.sampling import rates_of
 from clfctl.settings.groups import MAX_EPOCHS, PlanSettings
 from clfctl.settings.older import read_older, read_older_config
@@ -120,6 +121,21 @@ def tracks_of(
         for text in texts or [fitting.settings.scheduler]:
             tracks += _of_expression(fitting, text, known, steps_per_epoch)
     return tracks
+
+
+def track_of(
+    schedule: Schedule, settings: PlanSettings, metrics: Sequence[float], steps_per_epoch: int | None
+) -> Track:
+    """Return the track of a schedule as it is. Raises UsageError if it goes by a metric and there is none."""
+    plan = make_plan(settings, steps_per_epoch)
+    fitted = schedule.fitted(Span(settings.epochs, 0.0, steps_per_epoch, plan.mode))
+    found = cautions(Course(fitted, settings.lr, plan.epochs, settings.early_stopping))
+    plan = replace(plan, schedule=fitted, cautions=tuple(found))
+    if fitted.follows_metrics and not metrics:
+        hint = "say with `metrics=` what it is to see, a number for each epoch"
+        raise UsageError(f"{fitted.name} goes by a metric, and none is given", hint)
+    segments = tuple(fitted.segments(plan.epochs))
+    return Track(fitted.name, plan, plan.last_epoch(metrics), tuple(metrics), segments=segments)
 
 
 def is_folder(subject: str) -> bool:
