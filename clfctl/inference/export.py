@@ -5,6 +5,7 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ from clfctl.version import __version__
 
 # Largest difference of any probability that is taken for rounding.
 TOLERANCE = 1e-4
+# Of the older exporter: enough for attention, and no more than it knows in torch 2.6.
+TRACED_OPSET = 17
 LARGEST_BYTES = 2**31 - 1  # of a message of protocol buffers
 
 
@@ -45,34 +48,75 @@ class FromPixels(nn.Module):
 
 
 def to_onnx(model: nn.Module, info: Card) -> bytes:
-    """Return a model, on the CPU and in evaluation mode, as the bytes of a model.onnx. Raises ModelError."""
+    """Return a model, on the CPU and in evaluation mode, as the bytes of a model.onnx. Raises ModelError.
+
+    torch has two exporters: the newer is tried first, the older where it fails.
+    """
+    import onnx
+
     size = info.preprocess.image_size
     example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
     whole = FromPixels(model, info.preprocess).eval()
-    try:
-        with _quiet():
-            program = torch.onnx.export(
-                whole,
-                (example,),
-                input_names=[INPUT],
-                output_names=[OUTPUT],
-                dynamic_shapes=({0: torch.export.Dim("batch")},),
-                dynamo=True,
-                external_data=False,
-                verbose=False,
-            )
-            assert program is not None  # it is only where a file was given
-            proto = program.model_proto
-            if proto.ByteSize() > LARGEST_BYTES:
-                raise ModelError(f"{info.name} is too large for one ONNX file", "use the checkpoint itself")
+    errors: list[Exception] = []
+    for export in (_by_graph, _by_trace):
+        try:
+            with _quiet():
+                proto = onnx.load_from_string(export(whole, example))
             for key, text in to_metadata(info, __version__).items():
                 proto.metadata_props.add(key=key, value=text)
             content: bytes = proto.SerializeToString()
-    except ModelError:
-        raise
-    except Exception as error:  # the exporter raises what any operator of any model does
-        raise ModelError(f"{info.name} cannot be exported: {first_line(error)}", "use the checkpoint itself") from error
-    return with_checksum(content)
+        except ModelError:
+            raise
+        except Exception as error:  # an exporter raises what any operator of any model does
+            errors.append(error)
+        else:
+            return with_checksum(content)
+    reasons = " and ".join(dict.fromkeys(first_line(_root(error)) for error in errors))
+    raise ModelError(f"{info.name} cannot be exported as ONNX: {reasons}", "use the checkpoint itself") from errors[-1]
+
+
+def _by_graph(whole: nn.Module, example: torch.Tensor) -> bytes:
+    """Export by torch.export, which follows the code of the model."""
+    program = torch.onnx.export(
+        whole,
+        (example,),
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamo=True,
+        external_data=False,
+        verbose=False,
+    )
+    assert program is not None  # it is only where a file was given
+    proto = program.model_proto
+    if proto.ByteSize() > LARGEST_BYTES:
+        raise ModelError("the model is too large for one ONNX file", "use the checkpoint itself")
+    content: bytes = proto.SerializeToString()
+    return content
+
+
+def _by_trace(whole: nn.Module, example: torch.Tensor) -> bytes:
+    """Export by a trace of what the model does with an example, as versions of torch before 2.5 did."""
+    file = BytesIO()
+    torch.onnx.export(
+        whole,
+        (example,),
+        file,
+        input_names=[INPUT],
+        output_names=[OUTPUT],
+        dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+        opset_version=TRACED_OPSET,
+        dynamo=False,
+        verbose=False,
+    )
+    return file.getvalue()
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what an error began with: an exporter wraps it in pages of advice."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 @torch.inference_mode()

@@ -101,6 +101,52 @@ def test_exported_says_what_torch_says(name: str) -> None:
     assert difference(exported, model, info, crops(size)) > TOLERANCE
 
 
+@pytest.mark.parametrize("name", ["custom", pytest.param("efficientnet_b0", marks=pytest.mark.slow)])
+def test_the_older_exporter_says_what_torch_says(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the only one that works with some older versions of torch."""
+
+    def fail(*_: object) -> bytes:
+        raise RuntimeError("not this one")
+
+    monkeypatch.setattr("clfctl.inference.export._by_graph", fail)
+    model, info = with_opinions(build(name), 64), Card(name, NAMES, Preprocess(64), "ab12")
+    exported = start_onnx(Path("x.onnx"), to_onnx(model, info), n_threads=1)
+    assert exported.info == info
+    assert difference(exported, model, info, crops(64)) < TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("test_vit_relpos", 160),
+        pytest.param("test_maxvit", 160, marks=pytest.mark.slow),
+        pytest.param("hiera_tiny_224", 224, marks=pytest.mark.slow),
+    ],
+)
+def test_what_the_newer_exporter_fails_at_is_exported_by_the_older(name: str, size: int) -> None:
+    model, info = build(name).eval(), Card(name, NAMES, Preprocess(size), "ab12")
+    exported = start_onnx(Path("x.onnx"), to_onnx(model, info), n_threads=1)
+    assert difference(exported, model, info, crops(size)) < TOLERANCE
+
+
+class Unknown(nn.Module):
+    """A classifier with an operator that ONNX does not have."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Return (B, 4) numbers."""
+        return torch.linalg.eigvals(images[:, 0, :4, :4]).real
+
+
+def test_what_no_exporter_manages_is_one_plain_sentence() -> None:
+    with pytest.raises(ModelError) as caught:
+        to_onnx(Unknown(), Card("mine", NAMES, Preprocess(32), "ab12"))
+    message = str(caught.value)
+    assert message.startswith("mine cannot be exported as ONNX: ")
+    assert "eig" in message
+    assert "\x1b" not in message
+    assert "\n" not in message
+
+
 def test_training_ends_with_an_export(training: tuple[RunFolder, Result]) -> None:
     run, result = training
     assert f"Exported {run.onnx}: " in result.stderr
