@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import torch
@@ -97,7 +98,7 @@ def _by_graph(whole: nn.Module, example: torch.Tensor) -> bytes:
 
 def _by_trace(whole: nn.Module, example: torch.Tensor) -> bytes:
     """Export by a trace of what the model does with an example, as versions of torch before 2.5 did."""
-    file = BytesIO()
+    file: Any = BytesIO()  # this exporter writes to one, though it is typed for paths alone
     torch.onnx.export(
         whole,
         (example,),

@@ -134,7 +134,8 @@ class Unknown(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return (B, 4) numbers."""
-        return torch.linalg.eigvals(images[:, 0, :4, :4]).real
+        values: torch.Tensor = torch.linalg.eigvals(images[:, 0, :4, :4])
+        return values.real
 
 
 def test_what_no_exporter_manages_is_one_plain_sentence() -> None:
