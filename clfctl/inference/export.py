@@ -110,7 +110,8 @@ def _by_trace(whole: nn.Module, example: torch.Tensor) -> bytes:
         dynamo=False,
         verbose=False,
     )
-    return file.getvalue()
+    content: bytes = file.getvalue()
+    return content
 
 
 def _root(error: BaseException) -> BaseException:
