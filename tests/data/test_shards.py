@@ -2,18 +2,24 @@
 
 import io
 import json
+import random
 import tarfile
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import Result
 
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.open import open_data
-from clfctl.errors import ClfctlError
+from clfctl.data.sources.samples import Counts, read_samples
+from clfctl.errors import ClfctlError, DataError
 from clfctl.settings.groups import DataSettings
 from tests.conftest import SMALL
+from tests.real.shards import shard
 
 Cli = Callable[..., Result]
 
@@ -119,3 +125,39 @@ def test_training_on_shards_goes_on_where_they_are_the_same(photos: Path, tmp_pa
     assert cli("resume", "runs/one", "--epochs", "2").exit_code == 0
     write_shard(path, samples(photos, range(8)) | {"z/0.jpg": b"x", "z/0.cls": b"1"})
     assert "has changed since the run began" in cli("resume", "runs/one", "--epochs", "3").stderr
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from("xy"), st.booleans()), min_size=1, max_size=8),
+    st.sampled_from(["as they are", "images first", "one member lost", "one member again"]),
+    st.randoms(use_true_random=False),
+)
+def test_no_image_gets_the_class_of_another(
+    made: list[tuple[str, str, bool]], change: str, draw: random.Random
+) -> None:
+    """Samples of few keys, so that most repeat: right pairs or an error, and every whole sample in its order."""
+    pairs = []
+    for number, (key, name, image_first) in enumerate(made):
+        pair = [(f"{key}.jpg", f"{number}".encode()), (f"{key}.cls", f"{name}{number}".encode())]
+        pairs.append(pair if image_first else pair[::-1])
+    members = [member for pair in pairs for member in pair]
+    if change == "images first":
+        members.sort(key=lambda member: member[0].endswith(".cls"))
+    elif change == "one member lost":
+        members.pop(draw.randrange(len(members)))
+    elif change == "one member again":
+        members.append(draw.choice(members))
+    with tempfile.TemporaryDirectory() as folder:
+        path = shard(Path(folder) / "x.tar", members)
+        content = path.read_bytes()
+        try:
+            found = [
+                (content[image.offset : image.offset + image.size].decode(), class_name)
+                for image, class_name in read_samples(path, path, Counts())
+            ]
+        except DataError:
+            assert change != "as they are"
+            return
+    assert all(class_name[1:] == number for number, class_name in found)
+    if change == "as they are":
+        assert [int(number) for number, _ in found] == list(range(len(made)))

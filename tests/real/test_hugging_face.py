@@ -145,6 +145,13 @@ def no_training_labels(root: Path) -> Path:
     return real.saved(root, train=[0, -1, 1])
 
 
+def untrained_class(root: Path) -> Path:
+    """Classes in words, one of which only the test images have."""
+    for part, words in (("train", ["cat", "dog"]), ("test", ["cat", "eel"])):
+        real.write(root / f"{part}-00000-of-00001.parquet", real.columns(words), None)
+    return root
+
+
 def label_beyond(root: Path) -> Path:
     return real.saved(root, train=[0, 1, 2])
 
@@ -157,6 +164,7 @@ def label_beyond(root: Path) -> Path:
         (huge_cells, "its column path holds binary, not a path"),
         (no_images, "has no column of images: text (string), label (int64)"),
         (no_training_labels, "train: row 1 has no label"),
+        (untrained_class, "has no training images of eel"),
         (label_beyond, "row 2 has the label 2 of 2 classes"),
     ],
 )

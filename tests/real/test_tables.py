@@ -1,11 +1,13 @@
 """Tables as programs and people write them: what is read of each, what is said about it, and what is refused."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import Result
 
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.labelled import open_other
@@ -15,6 +17,7 @@ from clfctl.errors import DataError
 from clfctl.settings.groups import DataSettings
 from tests.real import tables as real
 
+Cli = Callable[..., Result]
 PETS, ROOMS = ("cat", "dog"), ("Küche", "Straße")
 NOT_UTF8 = "the names of its classes are read as Windows-1252"
 
@@ -125,3 +128,18 @@ def test_refusals_are_short_sentences(name: str, content: str | bytes, error: st
         opened(real.saved(tmp_path / name, content))
     assert error in str(caught.value)
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
+def test_names_in_another_encoding_are_trained_on_told_and_measured(tmp_path: Path, cli: Cli) -> None:
+    """An old disk in Latin-1, with a bad image: its name is in the list of bad images, and nothing stops."""
+    table = real.latin1_disk(tmp_path / "data")
+    folder = next(each for each in (tmp_path / "data").iterdir() if each.is_dir())
+    (folder / "0.jpg").write_bytes(b"no image")
+    words = ("train", "--data", str(table), "--val-split", "0.25", "--batch-size", "2", "--image-size", "32")
+    result = cli(*words, "--epochs", "1", "--no-export", "--run-name", "one")
+    assert result.exit_code == 0, result.output
+    assert json.loads(Path("runs/one/classes.json").read_text(encoding="utf-8")) == list(ROOMS)
+    result = cli("resume", "runs/one", "--epochs", "2")
+    assert result.exit_code == 0, result.output
+    record = json.loads(cli("eval", "runs/one", "--data", str(table), "--json").stdout)
+    assert record["n_images"] + len(record["bad_images"]) == 2

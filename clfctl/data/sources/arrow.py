@@ -133,8 +133,9 @@ def assemble(name: object, splits: Mapping[PartName, Split], hint: str) -> Found
             parts[part] = ArrowImages(split.title, split.shards, split.images, labels)
         elif part == "train":
             row = next(row for row, label in enumerate(labels) if label < 0)
-            what = f"{name}, {split.title}: row {row} has no label, nor have {len(labels) - len(rows) - 1:,} others"
-            raise DataError(what, "remove the rows without a label", field="data")
+            n = len(labels) - len(rows)
+            what = f"row {row} has no label" if n == 1 else f"{n:,} rows have no label, the first one is row {row}"
+            raise DataError(f"{name}, {split.title}: {what}", "remove the rows without a label", field="data")
         else:
             known = array("i", (labels[row] for row in rows))
             parts[part] = ArrowImages(split.title, split.shards, split.images, known, rows)
@@ -143,7 +144,7 @@ def assemble(name: object, splits: Mapping[PartName, Split], hint: str) -> Found
     classes = named or sorted_classes(tuple(numbers))
     if not named:
         _renumber(parts, numbers, classes)
-    return Found(classes, parts, tuple(notes), left_out)
+    return Found(classes, parts, tuple(notes), left_out, has_fixed_classes=bool(named))
 
 
 def _numbers(split: Split, name: object, n_classes: int, numbers: dict[str, int]) -> Sequence[int]:

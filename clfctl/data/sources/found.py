@@ -16,6 +16,7 @@ N_SHOWN = 5
 class Found(Generic[S_co]):
     """The classes of a data set, and the images of each part that it has; labels are positions in `classes`.
 
+    `has_fixed_classes` says that the data names its classes, whether they have images or not.
     `left_out` says why a part that exists is not among `parts`, such as "has no labels"; `notes` are sentences about
     what the user may not expect.
     """
@@ -24,14 +25,15 @@ class Found(Generic[S_co]):
     parts: Mapping[PartName, S_co]
     notes: tuple[str, ...] = ()
     left_out: Mapping[PartName, str] = field(default_factory=dict)
+    has_fixed_classes: bool = False
 
     def all_notes(self) -> tuple[str, ...]:
         """Return the notes, and one for each part that was left out."""
         return (*self.notes, *(f"the {part} images are left out: {why}" for part, why in self.left_out.items()))
 
 
-def check_trainable(found: Found[ImageSource], name: object, hint: str, *, needs_every_class: bool = True) -> None:
-    """Raise DataError unless there are training images of two classes, and of every class if that is asked for."""
+def check_trainable(found: Found[ImageSource], name: object, hint: str) -> None:
+    """Raise DataError unless there are two classes, and training images of every class that has images."""
     if not found.parts:
         raise DataError(f"{name} has no images", _reasons(found) or hint, field="data")
     if "train" not in found.parts:
@@ -40,7 +42,7 @@ def check_trainable(found: Found[ImageSource], name: object, hint: str, *, needs
     if len(found.classes) < 2:
         what = f"has only one class ({shortened(found.classes[0])})" if found.classes else "has no images"
         raise DataError(f"{name} {what}", f"a classifier needs two or more; {hint}", field="data")
-    if not needs_every_class:
+    if found.has_fixed_classes:
         return
     used = set(found.parts["train"].labels)
     if missing := [each for label, each in enumerate(found.classes) if label not in used]:

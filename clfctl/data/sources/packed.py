@@ -28,7 +28,7 @@ class Packed:
     read: Callable[[Files], Found[ImageSource]]
     hint: str
     notes: tuple[str, ...] = ()
-    needs_every_class: bool = True
+    trains_on_any: bool = False  # on the only part that there is, whatever it is called
 
     @property
     def folder(self) -> Path:
@@ -45,7 +45,7 @@ class Packed:
         Raises DataError if the others cannot be read, or cannot be trained on.
         """
         parts = self.parts
-        if "train" not in parts and len(parts) == 1 and self.needs_every_class:
+        if "train" not in parts and len(parts) == 1 and self.trains_on_any:
             parts = {"train": next(iter(parts.values()))}  # a folder of shards whose names speak of one part alone
         try:
             found = self.read(parts)
@@ -55,7 +55,7 @@ class Packed:
                 raise
             found = self.read(rest)
             found = replace(found, left_out={**found.left_out, "test": error.message})
-        check_trainable(found, self.root, self.hint, needs_every_class=self.needs_every_class)
+        check_trainable(found, self.root, self.hint)
         return replace(found, notes=(*self.notes, *found.notes))
 
 
@@ -68,13 +68,13 @@ def find_packed(root: Path, cache_dir: Path | None) -> Packed | None:
         parts, others = splits_on_disk(root)
         notes = (f"splits of {root} that are not used: {listed(others)}",) if others else ()
         hint = "train on a split that is called train"
-        return Packed(root, parts, partial(index_on_disk, root), hint, notes, needs_every_class=False)
+        return Packed(root, parts, partial(index_on_disk, root), hint, notes)
     folder = unpack_folder(cache_dir)
     if shards := find_files(root, SHARDS):
         hint = "shards are of the part that their name or folder says, as train-0001.tar"
-        return Packed(root, shards, lambda files: index_shards(files, folder), hint)
+        return Packed(root, shards, lambda files: index_shards(files, folder), hint, trains_on_any=True)
     files = find_files(root, (".parquet",))
     if files and (root.is_dir() or holds_images(root)):
         hint = "files are of the part that their name or folder says, as train-00000-of-00001.parquet"
-        return Packed(root, files, lambda some: index_parquet(root, some, folder), hint, needs_every_class=False)
+        return Packed(root, files, lambda some: index_parquet(root, some, folder), hint)
     return None

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def index_parquet(root: Path, parts: Mapping[PartName, Sequence[Path]], folder: 
     if n_bytes:
         notes.append(f"the images of {root} are unpacked once, into {folder}: about {in_bytes(n_bytes)}")
     found = assemble(root, splits, HINT)
-    return Found(found.classes, found.parts, (*found.notes, *notes), found.left_out)
+    return replace(found, notes=(*found.notes, *notes))
 
 
 def _split(part: PartName, files: Sequence[Path], folder: Path) -> tuple[Split, int]:
