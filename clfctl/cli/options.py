@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
 
@@ -9,6 +10,7 @@ import typer
 
 from clfctl.cli import completion
 from clfctl.cli.reporting import spelled
+from clfctl.errors import UsageError
 
 if TYPE_CHECKING:
     from clfctl.settings.base import Settings
@@ -71,7 +73,8 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
             for name in group.model_fields
             if (value := values.pop(name, None)) is not None
         }
-        command(*(_given(sources.resolve(group, typed)) for group in types), **values)
+        own = {name: _at_home(name, value) for name, value in values.items()}
+        command(*(_given(sources.resolve(group, typed)) for group in types), **own)
 
     own = list(inspect.signature(command).parameters.values())[len(types) :]
     # A field that the command declares itself, as an argument, is not an option besides.
@@ -84,6 +87,23 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
     )
     # Two groups may share a field: it is one option, and both get it.
     return _signed(run, command, [*own, *{option.name: option for option in options}.values()])
+
+
+def _at_home(name: str, value: Any) -> Any:
+    """Return an argument of a command with its `~` expanded, where it is a path, or paths."""
+    from clfctl.storage.home import expand_home
+
+    try:
+        match value:
+            case Path():
+                return Path(expand_home(str(value)))
+            case str() if value.startswith("~/"):
+                return expand_home(value)
+            case list():
+                return [_at_home(name, each) for each in value]
+    except UsageError as error:
+        raise UsageError(error.message, error.hint, field=error.field or name) from None
+    return value
 
 
 def _given(resolved: "Resolved[Any]") -> Any:

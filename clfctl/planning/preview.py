@@ -242,8 +242,14 @@ def _read_column(path: Path, column: str) -> tuple[float, ...]:
     if path.suffix == ".jsonl":
         records = [{name: str(value) for name, value in record.items()} for record in read_json_lines(path)]
     else:
-        with path.open(encoding="utf-8", newline="") as file:
-            records = [*csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ",", skipinitialspace=True)]
+        delimiter = "\t" if path.suffix == ".tsv" else ","
+        try:
+            # Spreadsheets put a byte order mark first.
+            with path.open(encoding="utf-8-sig", newline="") as file:
+                records = [*csv.DictReader(file, delimiter=delimiter, skipinitialspace=True)]
+        except (UnicodeDecodeError, csv.Error) as error:
+            reason = str(error) if isinstance(error, csv.Error) else "it is not UTF-8 text"
+            raise DataError(f"{path} cannot be read: {reason}", field="metrics") from None
     names = [*records[0]] if records else []
     if column not in names:
         hint = nearest(column, names) or ("it has " + ", ".join(names) if names else "it is empty")

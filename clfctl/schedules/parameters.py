@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
@@ -12,7 +13,7 @@ import annotated_types
 
 from clfctl.errors import UsageError
 
-WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 LIMITS = {
     annotated_types.Gt: ("greater than", "gt"),
     annotated_types.Ge: ("at least", "ge"),
@@ -112,10 +113,10 @@ def in_words(kind: Any, limits: Sequence[Any]) -> str:
 
 
 def plain_type(annotation: Any) -> Any:
-    """Return the type without `| None`."""
+    """Return the type without `| None` and without marks."""
     if get_origin(annotation) in (Union, UnionType):
-        return next(arg for arg in get_args(annotation) if arg is not NoneType)
-    return annotation
+        annotation = next(arg for arg in get_args(annotation) if arg is not NoneType)
+    return get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
 
 
 def _number(value: Any, kind: Any, limits: Sequence[Any]) -> Any:

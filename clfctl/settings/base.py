@@ -2,11 +2,14 @@
 
 import inspect
 from dataclasses import dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic_core import PydanticCustomError
 
 from clfctl.errors import UsageError
+from clfctl.storage.home import expand_home
 
 Values = Literal[
     "models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders", "checkpoints", "metrics"
@@ -30,6 +33,21 @@ class Option:
     metavar: str = ""
     accepts: str = ""
     fixed: str = ""
+
+
+def _at_home(path: Any) -> Any:
+    if not isinstance(path, str | Path):
+        return path
+    try:
+        return expand_home(str(path))
+    except UsageError as error:
+        raise PydanticCustomError("no_home", "{reason}", {"reason": error.message}) from None
+
+
+# Paths that users write: `~` is their home folder in every source.
+UserPath = Annotated[Path, BeforeValidator(_at_home)]
+# Text that may be a path, such as the name of a data set or its folder.
+UserText = Annotated[str, BeforeValidator(_at_home)]
 
 
 class FieldError(UsageError):

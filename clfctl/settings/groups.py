@@ -12,7 +12,7 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 
 from clfctl.errors import nearest
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
-from clfctl.settings.base import FieldError, Option, Settings
+from clfctl.settings.base import FieldError, Option, Settings, UserPath, UserText
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
 
 MAX_EPOCHS = 10_000_000
@@ -37,7 +37,7 @@ def _check_metric(field: str, name: str, known: Collection[str]) -> str:
 class SourceSettings(Settings):
     """Sources of settings"""
 
-    config: Annotated[Path | None, Option(short="-c", values="files")] = None
+    config: Annotated[UserPath | None, Option(short="-c", values="files")] = None
     """TOML file of settings; `clfctl.toml` is read where there is one."""
     recipe: Annotated[str | None, Option(short="-r", values="recipes")] = None
     """Named starting point that every other source overrides."""
@@ -46,12 +46,12 @@ class SourceSettings(Settings):
 class DataSettings(Settings):
     """Data"""
 
-    data: Annotated[str, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
+    data: Annotated[UserText, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
     """`digits`, a torchvision data set by name (`fashion-mnist`, `cifar10`, `flowers102`, …), a folder of class
     folders, a folder with train/, val/ and test/, a .csv, .tsv or .parquet table with the columns path and label,
     WebDataset shards (a .tar or a folder of them), or Hugging Face data: Parquet files with images inside, or what
     `save_to_disk` wrote."""
-    data_dir: Annotated[Path, Option(values="folders")] = Path("data")
+    data_dir: Annotated[UserPath, Option(values="folders")] = Path("data")
     """Where torchvision data sets are, or are downloaded to."""
     download: bool = False
     """Download a torchvision data set that is not in the data folder yet."""
@@ -88,7 +88,7 @@ class DataSettings(Settings):
     cache: Literal["none", "ram", "disk"] = "none"
     """Keep the images decoded and scaled to little more than the training size: in memory (`ram`), or in a file that
     the next run on the same images uses too (`disk`). Several times as fast where decoding takes most of the time."""
-    cache_dir: Annotated[Path | None, Option(values="folders")] = None
+    cache_dir: Annotated[UserPath | None, Option(values="folders")] = None
     """Where `cache=disk` puts its files, and what is packed in Parquet files and compressed shards is unpacked; unset:
     clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
     on_bad_image: BadImagePolicy = "skip"
@@ -111,7 +111,7 @@ class ModelSettings(NetworkSettings):
 
     pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
     """Start from the model's published weights; unset: yes for every timm model that has them."""
-    weights: Annotated[Path | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
+    weights: Annotated[UserPath | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
     """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is replaced by a new
     one."""
 
@@ -175,7 +175,7 @@ class LoopSettings(MachineSettings, MonitorSettings):
 class RunsDirSettings(Settings):
     """Run folder"""
 
-    runs_dir: Annotated[Path, Option(values="folders")] = Path("runs")
+    runs_dir: Annotated[UserPath, Option(values="folders")] = Path("runs")
     """Folder that holds all runs."""
 
 
@@ -221,11 +221,11 @@ class BenchSettings(MachineSettings, OptimizerSettings, NetworkSettings, DataSet
 class EvalSettings(Settings):
     """Evaluation"""
 
-    data: Annotated[str | None, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = None
+    data: Annotated[UserText | None, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = None
     """Data other than that of the run: its val or test images, or all of them if it has no such parts."""
     split: Literal["val", "test"] = "val"
     """Part of the data to evaluate on."""
-    checkpoint: Annotated[str, Option(values="checkpoints", metavar="best|last|FILE")] = "best"
+    checkpoint: Annotated[UserText, Option(values="checkpoints", metavar="best|last|FILE")] = "best"
     """State of the run to evaluate, or any checkpoint file."""
     tta: Annotated[int, Field(ge=1, le=12)] = 1
     """Test-time augmentation: the mean of this many views of each image, 1 to 12; 2 adds the mirror image, more add

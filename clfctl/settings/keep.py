@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from clfctl.settings.sources import every_alias, field_of, known_names
 
+BYTE_ORDER_MARK = "\ufeff"
+
 
 def put_into(text: str, values: Mapping[str, int | str]) -> tuple[str, dict[str, tuple[object, object]]]:
     """Return the TOML text with the values in it, and what changed, as {setting: (before, after)}.
@@ -13,7 +15,8 @@ def put_into(text: str, values: Mapping[str, int | str]) -> tuple[str, dict[str,
     """
     import tomlkit  # 40 ms, only where a file is written
 
-    document = tomlkit.parse(text)
+    mark = text[: text.startswith(BYTE_ORDER_MARK)]
+    document = tomlkit.parse(text.removeprefix(mark))
     known, aliases = known_names(), every_alias()
     written = {field_of(key, known, aliases): key for key in document}
     changed: dict[str, tuple[object, object]] = {}
@@ -24,5 +27,5 @@ def put_into(text: str, values: Mapping[str, int | str]) -> tuple[str, dict[str,
             continue
         changed[name] = (before, value)
         document[key] = value
-    new = tomlkit.dumps(document)
+    new = mark + tomlkit.dumps(document)
     return new if new.endswith("\n") or not new else new + "\n", changed

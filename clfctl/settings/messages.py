@@ -12,6 +12,8 @@ from clfctl.settings.base import Settings, option_of
 
 def explain(settings_type: type[Settings], name: str, problem: ErrorDetails | Mapping[str, Any], origin: str) -> str:
     """Return the sentence for one problem that Pydantic found."""
+    if problem["type"] == "no_home":
+        return f"{problem['msg']} (from the {origin})"
     given = problem["input"]
     sentence = f"{given!r} (from the {origin}) is not allowed; it must be {allowed(settings_type, name)}"
     choices = choices_of(settings_type, name)

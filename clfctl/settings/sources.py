@@ -15,6 +15,8 @@ from clfctl.errors import UsageError, nearest
 from clfctl.settings.base import FieldError, Settings, aliases_of
 from clfctl.settings.groups import EvalSettings, OutputSettings, ResumeSettings, SourceSettings, TrainSettings
 from clfctl.settings.messages import explain
+from clfctl.storage.files import reason_of
+from clfctl.storage.home import expand_home
 from clfctl.storage.names import read_back
 
 S = TypeVar("S", bound=Settings)
@@ -22,6 +24,8 @@ S = TypeVar("S", bound=Settings)
 ENV_PREFIX = "CLFCTL_"
 ENV_FILE = ".env"
 CONFIG_FILE = "clfctl.toml"
+# Editors on Windows put a byte order mark first.
+ENCODING = "utf-8-sig"
 # Read by other parts of the program: not misspelt settings.
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
 # What a run was made with does not change with the environment or a config file.
@@ -62,7 +66,7 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
     if config is None and Path(CONFIG_FILE).is_file():
         config = CONFIG_FILE
     if config:
-        layers.append(read_config(Path(config), settings_type))
+        layers.append(read_config(_config_path(str(config)), settings_type))
     return _validate(settings_type, [*layers, *_beneath(settings_type, layers)])
 
 
@@ -76,7 +80,7 @@ def from_fields(settings_type: type[S], fields: Mapping[str, Any]) -> Resolved[S
     if issubclass(settings_type, TYPED_ONLY):
         return _validate(settings_type, layers)
     if config := _first(layers, "config"):
-        layers.append(read_config(Path(config), settings_type))
+        layers.append(read_config(_config_path(str(config)), settings_type))
     return _validate(settings_type, [*layers, *_beneath(settings_type, layers)])
 
 
@@ -93,6 +97,13 @@ def _beneath(settings_type: type[Settings], layers: Sequence[Layer]) -> Iterator
         yield Layer(f"default for {data}", defaults[str(data)])
 
 
+def _config_path(written: str) -> Path:
+    try:
+        return Path(expand_home(written))
+    except UsageError as error:
+        raise UsageError(error.message, error.hint, field="config") from None
+
+
 def recipe_names() -> list[str]:
     """Return the names of the recipes that come with clfctl."""
     folder = resources.files("clfctl.settings") / "recipes"
@@ -104,14 +115,14 @@ def read_recipe(name: str) -> Layer:
     if name not in recipe_names():
         hint = nearest(name, recipe_names()) or "there are: " + ", ".join(recipe_names())
         raise UsageError(f"no recipe is called {name!r}", hint, field="recipe")
-    text = (resources.files("clfctl.settings") / "recipes" / f"{name}.toml").read_text(encoding="utf-8")
+    text = (resources.files("clfctl.settings") / "recipes" / f"{name}.toml").read_text(encoding=ENCODING)
     return Layer(f"recipe {name}", _canonical(tomllib.loads(text), f"recipe {name}"))
 
 
 def read_config(path: Path, *more: type[Settings]) -> Layer:
     """Return the settings of a TOML file; it may also set those of `more` groups than clfctl has."""
     try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        values = tomllib.loads(path.read_text(encoding=ENCODING))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
         raise UsageError(f"cannot read {path}: {reason}", field="config") from None
@@ -167,7 +178,12 @@ def _environment(settings_type: type[Settings]) -> list[Layer]:
 def _dotenv_names() -> list[str]:
     from dotenv import dotenv_values  # what pydantic-settings reads the file with
 
-    return [name for name in dotenv_values(ENV_FILE, interpolate=False) if name.startswith(ENV_PREFIX)]
+    try:
+        values = dotenv_values(ENV_FILE, interpolate=False, encoding=ENCODING)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise UsageError(f"cannot read {ENV_FILE}: {reason}") from None
+    return [name for name in values if name.startswith(ENV_PREFIX)]
 
 
 def _read_variables(
@@ -193,7 +209,11 @@ def _read_variables(
         },
     )
     reader.model_config = SettingsConfigDict(
-        env_file=ENV_FILE, env_ignore_empty=True, dotenv_filtering="only_existing", extra="ignore"
+        env_file=ENV_FILE,
+        env_file_encoding=ENCODING,
+        env_ignore_empty=True,
+        dotenv_filtering="only_existing",
+        extra="ignore",
     )
     known = {ENV_PREFIX + name.upper() for name in [*fields, *aliases]} | OTHER_VARIABLES
     for variable in names:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from clfctl.errors import WriteError
+from clfctl.storage.home import expand_home
 
 Piece = bytes | bytearray | memoryview
 TEMPORARY, SECOND_NAME = ".tmp", ".old"
@@ -267,4 +268,4 @@ def in_bytes(n: int) -> str:
 
 def cache_folder() -> Path:
     """Return clfctl's folder among the user's caches, `~/.cache/clfctl` as a rule; it may not exist yet."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "clfctl"
+    return Path(expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "clfctl"
