@@ -23,4 +23,4 @@ class BenchOptions:
 
 def as_training(settings: BenchSettings) -> TrainSettings:
     """Return the settings of the training that is asked about; weights cost no time, so none are downloaded."""
-    return TrainSettings.model_validate(settings.model_dump() | {"pretrained": False})
+    return TrainSettings.model_validate(settings.model_dump(exclude_unset=True) | {"pretrained": False})

@@ -65,6 +65,7 @@ class Bench:
     def of(cls, settings: TrainSettings, data: Data, read_s: float) -> "Bench":
         """Build the parts, and read a sample for about `read_s` seconds."""
         parts = build_parts(settings, data)
+        settings = parts.settings
         sample = take_sample(data.train, settings.seed, read_s, 2 * settings.batch_size)
         return cls(settings, parts, sample, BadImages(settings.on_bad_image, sample.n_images))
 

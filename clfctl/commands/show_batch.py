@@ -23,6 +23,7 @@ def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
     from clfctl.engine.mixing import Mixer
 
     parts = build_parts(settings, data)
+    settings = parts.settings
     bad = BadImages(settings.on_bad_image, len(data.train))
     loader = make_loader(settings, data.train, parts.built.preprocess, bad, parts.precision.device, settings.seed)
     if settings.cache != "none":

@@ -12,6 +12,7 @@ from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import see_and_close
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
 from clfctl.data.sources.base import Data, Part
+from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
@@ -47,7 +48,11 @@ class Parts:
 
 
 def build_parts(settings: TrainSettings, data: Data) -> Parts:
-    """Choose the device and build the model, whose first weights depend on the seed alone."""
+    """Choose the device and build the model, whose first weights depend on the seed alone.
+
+    The settings in the parts may have a smaller batch size: a default one fits itself to the data.
+    """
+    settings = fit_batch_size(settings, data)
     precision = pick_precision(settings.amp, pick_device(settings.device))
     torch.manual_seed(hash_key(WEIGHTS, settings.seed))
     built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)

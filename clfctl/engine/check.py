@@ -2,7 +2,7 @@
 
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.index import count_batches
-from clfctl.data.sources.open import open_data
+from clfctl.data.sources.open import fit_batch_size, open_data
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.models.sources import source_of
@@ -19,6 +19,7 @@ def check_training(settings: TrainSettings) -> tuple[Data, Plan]:
     check_new_run(settings.runs_dir, settings.run_name)
     source_of(settings.model)
     data = open_data(settings, settings.seed)
+    settings = fit_batch_size(settings, data)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     refuse_cautions(settings, plan)

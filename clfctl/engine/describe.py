@@ -22,9 +22,19 @@ def describe_parts(parts: Parts) -> list[str]:
         f"Data   {parts.settings.data}: {len(data.classes)} classes, {counts}",
         *(f"Note   {each}" for each in data.notes),
         *describe_counts(data.train, data.classes, parts.settings.balance),
+        *_fitted(parts),
         f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
         f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
     ]
+
+
+def _fitted(parts: Parts) -> list[str]:
+    """Return what is said of a default batch size that is larger than the training images are many."""
+    settings = parts.settings
+    default = type(settings).model_fields["batch_size"].default
+    if "batch_size" in settings.model_fields_set or settings.batch_size >= default:
+        return []
+    return [f"Batch  all {settings.batch_size} training images: the default, `batch_size={default}`, is more"]
 
 
 def describe_loader(trainer: Trainer) -> list[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Opened, Part
 from clfctl.data.sources.by_name import open_digits, open_torchvision
@@ -16,22 +17,35 @@ from clfctl.data.sources.splits import about_singles, limit_classes, stratified_
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.groups import DataSettings, RunsDirSettings
 
+S = TypeVar("S", bound=DataSettings)
+
 
 def open_data(settings: DataSettings, seed: int) -> Data:
     """Open what `settings.data` names, and split off validation images where it has none of its own.
 
+    A batch size that is not stated anywhere may be more than the training images: see `fit_batch_size`.
     Raises UsageError for a name or folder that does not exist, DataError for data that cannot be trained on.
     """
     opened = _open(settings)
     data = replace(_split(opened, settings, seed), is_small=opened.is_small, left_out=opened.left_out)
     data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
-    if settings.batch_size > len(data.train):
+    if settings.batch_size > len(data.train) and "batch_size" in settings.model_fields_set:
         raise UsageError(
             f"{settings.batch_size} is more than the {len(data.train)} training images",
             f"give at most {len(data.train)}",
             field="batch_size",
         )
     return data
+
+
+def fit_batch_size(settings: S, data: Data) -> S:
+    """Return the settings with the default batch size no larger than the training images are many."""
+    if settings.batch_size <= len(data.train):
+        return settings
+    fitted = settings.model_copy(update={"batch_size": len(data.train)})
+    # It is still a default, which nobody stated.
+    fitted.model_fields_set.discard("batch_size")
+    return fitted
 
 
 def runs_dir_of(settings: DataSettings) -> Path:
