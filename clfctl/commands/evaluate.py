@@ -44,7 +44,7 @@ def folder_name(run: RunFolder, measured: "Measured", options: EvalSettings) -> 
 
 def _named(path: Path) -> str:
     """Return a short name of a file or folder that no other has: its own, and a digest of where it lies."""
-    place = hashlib.sha256(os.fsencode(path.expanduser().resolve())).hexdigest()[:6]
+    place = hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:6]
     plain = "".join(each if each.isascii() and (each.isalnum() or each in "._") else "_" for each in path.stem)
     return f"{plain[:40]}-{place}"
 

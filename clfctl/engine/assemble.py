@@ -1,5 +1,6 @@
 """From settings to a trainer: the parts in the order in which a mistake is cheapest to find."""
 
+import copy
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -17,10 +18,12 @@ from clfctl.data.workers import pick_workers
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
+from clfctl.engine.place import place_here, place_of
 from clfctl.engine.saving import RunSaver, card_of, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
+from clfctl.errors import UsageError
 from clfctl.models.built import Built
 from clfctl.models.card import Card
 from clfctl.models.factory import build_model, rebuild_model
@@ -71,8 +74,24 @@ def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -
 def _parts(
     settings: TrainSettings, data: Data, built: Built, precision: Precision, before: str = CHANNELS_LAST
 ) -> Parts:
+    if settings.batch_size == 1:
+        _check_single_image(settings, built)
     lay_out(built.model, precision.device, before)
     return Parts(settings, data, built, build_optimizer(settings, built.model), precision)
+
+
+def _check_single_image(settings: TrainSettings, built: Built) -> None:
+    """Raise UsageError for a model that cannot be trained on one image a step: what it normalizes is a single value."""
+    size = built.preprocess.image_size
+    try:
+        with torch.no_grad():
+            copy.deepcopy(built.model).train()(torch.zeros(1, 3, size, size))
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        what = f"one image a step is too few for {settings.model} at {size} pixels: its last map is a single value"
+        hint = "batch normalization needs several: use `batch_size=2` or more, or larger images with `image_size=`"
+        raise UsageError(what, hint, field="batch_size") from None
 
 
 def make_trainer(
@@ -99,7 +118,7 @@ def make_trainer(
         train_loader,
         make_loader(decided, data.val, parts.built.preprocess, bad, device),
         Normalize(parts.built.preprocess, device),
-        RunSaver(run, parts.card),
+        RunSaver(run, parts.card, place_of(run, checkpoint.header) if checkpoint else place_here()),
         class_weights=loss_weights(parts),
     )
 

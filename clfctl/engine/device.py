@@ -21,7 +21,7 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         present = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         present += ["mps"] if torch.backends.mps.is_available() else []
-        raise UsageError(f"--device: {name!r} is not there", "this machine has " + ", ".join(present)) from None
+        raise UsageError(f"{name!r} is not there", "this machine has " + ", ".join(present), field="device") from None
     return device
 
 
@@ -50,7 +50,7 @@ class Precision:
 def pick_precision(amp: Amp, device: torch.device) -> Precision:
     """Return the precision that the settings ask for. Raises UsageError for fp16 where only CUDA has a use for it."""
     if amp == "fp16" and device.type != "cuda":
-        raise UsageError(f"--amp: fp16 needs a CUDA device, not {device.type}", "use bf16 or off")
+        raise UsageError(f"fp16 needs a CUDA device, not {device.type}", "use bf16 or off", field="amp")
     if amp == "auto":
         amp = "off" if device.type != "cuda" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
     dtype = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]

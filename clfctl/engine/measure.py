@@ -71,7 +71,7 @@ def _check_finite(answer: Floats, loader: Loader, batch: Batch) -> None:
     bad = np.flatnonzero(~np.isfinite(answer).all(axis=1))
     if len(bad):
         name = loader.part.source.name(batch.indices[bad[0]])
-        raise ModelError(f"the model's outputs for {name} are not finite", "try --checkpoint best, or another run")
+        raise ModelError(f"the model's outputs for {name} are not finite", "try `checkpoint=best`, or another run")
 
 
 def _outputs(indices: Numbers, labels: Numbers, log_p: Floats, whole: Numbers, n_views: int) -> Outputs:

@@ -1,12 +1,13 @@
 """What of a training goes into its checkpoints, and back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from clfctl.engine.memory_format import format_of
 from clfctl.engine.optimizer_state import restore_optimizer
+from clfctl.engine.place import Place, place_here
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
 from clfctl.models.card import Card, preprocess_from
@@ -29,6 +30,7 @@ class RunSaver:
 
     run: RunFolder
     card: Card
+    place: Place = field(default_factory=place_here)
 
     def save_last(self, state: TrainState, last_epoch: int) -> None:
         """Write all that is needed to go on from this batch.
@@ -66,7 +68,8 @@ class RunSaver:
     def _header(self, state: TrainState, resumption: Resumption | None = None) -> Header:
         return Header(
             **self.card.as_json(),
-            settings=state.settings.model_dump(mode="json"),
+            settings=self.place.kept(state.settings).model_dump(mode="json"),
+            given_in=self.place.seen_from(self.run),
             history=state.cursor.history,
             n_threads=torch.get_num_threads(),
             memory_format=format_of(state.model),

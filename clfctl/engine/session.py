@@ -1,7 +1,7 @@
 """A training from its run folder to its end: begun, or reopened where it was stopped, and then trained."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
 from clfctl.engine.device import set_threads
 from clfctl.engine.environment import environment
 from clfctl.engine.optimizer_state import kept_decay
+from clfctl.engine.place import place_of
 from clfctl.engine.run_files import BadImagesFile, HistoryFile
 from clfctl.engine.saving import saved_settings
 from clfctl.engine.trainer import Trainer
@@ -151,11 +152,15 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
     """
     with held(run):
         checkpoint, warning = load_last(run.last)
+        place = place_of(run, checkpoint.header)
         saved, left_out = saved_settings(checkpoint)
+        saved = place.here(saved)
         settings, changes = change_settings(saved, stated)
         if settings.monitor != saved.monitor:
             check_measured(checkpoint.header.history, settings.monitor)
-        data = open_data(settings, settings.seed)
+        whose = nullcontext() if "data" in stated else place.explaining(run, settings, "resume")
+        with whose:
+            data = open_data(settings, settings.seed)
         change = data_change(run, data, settings, checkpoint, is_allowed=allow_data_change)
         # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
@@ -218,7 +223,7 @@ def _keep(run: RunFolder, trainer: Trainer, data: Data, reopened: Reopened) -> N
     state.changes.append(record)
     trainer.save_last()
     write_json_lines(run.changes, state.changes)
-    write_text(run.config, saved_config(state.settings))
+    write_text(run.config, saved_config(trainer.saver.place.kept(state.settings)))
     if reopened.data_change:
         write_listing(run.data, list_images(data, state.settings.data))
 

@@ -209,7 +209,7 @@ class Trainer:
         t = cursor.epoch + batch / n_batches
         lr = self.plan.lr(t, self.metrics())
         where = f"epoch {cursor.epoch + 1}, batch {batch + 1} of {n_batches}, learning rate {lr:.3g}"
-        tries = "try a lower --lr, a longer --warmup, --clip-grad 1 or --amp off"
+        tries = "try a lower `lr=`, a longer `warmup=`, `clip_grad=1` or `amp=off`"
         return NonFiniteLossError(f"the {which} is no longer finite: {where}", f"{tries}; {self.saver.what_is_kept()}")
 
     def _stop(self) -> None:

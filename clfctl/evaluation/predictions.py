@@ -12,7 +12,7 @@ from clfctl.evaluation.outputs import Outputs
 from clfctl.storage.files import Piece, explained, replace_file
 
 COLUMNS = ("file", "true", "predicted")
-# Before the name of a class, so that one that is called `file` is no second column of that name.
+# Before the name of a class, so that one that is called `file` is not a second column of that name.
 PREFIX = "p_"
 # Rows that are turned into text or a row group at a time; all of ImageNet's validation at once would take a gigabyte.
 CHUNK = 4096

@@ -1,5 +1,6 @@
 """The images that `clfctl eval` measures on, and what the user should know about them."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,7 +44,8 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
     own: Data | None
     is_own = data is None or _is_same_place(data, settings)
     if data is None or is_own:
-        own = open_data(settings, settings.seed)
+        with nullcontext() if data else trained.place.explaining(run, settings, "eval"):
+            own = open_data(settings, settings.seed)
         notes = _changes(run, settings, own, split)
     else:
         settings = settings.model_copy(update={"data": data})
@@ -65,7 +67,7 @@ def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) 
 def _is_same_place(data: str, settings: TrainSettings) -> bool:
     if any(is_named(each, settings.data_dir) for each in (data, settings.data)):
         return data == settings.data
-    return Path(data).expanduser().resolve() == Path(settings.data).expanduser().resolve()
+    return Path(data).resolve() == Path(settings.data).resolve()
 
 
 def _moved(run: RunFolder, trained: TrainSettings, settings: TrainSettings) -> tuple[Data | None, list[str]]:

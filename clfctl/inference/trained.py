@@ -7,12 +7,14 @@ from torch import nn
 
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
+from clfctl.engine.place import Place, place_of
 from clfctl.engine.saving import card_of, load_model, saved_settings
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.models.card import Card
 from clfctl.models.factory import rebuild_model
 from clfctl.runs.checkpoint import load_checkpoint
-from clfctl.runs.folder import RunFolder
+from clfctl.runs.folder import RunFolder, run_of
+from clfctl.runs.header import last_or_previous, read_last
 from clfctl.settings.groups import TrainSettings
 
 
@@ -20,7 +22,8 @@ from clfctl.settings.groups import TrainSettings
 class Trained:
     """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs.
 
-    `notes` are sentences about settings of another version of clfctl.
+    Relative paths in the settings lead from the working folder; `place` is where the run has them from. `notes` are
+    sentences about settings of another version of clfctl.
     """
 
     file: Path
@@ -29,6 +32,7 @@ class Trained:
     model: nn.Module
     precision: Precision
     n_epochs: int
+    place: Place
     notes: tuple[str, ...] = ()
 
 
@@ -44,10 +48,22 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     (settings, notes), info = saved_settings(checkpoint), card_of(checkpoint)
-    place = pick_device(device or settings.device)
+    place = place_of(run_of(file), checkpoint.header)
+    settings = place.here(_with_data_of(run, settings) if file == run.best else settings)
+    chosen = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.
-    precision = pick_precision("off" if settings.amp == "fp16" and place.type != "cuda" else settings.amp, place)
+    precision = pick_precision("off" if settings.amp == "fp16" and chosen.type != "cuda" else settings.amp, chosen)
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     load_model(model, checkpoint)
     lay_out(model, precision.device, checkpoint.header.memory_format)
-    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history), notes)
+    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history), place, notes)
+
+
+def _with_data_of(run: RunFolder, settings: TrainSettings) -> TrainSettings:
+    """Return the settings of a best checkpoint with the data that the run has now: it may have moved since."""
+    try:
+        last, _ = last_or_previous(run.last, read_last, (OSError, ValueError))
+    except (OSError, ValueError, CheckpointError):
+        return settings
+    now = {name: last.settings[name] for name in ("data", "data_dir") if name in last.settings}
+    return settings.model_copy(update=now | {"data_dir": Path(now.get("data_dir", settings.data_dir))})

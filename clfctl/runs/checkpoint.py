@@ -127,9 +127,9 @@ def load_last(path: Path) -> tuple[Checkpoint, str]:
     try:
         found, damage = last_or_previous(path, load_checkpoint, DamagedError)
     except DamagedError as error:
-        hint = "train from scratch, or from the best weights if there are any: clfctl train --weights"
+        hint = "train from scratch, or from the best weights if there are any: `weights="
         what = f"nothing to go on from: {error.__cause__}, and {error}"
-        raise CheckpointError(what, f"{hint} {path.with_name('best.safetensors')}") from None
+        raise CheckpointError(what, f"{hint}{path.with_name('best.safetensors')}`") from None
     if damage is None:
         return found, ""
     lost = _lost(path)

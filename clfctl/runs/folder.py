@@ -105,7 +105,7 @@ def checkpoint_file(run: RunFolder, which: str) -> Path:
             return run.chosen
         case "last":
             return run.last
-    file = Path(which).expanduser()
+    file = Path(which)
     if not file.is_file():
         what = "is not a file" if file.exists() else "does not exist"
         hint = "give best, last, or a checkpoint file (.safetensors)"
@@ -114,22 +114,22 @@ def checkpoint_file(run: RunFolder, which: str) -> Path:
 
 
 def open_run(path: Path) -> RunFolder:
-    """Return an existing run; raises UsageError if the folder is none."""
+    """Return an existing run; raises UsageError if the folder is not one."""
     run = RunFolder(path)
     if not run.config.is_file():
         if run.last.parent.is_dir():
             hint = "it ended while it was being made: remove it and train again"
-            raise UsageError(f"{path} is no whole run folder: it has no {run.config.name}", hint)
+            raise UsageError(f"{path} is not a whole run folder: it has no {run.config.name}", hint)
         found = [str(each) for each in find_runs(path if path.is_dir() else Path("runs"))][:3]
         hint = "there are: " + ", ".join(found) if found else "`clfctl train` makes one"
-        raise UsageError(f"{path} is no run folder: it has no {run.config.name}", hint)
+        raise UsageError(f"{path} is not a run folder: it has no {run.config.name}", hint)
     return run
 
 
 def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
     """Make a new run folder called `name`; `{n}` in it becomes the first unused number, an empty name is made up.
 
-    Raises UsageError if the name is taken or no file name, ClfctlError if the folder cannot be made.
+    Raises UsageError if the name is taken or not a file name, ClfctlError if the folder cannot be made.
     """
     check_new_run(runs_dir, name)
     pattern = name or made_from.replace("/", "-") + "-{n}"
@@ -143,8 +143,8 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
             RunFolder(path).last.parent.mkdir()
             return RunFolder(path)
     except OSError as error:
-        hint = "choose another folder with --runs-dir"
-        raise ClfctlError(f"--runs-dir: cannot make a run folder in {runs_dir}: {error.strerror}", hint) from None
+        what = f"cannot make a run folder in {runs_dir}: {error.strerror}"
+        raise ClfctlError(what, "choose another folder with `runs_dir=`", field="runs_dir") from None
     raise _taken(runs_dir / name)  # made by another process since the check
 
 
@@ -154,18 +154,18 @@ def discard_run(run: RunFolder) -> None:
 
 
 def check_new_run(runs_dir: Path, name: str) -> None:
-    """Raise UsageError if a run cannot be called `name`: it is no file name, or taken. Nothing is made."""
+    """Raise UsageError if a run cannot be called `name`: it is not a file name, or taken. Nothing is made."""
     if name and (name.strip(". ") == "" or "/" in name or "\\" in name):
-        hint = "--runs-dir chooses the folder that it is made in"
-        raise UsageError(f"--run-name: {name!r} is no name for a folder", hint)
+        hint = "`runs_dir=` chooses the folder that it is made in"
+        raise UsageError(f"{name!r} cannot be the name of a folder", hint, field="run_name")
     if name and "{n}" not in name and (runs_dir / name).exists():
         raise _taken(runs_dir / name)
 
 
 def _taken(path: Path) -> UsageError:
-    numbered = f"let clfctl number it (--run-name '{path.name}-{{n}}')"
+    numbered = f"let clfctl number it (`run_name='{path.name}-{{n}}'`)"
     hint = f"choose another name, {numbered}, or go on with: clfctl resume {path}"
-    return UsageError(f"--run-name: {path} exists already", hint)
+    return UsageError(f"{path} exists already", hint, field="run_name")
 
 
 def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:

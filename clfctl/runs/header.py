@@ -116,7 +116,8 @@ class Header:
 
     `model`, `classes` and `preprocess` are those of the model's card, `settings` what the run was trained with,
     `n_threads` how many threads computed (0: not known), in which `memory_format` (that of all earlier versions unless
-    it is said).
+    it is said). `given_in` is the folder that relative paths in the settings start from, seen from the run's ("": not
+    known).
     """
 
     model: str
@@ -126,6 +127,7 @@ class Header:
     history: Sequence[EpochResult]
     n_threads: int = 0
     memory_format: str = CHANNELS_LAST
+    given_in: str = ""
     resumption: Resumption | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -138,6 +140,7 @@ class Header:
             "history": [result.as_record() for result in self.history],
             "n_threads": self.n_threads,
             "memory_format": self.memory_format,
+            **({"given_in": self.given_in} if self.given_in else {}),
             **(self.resumption.as_json() if self.resumption else {}),
         }
 
@@ -156,6 +159,7 @@ class Header:
                 read_history(meta.get("history", ())),
                 int(meta.get("n_threads", 0)),
                 str(meta.get("memory_format", CHANNELS_LAST)),
+                str(meta.get("given_in", "")),
                 Resumption.from_json(meta) if "cursor" in meta else None,
             )
         except KeyError as error:

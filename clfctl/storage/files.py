@@ -7,10 +7,11 @@ import itertools
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from clfctl.errors import WriteError
+from clfctl.errors import UsageError, WriteError
 from clfctl.storage.home import expand_home
 
 Piece = bytes | bytearray | memoryview
@@ -171,7 +172,7 @@ def hint_of(error: OSError) -> str:
         return "make the folder writable for you"
     if error.errno == errno.ENOENT:
         return "the folder was moved or removed while it was in use; put it back"
-    return "look after the disk: the system's log (dmesg) may say more"
+    return "check the disk: the system's log (dmesg) may say more"
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -268,4 +269,7 @@ def in_bytes(n: int) -> str:
 
 def cache_folder() -> Path:
     """Return clfctl's folder among the user's caches, `~/.cache/clfctl` as a rule; it may not exist yet."""
-    return Path(expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "clfctl"
+    try:
+        return Path(expand_home(os.environ.get("XDG_CACHE_HOME") or "~/.cache")) / "clfctl"
+    except UsageError:  # a container whose user has no home: nothing that is asked for fails for a cache
+        return Path(tempfile.gettempdir()) / f"clfctl-{getattr(os, 'getuid', int)()}"

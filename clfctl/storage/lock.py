@@ -140,7 +140,7 @@ def _lock(descriptor: int) -> bool:
 
 
 def _write(descriptor: int) -> None:
-    """Say who holds the lock; for people only, so a full disk is no reason to stop."""
+    """Say who holds the lock; only people read it, so a full disk is not a reason to stop."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since_s": time.time()}
     with contextlib.suppress(OSError):
         os.lseek(descriptor, 0, os.SEEK_SET)

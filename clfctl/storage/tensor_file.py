@@ -65,7 +65,7 @@ def read_header(file: BinaryIO) -> Header:
     if len(length) < _LENGTH_BYTES:
         raise ValueError("it is empty" if not length else "it is cut short")
     if n_bytes > _MAX_HEADER_BYTES:
-        raise ValueError("it is no safetensors file")
+        raise ValueError("it is not a safetensors file")
     text = file.read(n_bytes)
     if len(text) < n_bytes:
         raise ValueError("it is cut short")

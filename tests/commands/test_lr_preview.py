@@ -244,7 +244,7 @@ WRONG = [
     (("cosine", "--scheduler", "step"), 2, "--scheduler: 'cosine' is given as a schedule already"),
     (("cosine:10", "--eta-min", "1e-6"), 2, "cosine(eta_min=…)"),
     (("cosin",), 2, "did you mean cosine"),
-    (("gone/run",), 2, "gone/run is no run folder"),
+    (("gone/run",), 2, "gone/run is not a run folder"),
     (("cosine", "--format", "xml"), 2, "--format: 'xml' is not allowed; it must be one of plot, table, csv, json"),
     (("cosine", "--output", "a.txt"), 2, "--output: a.txt does not say what to write"),
     (("cosine", "--output", "gone/a.csv"), 1, "No such file or directory"),

@@ -15,6 +15,7 @@ from clfctl.data.sources.fingerprint import compare, read_listing
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import UsageError
 from clfctl.planning.changes import change_settings
+from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import read_last
 from clfctl.settings.groups import TrainSettings
@@ -277,3 +278,34 @@ def test_listing_holds_odd_names(tmp_path: Path, cli: Cli) -> None:
     assert len(listing.sizes) == 28
     assert not compare(listing, listing)
     assert "nothing left to train" in cli("resume", "runs/odd").stderr
+
+
+def test_fewer_epochs_than_are_trained_are_refused(done: Begun, cli: Cli) -> None:
+    run, _ = done
+    before = run.last.read_bytes()
+    result = cli("resume", str(run.path), "--epochs", "2")
+    assert result.exit_code == 2
+    assert "--epochs: 4 epochs are trained already, more than 2" in result.stderr
+    assert "--epochs 4 ends it here" in result.stderr
+    assert run.last.read_bytes() == before
+
+
+def test_after_another_criterion_it_is_said_that_weights_are_gone(stopped: Begun, cli: Cli) -> None:
+    """The summary and the best checkpoint are of one epoch, whatever best goes by now."""
+    run, _ = stopped
+    checkpoint = load_checkpoint(run.last)
+    first, second = checkpoint.meta["history"]
+    first |= {"val_top1": 0.4, "val_loss": 0.1, "is_best": True}
+    second |= {"val_top1": 1.0, "val_loss": 0.2, "is_best": False}
+    checkpoint.meta["settings"]["keep_best"] = "val_loss"
+    save_checkpoint(run.last, checkpoint)
+    best = load_checkpoint(run.best)
+    best.meta["history"] = [first]
+    save_checkpoint(run.best, best)
+    result = cli("resume", str(run.path), "--keep-best", "val_top1", "--lr", "1e-12", "--no-export")
+    assert result.exit_code == 0, result.output
+    told = " ".join(result.stderr.split())
+    assert "by val_top1 epoch 2 is the best so far, but its weights were not kept" in told
+    kept = [each["epoch"] for each in read_json_lines(run.history) if each["is_best"]][-1]
+    assert f"Best: epoch {kept}, " in told
+    assert len(load_checkpoint(run.best).header.history) == kept

@@ -167,7 +167,7 @@ BAD = [
     (("--val-split", "0"), 2, "--monitor: val_loss needs validation images"),
     (("--warmup", "8", "--strict"), 2, "--strict: warmup takes 8 epochs and training has 8"),
     (("--warmup", "soon"), 2, "--warmup: 'soon' (from the command line) is not allowed; it must be epochs"),
-    (("--run-name", "a/b"), 2, "--run-name: 'a/b' is no name"),
+    (("--run-name", "a/b"), 2, "--run-name: 'a/b' cannot be the name"),
     (("--runs-dir", "/proc/runs"), 1, "--runs-dir: cannot make a run folder in /proc/runs"),
     (("--weights", "gone.pth"), 2, "--weights: gone.pth does not exist"),
     (("--image-size", "16"), 2, "--image-size: custom cannot take images of 16 pixels"),
@@ -191,7 +191,7 @@ def test_what_is_no_run_is_said(cli: Cli, trained: tuple[RunFolder, Result]) -> 
     for command in (("resume", "gone"), ("eval", "gone"), ("predict", "gone", "x.png")):
         result = cli(*command)
         assert result.exit_code == 2
-        assert "gone is no run folder" in result.stderr
+        assert "gone is not a run folder" in result.stderr
     assert str(run.path) in cli("resume", str(run.path.parent)).stderr
     assert "must be one of val, test" in cli("eval", str(run.path), "--split", "all").stderr
     assert "digits has no test images" in cli("eval", str(run.path), "--split", "test").stderr

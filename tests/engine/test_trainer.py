@@ -17,7 +17,7 @@ from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Steps
-from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.errors import Interrupted, NonFiniteLossError, UsageError
 from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.planning.plan import make_plan
@@ -238,7 +238,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint() -> None:
     message = str(caught.value)
     assert "epoch 2, batch " in message
     assert f"of {N_BATCHES}, learning rate 1e+30" in message
-    assert "--lr" in caught.value.hint
+    assert "`lr=`" in caught.value.hint
     kept = load_checkpoint(trainer.saver.run.last)
     assert kept.meta == good.meta
     assert all(torch.isfinite(tensor.float()).all() for tensor in kept.tensors.values())
@@ -302,3 +302,21 @@ def test_training_without_validation_images() -> None:
     (result,) = trainer.epochs()
     assert math.isnan(result.metrics["val_loss"])
     assert result.is_best
+
+
+SINGLE = [("test_resnet", 32, True), ("test_resnet", 64, False), ("custom", 32, False), ("test_vit", 160, False)]
+
+
+@pytest.mark.parametrize(("model", "size", "is_refused"), SINGLE)
+def test_one_image_a_step_is_refused_where_there_is_nothing_to_normalize(
+    model: str, size: int, is_refused: bool
+) -> None:
+    settings = settings_of(model=model, pretrained=False, image_size=size, batch_size=1)
+    data = open_data(settings, settings.seed)
+    if not is_refused:
+        assert build_parts(settings, data)
+        return
+    with pytest.raises(UsageError, match=f"one image a step is too few for {model} at {size} pixels") as caught:
+        build_parts(settings, data)
+    assert caught.value.field == "batch_size"
+    assert "`batch_size=2`" in caught.value.hint

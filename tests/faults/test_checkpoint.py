@@ -126,7 +126,7 @@ def test_without_a_good_one_the_error_says_what_to_do(tmp_path: Path) -> None:
     previous_of(path).write_bytes(b"x" * 100)
     with pytest.raises(CheckpointError, match=r"last.safetensors .* is empty.*last.previous.safetensors") as caught:
         load_last(path)
-    assert "clfctl train --weights" in caught.value.hint
+    assert "`weights=" in caught.value.hint
     assert path.exists()
 
 

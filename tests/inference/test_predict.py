@@ -228,7 +228,7 @@ def test_what_names_no_image_is_wrong_usage(run: RunFolder, digits: Path, cli: C
 def test_what_is_no_model_is_wrong_usage(digits: Path, cli: Cli) -> None:
     Path("notes.txt").touch()
     for model, error in (
-        ("gone", "gone is no run folder"),
+        ("gone", "gone is not a run folder"),
         ("gone.onnx", "gone.onnx does not exist"),
         ("notes.txt", "notes.txt is not a model that clfctl made"),
     ):

@@ -22,7 +22,7 @@ _CGROUPS = Path("/sys/fs/cgroup")
 
 def images_folder(chosen: Path | None) -> Path:
     """Return the folder for caches of images, made if need be. Raises WriteError if that cannot be done."""
-    folder = chosen.expanduser() if chosen else cache_folder() / "images"
+    folder = chosen if chosen else cache_folder() / "images"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -72,7 +72,7 @@ def list_images(data: Data, root: str) -> Listing:
     sizes: dict[str, int] = {}
     if is_manifest(root) and isinstance(data.train.source, FileImages):
         # Classes, splits and weights stand in the table, not in the names of the files.
-        table = Path(root).expanduser()
+        table = Path(root)
         content = table.read_bytes()
         sizes[f"{table.name} of content {xxhash.xxh3_64_hexdigest(content)}"] = len(content)
         root = str(table.parent)

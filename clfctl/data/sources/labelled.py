@@ -93,7 +93,7 @@ def open_other(settings: DataSettings, split: str) -> Labelled:
 
     It needs no training images, and one class is enough. Raises UsageError if it has parts, but not that one.
     """
-    root = Path(settings.data).expanduser()
+    root = Path(settings.data)
     is_name = is_named(settings.data, settings.data_dir)
     if not is_name and (packed := find_packed(root, settings.cache_dir)):
         part, which = _which(settings.data, packed.parts, split)
@@ -138,7 +138,7 @@ def is_held_out_by_us(settings: DataSettings) -> bool:
     if is_named(settings.data, settings.data_dir) or is_manifest(settings.data):
         return True  # perhaps; a change in such data should be reported in any case
     try:
-        return read_layout(Path(settings.data).expanduser(), runs_dir_of(settings)).val is None
+        return read_layout(Path(settings.data), runs_dir_of(settings)).val is None
     except (DataError, OSError):
         return True
 

@@ -43,7 +43,7 @@ class _Table:
 
 def is_manifest(data: str) -> bool:
     """Return whether the data is a table of images, by its name; a folder with such a name is not."""
-    return data.lower().endswith(TABLES) and not Path(data).expanduser().is_dir()
+    return data.lower().endswith(TABLES) and not Path(data).is_dir()
 
 
 def read_manifest(path: Path) -> Found[FileImages]:

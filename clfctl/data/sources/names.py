@@ -44,23 +44,23 @@ TORCHVISION: dict[str, NamedData] = {
 DATA_NAMES: tuple[str, ...] = (DIGITS, *TORCHVISION)
 
 
-def is_named(data: str, data_dir: Path) -> bool:
+def is_named(data: str, data_dir: Path, base: Path = Path()) -> bool:
     """Return whether `data` means a data set known by name, and not a folder: a folder here of that name goes first.
 
-    What torchvision has downloaded to `data_dir` is the data set itself.
+    What torchvision has downloaded to `data_dir` is the data set itself. Relative paths start from `base`.
     """
-    return data in DATA_NAMES and not _is_folder(data, data_dir)
+    return data in DATA_NAMES and not _is_folder(base / data, base / data_dir)
 
 
 def about_name(data: str, data_dir: Path) -> tuple[str, ...]:
     """Return a sentence where a folder here is called like a data set known by name, so that `data` could mean both."""
-    if data not in DATA_NAMES or not _is_folder(data, data_dir):
+    if data not in DATA_NAMES or not _is_folder(Path(data), data_dir):
         return ()
     return (f"{data} is the folder {data}/ here, not the data set of that name; for that, rename the folder",)
 
 
-def _is_folder(data: str, data_dir: Path) -> bool:
+def _is_folder(folder: Path, data_dir: Path) -> bool:
     try:
-        return Path(data).is_dir() and not (data_dir / data).samefile(data)
+        return folder.is_dir() and not (data_dir / folder.name).samefile(folder)
     except OSError:  # data_dir has no folder of this name
         return True

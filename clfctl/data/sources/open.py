@@ -54,7 +54,7 @@ def runs_dir_of(settings: DataSettings) -> Path:
 
 
 def _open(settings: DataSettings) -> Opened:
-    root = Path(settings.data).expanduser()
+    root = Path(settings.data)
     if is_named(settings.data, settings.data_dir):
         return open_digits() if settings.data == DIGITS else open_torchvision(settings.data, settings)
     if packed := find_packed(root, settings.cache_dir):
@@ -68,7 +68,7 @@ def _open(settings: DataSettings) -> Opened:
 
 
 def _open_files(settings: DataSettings) -> Opened:
-    root = Path(settings.data).expanduser()
+    root = Path(settings.data)
     if not root.exists() and "/" not in settings.data:
         what = f"{settings.data} is neither a folder nor the name of a data set"
         hint = nearest(settings.data, DATA_NAMES) or f"the names are {', '.join(DATA_NAMES)}"

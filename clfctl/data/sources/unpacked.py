@@ -19,7 +19,7 @@ _LONG_S = 24 * 3600.0
 
 def unpack_folder(cache_dir: Path | None) -> Path:
     """Return the folder that files are unpacked into: in the folder for caches that was chosen, or the user's."""
-    return (cache_dir.expanduser() if cache_dir else cache_folder()) / "unpacked"
+    return (cache_dir if cache_dir else cache_folder()) / "unpacked"
 
 
 def place_of(packed: Path, suffix: str, folder: Path) -> Path:
