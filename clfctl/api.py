@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview import Track, track_of, tracks_of
-from clfctl.runs.folder import RunFolder, checkpoint_file, open_run
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
 from clfctl.schedules.base import Schedule
 from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
 from clfctl.settings.sources import Resolved, from_fields
@@ -241,7 +241,9 @@ def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers", n
 def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
     """Measure a checkpoint of a run, and return the evaluation with all that it was made of."""
     run = open_run(path)
-    file = checkpoint_file(run, options.checkpoint)
+    # A checkpoint that is named in the place of its run is the one that is meant.
+    is_named = path.is_file() and path.suffix == CHECKPOINT_SUFFIX and options.checkpoint == "best"
+    file = checkpoint_file(run, str(path) if is_named else options.checkpoint)
     from clfctl.inference.evaluate import evaluate_checkpoint
 
     return evaluate_checkpoint(run, file, options, to)

@@ -14,10 +14,12 @@ from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
 from clfctl.cli.training import resume, runs, train
-from clfctl.display.streams import make_writable, open_what_is_closed
+from clfctl.display.streams import make_writable, open_what_is_closed, silence_libraries, silence_logs
 from clfctl.version import __version__
 
 GOMP_SPINCOUNT = "1000"
+# Commands that import no library that logs, and are to start at once.
+LIGHT = ("", "runs", "lr-preview")
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
 # Name, function, and the settings groups whose fields are its options.
@@ -66,6 +68,7 @@ def main() -> None:
     # cores came down to 16 images/s each instead of 250. Read when torch is first imported.
     os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)
     open_what_is_closed()
+    silence_libraries()
     for stream in (sys.stdout, sys.stderr):
         make_writable(stream)
     # Pillow warns of large images and damaged metadata, without saying in which file: an image can be read, or it is
@@ -73,8 +76,11 @@ def main() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.", append=True)
     completing = os.environ.get("_CLFCTL_COMPLETE")
     words = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
+    wanted = wanted_command(words[1:] if completing else sys.argv[1:])
+    if not completing and wanted not in LIGHT:
+        silence_logs()
     try:
-        make_app(wanted_command(words[1:] if completing else sys.argv[1:]))(prog_name="clfctl")
+        make_app(wanted)(prog_name="clfctl")
     except SystemExit as end:
         leave_hanging_threads(end.code)
         raise

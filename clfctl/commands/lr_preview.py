@@ -1,6 +1,6 @@
 """clfctl lr-preview: the learning rate over the epochs, from the object that training evaluates. No torch, no rich."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,11 @@ from clfctl.display.preview_text import (
 )
 from clfctl.errors import UsageError
 from clfctl.planning.plan import refuse_cautions
-from clfctl.planning.preview import Track, tracks_of
-from clfctl.settings.groups import PlanSettings
-from clfctl.settings.sources import Resolved
+from clfctl.planning.preview import Track, is_folder, tracks_of
+from clfctl.settings.groups import PlanSettings, TrainSettings
+from clfctl.settings.sources import Resolved, from_fields
 from clfctl.storage.files import explained, replace_file
+from clfctl.storage.names import plain
 
 FORMATS = ("plot", "table", "csv", "json")
 PICTURES, TABLES = (".png", ".svg"), (".csv", ".json")
@@ -67,7 +68,22 @@ def lr_preview(resolved: Resolved[PlanSettings], output: Output, options: Previe
     written = [f"Wrote {options.output}"] if options.output else []
     cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
     notes = dict.fromkeys(each for track in tracks for each in track.notes)
-    output.note(*written, *notes, *deaf, *cautions)
+    output.note(*written, *_about_defaults(resolved, options), *notes, *deaf, *cautions)
+
+
+def _about_defaults(resolved: Resolved[PlanSettings], options: PreviewOptions) -> Iterator[str]:
+    """Yield a line where the curve is of general defaults, and training on the default data would have others."""
+    if options.format not in ("plot", "table") or any(map(is_folder, options.subjects)):
+        return
+    of_data = from_fields(TrainSettings, {}).settings
+    others = [
+        f"`{name}={getattr(of_data, name):g}`"
+        for name in ("lr", "epochs")
+        if resolved.origins[name] == "default" and getattr(of_data, name) != getattr(resolved.settings, name)
+    ]
+    if others:
+        uses = " and ".join(others)
+        yield f"Note: these are the defaults without data; training on {of_data.data}, the default, uses {uses}."
 
 
 def _check(options: PreviewOptions) -> None:
@@ -87,7 +103,7 @@ def _write(path: Path, tracks: Sequence[Track], options: PreviewOptions) -> None
     steps = options.steps_per_epoch
     lines = json_lines(tracks, steps) if path.suffix == ".json" else csv_lines(tracks, steps)
     with explained(path):
-        replace_file(path, (f"{line}\n".encode() for line in lines))
+        replace_file(path, (f"{plain(line)}\n".encode() for line in lines))
 
 
 def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:

@@ -8,6 +8,7 @@ from clfctl.api import Trained
 from clfctl.display.epochs import format_time
 from clfctl.runs.best import Criterion, gone_best
 from clfctl.runs.history import EpochResult
+from clfctl.storage.names import shell
 
 
 def summary(trained: Trained) -> list[str]:
@@ -40,8 +41,10 @@ def _others(trained: Trained, kept: EpochResult) -> list[str]:
 
 def next_steps(run: Path) -> Sequence[str]:
     """Return the commands that make sense for a trained run."""
-    return [
-        f"  clfctl eval {run}              accuracy on the validation images",
-        f"  clfctl predict {run} IMAGE...  classes of images of your own",
-        f"  clfctl resume {run}            go on, if it was stopped before its end",
-    ]
+    commands = {
+        shell("eval", run): "accuracy on the validation images",
+        f"{shell('predict', run)} IMAGE...": "classes of images of your own",
+        shell("resume", run): "go on, if it was stopped before its end",
+    }
+    width = max(map(len, commands))
+    return [f"  {command.ljust(width)}  {about}" for command, about in commands.items()]

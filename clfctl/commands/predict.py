@@ -96,7 +96,8 @@ def predict(model: Path, words: Sequence[str], options: PredictOptions, output: 
             raise Interrupted(what, kept, EXIT_CODES[signals.received])
     took_s = time.perf_counter() - started
     output.note(*_summary(tally, predictor, options, copies, took_s, is_one=is_one))
-    return not tally.n_bad
+    output.note(*(f"Not searched: {plain(folder)}: {why}" for folder, why in inputs.unlisted.items()))
+    return not (tally.n_bad or inputs.unlisted)
 
 
 def answer_lines(model: Path, options: PredictOptions, output: Output) -> None:
@@ -196,7 +197,7 @@ def _summary(
         yield f"{tally.n_images} images in {took_s:.1f} s ({rate}; {predictor.title})"
     if tally.n_bad:
         more = f" and {tally.n_bad - len(tally.bad)} more" if tally.n_bad > len(tally.bad) else ""
-        yield f"Not read: {tally.n_bad} ({', '.join(tally.bad)}{more})"
+        yield f"Not read: {tally.n_bad} ({plain(', '.join(tally.bad))}{more})"
     if copies:
         yield copies.summary()
     if options.output:

@@ -15,6 +15,7 @@ from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
 from clfctl.runs.folder import open_run
 from clfctl.runs.state import states_in
+from clfctl.storage.names import shell
 
 if TYPE_CHECKING:
     from clfctl.engine.session import Session
@@ -29,7 +30,7 @@ def resume(
         return
     run = open_run(chosen)
     with (
-        stopping_at_once(f"go on with: clfctl resume {run.path}"),
+        stopping_at_once(f"go on with: {shell('resume', run.path)}"),
         api.reopen(run, stated, allow_data_change=allow_data_change) as session,
     ):
         _go_on(session, output)
@@ -63,7 +64,7 @@ def _nothing_left(session: "Session") -> str:
     how = "early stopping ended it" if trainer.stopped_early() else "all were trained"
     done = f"{trainer.state.cursor.epoch} of {trainer.plan.epochs} epochs, {how}"
     longer = "`early_stopping=0`" if trainer.stopped_early() else "`epochs=N`"
-    return f"{path} has nothing left to train: {done}. To train on: clfctl resume {path} {longer}"
+    return f"{path} has nothing left to train: {done}. To train on: {shell('resume', path)} {longer}"
 
 
 def _offer(runs_dir: Path) -> Path | None:
@@ -74,6 +75,6 @@ def _offer(runs_dir: Path) -> Path | None:
     newest = max(unfinished, key=lambda state: state.changed_s or 0)
     about = f"the newest unfinished run is {newest.path}: {newest.state} after {progress_words(newest)} ({newest.why})"
     if not sys.stdin.isatty():
-        raise UsageError(f"no run was given; {about}", f"clfctl resume {newest.path}")
+        raise UsageError(f"no run was given; {about}", shell("resume", newest.path))
     typer.echo(f"{about[0].upper()}{about[1:]}.", err=True)
     return newest.path if typer.confirm("Go on with it?", default=True, err=True) else None

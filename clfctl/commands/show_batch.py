@@ -6,6 +6,7 @@ from clfctl.data.sources.open import open_data
 from clfctl.display.output import Output
 from clfctl.errors import DataError, UsageError
 from clfctl.settings.groups import TrainSettings
+from clfctl.storage.names import shell
 
 
 def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
@@ -32,7 +33,7 @@ def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
         loader = loader.reading(CachedImages(data.train.source, NoPictures(), shorter))
     batch = next(iter(loader.batches()))
     if not len(batch.labels):
-        hint = f"look at them with: clfctl check-data {settings.data}"
+        hint = f"look at them with: {shell('check-data', settings.data)}"
         raise DataError("no image of the first batch can be read", hint, field="show_batch")
     mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(0, *batch.images.shape[2:])
     seen = mixture.images(batch.images.float()).round().byte() if mixture else batch.images

@@ -11,6 +11,7 @@ from clfctl.planning.plan import keep_fitting
 from clfctl.schedules import sample_curve
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
+from clfctl.storage.names import shell
 
 if TYPE_CHECKING:
     from clfctl.engine.session import Session
@@ -27,7 +28,7 @@ def train(resolved: Resolved[TrainSettings], output: Output) -> None:
 def _train(session: "Session", output: Output) -> None:
     from clfctl.display.watchers import watchers_for
 
-    with stopping_at_once(f"go on with: clfctl resume {session.run.path}"):
+    with stopping_at_once(f"go on with: {shell('resume', session.run.path)}"):
         output.note(*session.description(), *session.cautions())
         output.note(*summary(api.finish(session, watchers_for(output), output.onlookers())))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from clfctl.storage.files import explained, replace_file
+from clfctl.storage.names import plain
 
 # Small images are enlarged by a whole factor, so that a pixel stays a square.
 MIN_SIDE, GAP, LABEL_HEIGHT = 96, 6, 18
@@ -38,7 +39,7 @@ def save_grid(path: Path, images: NDArray[np.uint8], names: Sequence[str]) -> No
         left, top = GAP + column * cell_width, GAP + row * cell_height
         picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
         grid.paste(picture, (left, top))
-        for line, text in enumerate(name.split("\n")):
+        for line, text in enumerate(plain(name).split("\n")):
             place = (left, top + height + line * LABEL_HEIGHT + 2)
             draw.text(place, _fitting(text, draw, font, width), fill="black", font=font)
     file = io.BytesIO()

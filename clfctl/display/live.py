@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
 from rich.constrain import Constrain
 from rich.live import Live
@@ -23,6 +24,9 @@ _CURVE_HEIGHT = 7
 _MAX_CURVE_WIDTH = 72
 _HEADER_HEIGHT = 2
 _CURVE_GAP = 3
+_CELL_GAP = 3  # a blank, the line between two columns, or what stands for it, and a blank
+# Columns that a narrow terminal does without, in this order.
+_FIRST_TO_GO = ("images/s", "time", "best", "train loss", "val loss")
 
 
 class LiveTable(Watcher):
@@ -66,7 +70,7 @@ class LiveTable(Watcher):
             self._live.stop()
         if self.results:
             total_epochs = self._training.plan.epochs
-            self.console.print(epoch_table(self.results, total_epochs, wide=self.console.width >= WIDE))
+            self.console.print(epoch_table(self.results, total_epochs, self.console.width))
 
     def view(self) -> RenderableType:
         """Return what fits the terminal as it is now."""
@@ -77,19 +81,19 @@ class LiveTable(Watcher):
         # Narrower, not padded: blanks would fill the line to its end.
         bar = Constrain(line, width - 3)
         if width >= WIDE:
-            table = self._last_rows(height - 2, wide=True)
+            table = self._last_rows(height - 2, width)
             free = width - self.console.measure(table).maximum - _CURVE_GAP
             grid = Table.grid(padding=(0, _CURVE_GAP, 0, 0))
             grid.add_row(table, self._curve_text(min(free, _MAX_CURVE_WIDTH), min(height - 3, 2 * _CURVE_HEIGHT + 1)))
             return Group(grid, Text(), bar)
         with_curve = height >= _HEADER_HEIGHT + _CURVE_HEIGHT + 6
-        table = self._last_rows(height - 2 - (_CURVE_HEIGHT + 2 if with_curve else 0), wide=False)
+        table = self._last_rows(height - 2 - (_CURVE_HEIGHT + 2 if with_curve else 0), width)
         lower: list[RenderableType] = [Text(), self._curve_text(width, _CURVE_HEIGHT)] if with_curve else []
         return Group(table, *lower, Text(), bar)
 
-    def _last_rows(self, height: int, wide: bool) -> Table:
+    def _last_rows(self, height: int, width: int) -> Table:
         n_rows = max(1, height - _HEADER_HEIGHT)
-        return epoch_table(self.results[-n_rows:], self._training.plan.epochs, wide)
+        return epoch_table(self.results[-n_rows:], self._training.plan.epochs, width)
 
     def _curve_text(self, width: int, height: int) -> Text:
         here = position(self._training.progress)
@@ -105,15 +109,21 @@ def position(progress: Progress) -> float:
     return progress.epoch + min(1.0, progress.batch / max(1, progress.n_batches))
 
 
-def epoch_table(results: Sequence[EpochResult], total_epochs: int, wide: bool) -> Table:
-    """Return the table of the epochs; no column is ever cut."""
+def epoch_table(results: Sequence[EpochResult], total_epochs: int, width: int) -> Table:
+    """Return the table of the epochs for so many columns of a terminal; a number that has no room is left out whole."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    shown = columns()
-    for column in shown:
-        table.add_column(column.title, justify="center" if column.title == "best" else "right", no_wrap=True)
-    for result in results:
-        cells = (column.text(result, total_epochs, wide) for column in shown)
-        table.add_row(*cells, style="green" if result.is_best else None)
+    rows = {
+        column.title: [column.text(result, total_epochs, width >= WIDE) for result in results] for column in columns()
+    }
+    room = {title: max(map(cell_len, (title, *cells))) + _CELL_GAP for title, cells in rows.items()}
+    for title in _FIRST_TO_GO:
+        if sum(room.values()) - _CELL_GAP <= width:
+            break
+        room.pop(title, None)
+    for title in room:
+        table.add_column(title, justify="center" if title == "best" else "right", no_wrap=True)
+    for number, result in enumerate(results):
+        table.add_row(*(rows[title][number] for title in room), style="green" if result.is_best else None)
     return table
 
 

@@ -4,6 +4,7 @@ import codecs
 import contextlib
 import os
 import sys
+import warnings
 from typing import Any
 
 from clfctl.storage.names import plain
@@ -37,6 +38,26 @@ def open_what_is_closed() -> None:
                 os.dup2(null, number)
                 os.close(null)
             setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 (a descriptor, kept)
+
+
+def silence_libraries() -> None:
+    """Keep what other libraries warn and log from the terminal, where it would stand in the middle of our own lines.
+
+    What matters of it is checked, and told in a sentence. `python -W` and PYTHONWARNINGS bring warnings back.
+    """
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")
+    # Read by huggingface_hub when it is imported: it has a log handler of its own.
+    os.environ.setdefault("HF_HUB_VERBOSITY", "critical")
+    if not (sys.stderr and sys.stderr.isatty()):
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+
+
+def silence_logs() -> None:
+    """Keep what libraries log without a handler from standard error, for the same reason."""
+    import logging  # some milliseconds, which a preview does not wait for
+
+    logging.lastResort = None
 
 
 def forget_reader(stream: Any) -> None:

@@ -23,6 +23,7 @@ from clfctl.errors import Interrupted, NonFiniteLossError
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
 from clfctl.runs.best import Criterion, criterion_of, kept_of
+from clfctl.storage.names import shell
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
 CHECK_EVERY = 50
@@ -220,7 +221,7 @@ class Trainer:
         cursor = self.state.cursor
         batch = f"in epoch {cursor.epoch + 1}, after batch {cursor.batch} of {self.train_loader.n_batches}"
         where = batch if cursor.batch else f"after epoch {cursor.epoch}"
-        hint = f"go on with: clfctl resume {self.saver.run.path}"
+        hint = f"go on with: {shell('resume', self.saver.run.path)}"
         raise Interrupted(f"Stopped by {received.name} {where}; saved.", hint, EXIT_CODES[received])
 
     def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:

@@ -19,6 +19,7 @@ from clfctl.inference.eval_images import Chosen, choose_data
 from clfctl.inference.trained import Trained, load_trained
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import EvalSettings
+from clfctl.storage.names import shell
 
 N_MISTAKES = 24
 
@@ -65,7 +66,7 @@ def _measure(trained: Trained, chosen: Chosen, bad: BadImages, options: EvalSett
     with to.bar("Measuring", options.tta * len(chosen.part)) as advance:
         outputs = measure(trained.model, loaders, trained.precision, Normalize(preprocess, device), advance)
     if not len(outputs.labels):
-        hint = f"look at them: clfctl check-data {chosen.data}"
+        hint = f"look at them: {shell('check-data', chosen.data)}"
         raise DataError(f"no image of {chosen.data} can be read", hint, field="data")
     return outputs
 

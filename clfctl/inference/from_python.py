@@ -13,7 +13,7 @@ from clfctl.data.pixels.transform import to_pixels
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
-from clfctl.inference.inputs import find_inputs, open_any
+from clfctl.inference.inputs import Inputs, find_inputs, open_any
 from clfctl.inference.open import open_predictor
 from clfctl.inference.prediction import Choice, Prediction
 from clfctl.inference.predictor import Predictor
@@ -33,8 +33,10 @@ def predict_images(model: Path, images: Any, choice: Choice, batch_size: int, wo
     predictor = open_predictor(model, n_cores(), lambda line: None)  # noqa: ARG005 (a note for a screen)
     if are_paths:
         threads = workers or n_cores()
-        return [*predictions(predictor, names, choice, batch_size=batch_size, workers=threads)]
-    found: list[Prediction] = []
+        found = [*predictions(predictor, names, choice, batch_size=batch_size, workers=threads)]
+        unlisted = names.unlisted if isinstance(names, Inputs) else {}
+        return [*found, *(Prediction(folder, error=f"cannot be listed: {why}") for folder, why in unlisted.items())]
+    found = list[Prediction]()
     waiting = iter(enumerate(given))
     while batch := [*islice(waiting, batch_size or predictor.batch_size)]:
         found += answers(predictor, [_read(predictor, number, each) for number, each in batch], choice)

@@ -6,7 +6,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from PIL import Image, ImageFile
 
 from clfctl.data.pixels.image_file import load, open_image, read_image
 from clfctl.data.pixels.unreadable import BadImageError
-from clfctl.data.sources.walk import image_names
+from clfctl.data.sources.walk import Seen, image_names
 from clfctl.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -30,18 +30,29 @@ _PATTERN = re.compile(r"[*?[]")
 
 @dataclass(frozen=True)
 class Inputs:
-    """What to look at: names of files, found again each time they are asked for, so that none is kept in memory."""
+    """What to look at: names of files, found again each time they are asked for, so that none is kept in memory.
+
+    `unlisted` gets the folders that could not be listed, with the reason: the others are searched all the same.
+    """
 
     words: tuple[str, ...]
+    unlisted: dict[str, str] = field(default_factory=dict, compare=False)
 
     def __iter__(self) -> Iterator[str]:
-        """Yield the name of each image. Raises DataError for a folder that cannot be listed."""
-        return chain.from_iterable(_names(word) for word in self.words)
+        """Yield the name of each image."""
+        return chain.from_iterable(self._names(word) for word in self.words)
 
     @property
     def folders(self) -> list[Path]:
         """The folders that are searched."""
         return [Path(word) for word in self.words if Path(word).is_dir()]
+
+    def _names(self, word: str) -> Iterator[str]:
+        if word == STANDARD_INPUT or not Path(word).is_dir():
+            yield word
+            return
+        for name in image_names(word, Seen(unlisted=self.unlisted)):
+            yield os.path.join(word, name)  # noqa: PTH118 (Path objects cost more, and there may be millions)
 
 
 def find_inputs(words: Sequence[str]) -> Inputs:
@@ -56,6 +67,8 @@ def find_inputs(words: Sequence[str]) -> Inputs:
         what = f"{found[0]} does not exist" if len(found) == 1 else f"none of the {len(found)} images exists"
         raise UsageError(what, "give image files, folders of images, or - for standard input")
     if next(iter(inputs), None) is None:
+        for folder, why in inputs.unlisted.items():
+            raise DataError(f"{folder} cannot be listed: {why}")
         raise UsageError(f"{found[0]} has no images", "images are recognized by their endings, such as .jpg and .png")
     return inputs
 
@@ -117,14 +130,3 @@ def _expanded(word: str) -> Iterable[str]:
     if not matches:
         raise UsageError(f"{word} matches no file", "** matches any folders: 'photos/**/*.jpg'")
     return matches
-
-
-def _names(word: str) -> Iterator[str]:
-    if word != STANDARD_INPUT and Path(word).is_dir():
-        try:
-            for name in image_names(word):
-                yield os.path.join(word, name)  # noqa: PTH118 (Path objects cost more, and there may be millions)
-        except DataError as error:
-            raise DataError(error.message, error.hint) from None
-    else:
-        yield word

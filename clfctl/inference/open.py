@@ -8,6 +8,7 @@ from clfctl.inference.packages import has_runtime
 from clfctl.inference.predictor import Predictor
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.runs.header import checksum_of
+from clfctl.storage.names import shell
 
 
 def check_model(path: Path) -> None:
@@ -46,7 +47,7 @@ def _exported(run: RunFolder, n_threads: int, tell: Callable[[str], None]) -> Pr
     """Return a run's model.onnx, if there is one that answers as the checkpoint would."""
     if not run.onnx.is_file():
         return None
-    again = f"torch answers instead, after a few seconds; clfctl export {run.path} makes it again"
+    again = f"torch answers instead, after a few seconds; {shell('export', run.path)} makes it again"
     if not has_runtime():
         tell(f"{run.onnx} needs ONNX Runtime (pip install 'clfctl[onnx]'); torch answers instead.")
         return None

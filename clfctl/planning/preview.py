@@ -140,7 +140,7 @@ def track_of(
 
 def is_folder(subject: str) -> bool:
     """Return whether a subject is meant as a run folder: it is one, or looks like a path."""
-    return (bool(subject) and Path(subject).is_dir()) or ("/" in subject and "(" not in subject and ">" not in subject)
+    return (bool(subject) and Path(subject).exists()) or ("/" in subject and "(" not in subject and ">" not in subject)
 
 
 def _of_expression(

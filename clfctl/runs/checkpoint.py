@@ -27,6 +27,7 @@ from clfctl.runs.header import (
 )
 from clfctl.storage.files import Piece, hint_of, reason_of, replace_file
 from clfctl.storage.json_lines import dump_json, read_json_lines
+from clfctl.storage.names import shell
 from clfctl.storage.tensor_file import Entry, make_header, read_header
 from clfctl.storage.tensor_file import Header as FileHeader
 
@@ -90,7 +91,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, keep_previous: bool =
         replace_file(path, _pieces(header, tensors), previous_of(path) if keep_previous else None)
     except OSError as error:
         whole = next((each for each in (path, previous_of(path)) if each.is_file()), None)
-        before = f"; {whole} is whole: go on with clfctl resume {run_of(path).path}" if whole else ""
+        before = f"; {whole} is whole: go on with {shell('resume', run_of(path).path)}" if whole else ""
         raise CheckpointError(f"cannot save {path}: {reason_of(error)}", hint_of(error) + before) from None
 
 

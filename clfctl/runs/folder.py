@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clfctl.errors import ClfctlError, UsageError
+from clfctl.storage.names import shell
 
 CHECKPOINT_SUFFIX, ONNX_SUFFIX = ".safetensors", ".onnx"
 
@@ -114,8 +115,15 @@ def checkpoint_file(run: RunFolder, which: str) -> Path:
 
 
 def open_run(path: Path) -> RunFolder:
+<<<<<<< HEAD
     """Return an existing run; raises UsageError if the folder is not one."""
+=======
+    """Return an existing run, or the one that a file lies in. Raises UsageError if there is none."""
+>>>>>>> 37923e2 (Streams that lack characters, are closed or lose their reader; names that are not UTF-8; commands that a shell can read; a file of a run means the run)
     run = RunFolder(path)
+    if not run.config.is_file() and path.exists():
+        # What lies in a run, such as its checkpoint, stands for it.
+        run = next((each for each in map(RunFolder, path.parents) if each.config.is_file()), run)
     if not run.config.is_file():
         if run.last.parent.is_dir():
             hint = "it ended while it was being made: remove it and train again"
@@ -163,9 +171,15 @@ def check_new_run(runs_dir: Path, name: str) -> None:
 
 
 def _taken(path: Path) -> UsageError:
+<<<<<<< HEAD
     numbered = f"let clfctl number it (`run_name='{path.name}-{{n}}'`)"
     hint = f"choose another name, {numbered}, or go on with: clfctl resume {path}"
     return UsageError(f"{path} exists already", hint, field="run_name")
+=======
+    numbered = f"let clfctl number it (--run-name '{path.name}-{{n}}')"
+    hint = f"choose another name, {numbered}, or go on with: {shell('resume', path)}"
+    return UsageError(f"--run-name: {path} exists already", hint)
+>>>>>>> 37923e2 (Streams that lack characters, are closed or lose their reader; names that are not UTF-8; commands that a shell can read; a file of a run means the run)
 
 
 def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:

@@ -5,6 +5,7 @@ Python holds such a byte as a lone surrogate, which no file and no terminal take
 """
 
 import re
+import shlex
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # What `written` makes, and so what a name that has the like of it must not be mistaken for.
@@ -27,9 +28,22 @@ def plain(text: str) -> str:
     return _SURROGATE.sub(lambda found: _escape(found[0]), text)
 
 
+def shell(*words: object) -> str:
+    """Return a command line of clfctl's, to be pasted into a shell whatever the words have in them."""
+    return " ".join(["clfctl", *(_quoted(str(word)) for word in words)])
+
+
 def in_json(line: str) -> str:
     """Return JSON whose strings may have lone surrogates as JSON that UTF-8 can hold."""
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
+
+
+def _quoted(word: str) -> str:
+    if not _SURROGATE.search(word):
+        return shlex.quote(word)
+    # What bash, zsh and ksh read as bytes; nothing that is plain text would do.
+    inside = word.replace("\\", "\\\\").replace("'", "\\'")
+    return f"$'{plain(inside)}'"
 
 
 def _escape(character: str) -> str:

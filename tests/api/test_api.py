@@ -101,7 +101,7 @@ def test_only_what_is_passed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     plan = clfctl.preview(data="digits", recipe="long-cosine").tracks[0].plan
     assert (plan.epochs, plan.base_lr) == (50, 1e-4)
     settings = api._training_settings(None, {"data": "digits"})
-    assert (settings.epochs, settings.lr, settings.image_size) == (25, 1e-4, 32)
+    assert (settings.epochs, settings.lr, settings.image_size) == (8, 1e-3, 32)
     assert api._training_settings(settings, {"epochs": 3}).epochs == 3
 
 
@@ -123,6 +123,7 @@ class Notebook(clfctl.Watcher):
 
     def start(self, training: clfctl.Training) -> None:
         self.calls.append(f"start {len(training.history)} of {training.plan.epochs}")
+        self.n_steps = 4 * len(training.history)
 
     def step(self, steps: clfctl.Steps) -> None:
         assert steps.first == self.n_steps

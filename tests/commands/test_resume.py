@@ -309,3 +309,15 @@ def test_after_another_criterion_it_is_said_that_weights_are_gone(stopped: Begun
     kept = [each["epoch"] for each in read_json_lines(run.history) if each["is_best"]][-1]
     assert f"Best: epoch {kept}, " in told
     assert len(load_checkpoint(run.best).header.history) == kept
+
+
+@pytest.mark.parametrize("inside", ["checkpoints/last.safetensors", "checkpoints", "history.jsonl", "plots/lr.png"])
+@pytest.mark.parametrize("words", [("resume",), ("lr-preview",), ("eval", "--json"), ("resume", "--lr", "0.1")])
+def test_what_lies_in_a_run_means_the_run(inside: str, words: tuple[str, ...], made: Path, cli: Cli) -> None:
+    run = RunFolder(made / "done")
+    result = cli(words[0], str(run.path / inside), *words[1:])
+    assert result.exit_code == 0, result.output
+    assert str(run.path) in result.output
+    if words[0] == "eval":
+        file = run.last if inside.endswith("last.safetensors") else run.best
+        assert json.loads(result.stdout)["checkpoint"] == str(file)

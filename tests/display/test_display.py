@@ -73,10 +73,22 @@ def test_live_view_of_a_long_training_keeps_to_the_height(width: int, height: in
     assert "100/10" in "\n".join(lines)
 
 
+@pytest.mark.parametrize("width", [30, 40, 55, 60, 70, 80])
+def test_a_narrow_table_leaves_columns_out_and_cuts_none(width: int) -> None:
+    console = Console(width=width, file=io.StringIO())
+    with console.capture() as capture:
+        console.print(epoch_table([result(epoch) for epoch in (9, 10)], 10, width))
+    text = capture.get()
+    assert max(map(len, text.splitlines())) <= width
+    assert "…" not in text
+    assert all(word in text for word in ("10/10", "1.23e-04", "98.77 %"))
+    assert ("images/s" in text) == (width >= 80)
+
+
 def test_wide_table_shows_where_the_learning_rate_began() -> None:
     console = Console(width=200, file=io.StringIO())
     with console.capture() as capture:
-        console.print(epoch_table([result()], 10, wide=True))
+        console.print(epoch_table([result()], 10, 200))
     assert "1e-04 → 1.23e-04" in capture.get()
 
 

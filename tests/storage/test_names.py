@@ -2,13 +2,15 @@
 
 import json
 import os
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clfctl.storage.json_lines import dump_json
-from clfctl.storage.names import plain, read_back, written
+from clfctl.storage.names import plain, read_back, shell, written
 
 LATIN_1 = os.fsdecode("café".encode("latin-1"))
 
@@ -48,3 +50,14 @@ def test_json_holds_every_name(name: str) -> None:
 
 def test_a_sentence_keeps_what_only_looks_like_an_escape() -> None:
     assert plain(rf"{LATIN_1} and caf\xe9") == r"caf\xe9 and caf\xe9"
+
+
+@pytest.mark.parametrize(
+    "name", ["runs/x", "my runs/x y", "it's", "$HOME", "a\\'b", LATIN_1, f"{LATIN_1}'s \\ run", "-x", ""]
+)
+def test_a_shell_reads_a_printed_command_as_it_was_meant(name: str, tmp_path: Path) -> None:
+    line = shell("resume", name)
+    assert line.startswith("clfctl resume ")
+    script = f"clfctl() {{ printf '%s\\n' \"$2\" > {tmp_path}/seen; }}; {line}"
+    subprocess.run(["bash", "-c", script], check=True)
+    assert os.fsdecode((tmp_path / "seen").read_bytes()) == f"{name}\n"

@@ -49,13 +49,15 @@ class Seen:
     """What a walk met: `keys` (N,) say which file each image is, so that one file under two names is known.
 
     `others` counts the files that are not images by ending, `circles` are links to a folder that they lie in, `runs`
-    are run folders: both were left out. A key is 0 where the system does not tell without reading each file's status.
+    are run folders: both were left out. So are folders that cannot be listed, with the reason, where `unlisted` is not
+    None. A key is 0 where the system does not tell without reading each file's status.
     """
 
     keys: "array[int]" = field(default_factory=lambda: array("Q"))
     others: Counter[str] = field(default_factory=Counter)
     circles: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
+    unlisted: dict[str, str] | None = None
 
 
 def image_names(
@@ -65,7 +67,7 @@ def image_names(
 
     Only what lies in its folder `below` is listed, if that is given. Links to folders are followed, if `follows` does
     not say no to their names, but never into a folder that the link lies in. Run folders are left out. What is met
-    besides is kept in `seen`. Raises DataError for a folder that cannot be listed.
+    besides is kept in `seen`. Raises DataError for a folder that cannot be listed, unless `seen` takes note of those.
     """
     walk = _Walk(seen or Seen(), follows)
     start = f"{folder}/{below}" if below else folder
@@ -120,6 +122,9 @@ class _Walk:
                 return
             images, folders, others = self._listed(folder, status.st_dev)
         except OSError as error:
+            if self.seen.unlisted is not None:
+                self.seen.unlisted[folder] = error.strerror or str(error)
+                return
             raise DataError(f"{folder} cannot be listed: {error.strerror or error}", field="data") from None
         if prefix and {*others, *(name for name, _ in folders)} >= _RUN_HAS:
             self.seen.runs.append(prefix.rstrip("/"))
