@@ -115,11 +115,7 @@ def checkpoint_file(run: RunFolder, which: str) -> Path:
 
 
 def open_run(path: Path) -> RunFolder:
-<<<<<<< HEAD
-    """Return an existing run; raises UsageError if the folder is not one."""
-=======
     """Return an existing run, or the one that a file lies in. Raises UsageError if there is none."""
->>>>>>> 37923e2 (Streams that lack characters, are closed or lose their reader; names that are not UTF-8; commands that a shell can read; a file of a run means the run)
     run = RunFolder(path)
     if not run.config.is_file() and path.exists():
         # What lies in a run, such as its checkpoint, stands for it.
@@ -171,15 +167,9 @@ def check_new_run(runs_dir: Path, name: str) -> None:
 
 
 def _taken(path: Path) -> UsageError:
-<<<<<<< HEAD
     numbered = f"let clfctl number it (`run_name='{path.name}-{{n}}'`)"
-    hint = f"choose another name, {numbered}, or go on with: clfctl resume {path}"
-    return UsageError(f"{path} exists already", hint, field="run_name")
-=======
-    numbered = f"let clfctl number it (--run-name '{path.name}-{{n}}')"
     hint = f"choose another name, {numbered}, or go on with: {shell('resume', path)}"
-    return UsageError(f"--run-name: {path} exists already", hint)
->>>>>>> 37923e2 (Streams that lack characters, are closed or lose their reader; names that are not UTF-8; commands that a shell can read; a file of a run means the run)
+    return UsageError(f"{path} exists already", hint, field="run_name")
 
 
 def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:
