@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 from clfctl.inference.prediction import Prediction
 from clfctl.storage.json_lines import dump_json
-from clfctl.storage.names import plain
+from clfctl.storage.names import plain, written
 
 UNSURE = "unsure"
 _GAP = 2
@@ -49,8 +49,8 @@ def csv_lines(predictions: Iterable[Prediction], n_classes: int) -> Iterator[str
     more = [name for n in range(2, n_classes + 1) for name in (f"class_{n}", f"probability_{n}")]
     yield _csv(["image", "class", "probability", *more, "error"])
     for each in predictions:
-        cells = [str(cell) for pair in each.classes for cell in pair]
-        yield _csv([each.name, *cells, *[""] * (2 * n_classes - len(cells)), each.error])
+        cells = [written(str(cell)) for pair in each.classes for cell in pair]
+        yield _csv([written(each.name), *cells, *[""] * (2 * n_classes - len(cells)), each.error])
 
 
 def _csv(cells: Sequence[str]) -> str:

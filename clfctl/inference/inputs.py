@@ -77,6 +77,8 @@ def why_no_path(word: str) -> str:
     """Return why a word cannot name a file, empty if it can."""
     if _URL.match(word):
         return "it is a URL, and clfctl does not read from the network"
+    if "\0" in word:
+        return "the name of a file has no null byte"
     return "it is empty" if not word else ""
 
 
@@ -120,7 +122,7 @@ def open_any(image: "str | os.PathLike[str] | Image.Image | NDArray[Any]") -> "P
 def _expanded(word: str) -> Iterable[str]:
     """Return a word, or what it matches if it is a pattern and not the name of a file."""
     if why := why_no_path(word):
-        hint = f"download it first, or pipe it in: curl -L {word} | clfctl predict RUN -" if word else ""
+        hint = f"download it first, or pipe it in: curl -L {word} | clfctl predict RUN -" if _URL.match(word) else ""
         raise UsageError(f"{word or 'an image'} cannot be read: {why}", hint)
     if not _PATTERN.search(word) or os.path.lexists(word):
         return [word]

@@ -34,6 +34,8 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
         if error.errno == errno.ENXIO:  # a socket
             raise BadImageError("is not a regular file") from None
         raise
+    except ValueError as error:  # a null byte
+        raise BadImageError(f"is not the name of a file: {error}") from None
     try:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):

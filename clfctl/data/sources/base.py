@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from clfctl.data.pixels.image_file import read_image
+from clfctl.data.pixels.image_file import decoding, read_image
 
 if TYPE_CHECKING:
     from clfctl.data.pixels.decode import Picture  # it needs torch
@@ -77,7 +77,8 @@ class TorchvisionImages:
 
     def open(self, index: int) -> Image.Image:
         """Return the image as torchvision opens it."""
-        image: Image.Image = self.data[index][0]
+        with decoding():  # it may decode, and then raises what Pillow does
+            image: Image.Image = self.data[index][0]
         return image
 
     def name(self, index: int) -> str:
