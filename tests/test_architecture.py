@@ -1,6 +1,7 @@
 """Imports only go down the list of layers, never in a circle, and the light layers import nothing heavy."""
 
 import ast
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -87,3 +88,28 @@ def test_files_and_functions_stay_small(path: Path) -> None:
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.FunctionDef):
             assert (node.end_lineno or 0) - node.lineno < 50, node.name
+
+
+# Rooms that may spell an option: the command line, and who calls another program.
+SPELLING = ("cli/", "engine/environment.py")
+
+
+def texts_of(path: Path) -> Iterator[str]:
+    """Yield the texts of a module that are not docstrings."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    documents = {
+        id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in documents:
+            yield node.value
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_the_command_line_spells_options(path: Path) -> None:
+    """Elsewhere a message says `batch_size=32`, which is right in Python too, and carries its field."""
+    if path.relative_to(PACKAGE).as_posix().startswith(SPELLING):
+        return
+    # A whole command to type may have an option: `clfctl lr-preview --list`.
+    texts = (re.sub(r"clfctl [a-z-]+ --\w+", "", text) for text in texts_of(path))
+    assert not [text for text in texts if re.search(r"(^|[\s('\"`])--[a-z]", text)]
