@@ -99,7 +99,7 @@ def load_model(model: nn.Module, checkpoint: Checkpoint) -> None:
     try:
         model.load_state_dict(checkpoint.part(MODEL))
     except RuntimeError as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1].strip()
+        reason = str(error).strip().rpartition("\n")[2].strip()
         raise CheckpointError(f"the checkpoint does not fit the model {checkpoint.header.model}: {reason}") from None
 
 

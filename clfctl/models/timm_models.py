@@ -118,7 +118,8 @@ def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: b
             raise UsageError(f"{name} does not have it", f"leave `{option}=` out", field=option) from None
         if pretrained or sized:
             raise
-        raise ModelError(f"{name} cannot be built: {first_line(error)}", field="model") from error
+        hint = "its description lies on the hub: is there a connection?" if name.startswith(HUB) else ""
+        raise ModelError(f"{name} cannot be built: {first_line(error)}", hint, field="model") from error
 
 
 def _of_size(create: Any, model: "nn.Module", name: str, image_size: int, *, is_known: bool = False) -> "nn.Module":

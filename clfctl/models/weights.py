@@ -29,7 +29,8 @@ class Loaded:
     def __str__(self) -> str:
         average = " (the average of the weights, EMA)" if self.is_average else ""
         new = f", new classifier ({_listed(self.new)})" if self.new else ""
-        left = f", {len(self.left_over)} tensors of the file left over ({_listed(self.left_over)})"
+        n_left = "1 tensor" if len(self.left_over) == 1 else f"{len(self.left_over)} tensors"
+        left = f", {n_left} of the file left over ({_listed(self.left_over)})"
         return f"{average}, {len(self.matched)} tensors{new}{left if self.left_over else ''}"
 
 

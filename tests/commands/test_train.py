@@ -163,7 +163,7 @@ BAD = [
     (("--batch-size", "5000"), 2, "--batch-size: 5000 is more than the 1438 training images"),
     (("--device", "cuda:7"), 2, "--device: 'cuda:7' is not there"),
     (("--amp", "fp16", "--device", "cpu"), 2, "--amp: fp16 needs a CUDA device"),
-    (("--optimizer", "adamm"), 2, "--optimizer: 'adamm' is no optimizer"),
+    (("--optimizer", "adamm"), 2, "--optimizer: 'adamm' is not an optimizer"),
     (("--val-split", "0"), 2, "--monitor: val_loss needs validation images"),
     (("--warmup", "8", "--strict"), 2, "--strict: warmup takes 8 epochs and training has 8"),
     (("--warmup", "soon"), 2, "--warmup: 'soon' (from the command line) is not allowed; it must be epochs"),

@@ -78,7 +78,7 @@ def test_a_body_alone_keeps_the_new_head(prefix: str, tmp_path: Path) -> None:
     origin = build_model(ModelSettings(model="test_resnet", weights=tmp_path / "w.pth"), 10, 64).origin
     assert origin == (
         f"{tmp_path / 'w.pth'}, {len(body)} tensors, new classifier (fc.weight, fc.bias), "
-        "1 tensors of the file left over (projector.weight)"
+        "1 tensor of the file left over (projector.weight)"
     )
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from clfctl.data.sources.base import ArrayImages, Opened, TorchvisionImages
 from clfctl.data.sources.idx import find_idx, open_idx
 from clfctl.data.sources.names import DIGITS, TORCHVISION, NamedData
-from clfctl.errors import DataError
+from clfctl.errors import DataError, first_line
 from clfctl.settings.groups import DataSettings
 
 
@@ -64,7 +64,7 @@ def _torchvision(name: str, named: NamedData, settings: DataSettings, **part: An
     except (RuntimeError, OSError) as error:  # what torchvision raises for files that are missing, torn or unreachable
         if not settings.download:
             raise _not_there(name, settings) from None
-        reason = str(error).splitlines()[0]
+        reason = first_line(error)
         hint = f"try again, or put it into {settings.data_dir} yourself"
         raise DataError(f"{name} could not be downloaded: {reason}", hint, field="data") from None
 

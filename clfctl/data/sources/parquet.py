@@ -10,7 +10,7 @@ from clfctl.data.sources.arrow import ArrowImages, LateColumn, Split, assemble, 
 from clfctl.data.sources.found import Found
 from clfctl.data.sources.parts import PartName
 from clfctl.data.sources.unpacked import check_is_here, place_of, unpack
-from clfctl.errors import DataError, shortened
+from clfctl.errors import DataError, first_line, shortened
 from clfctl.storage.files import in_bytes
 
 HINT = "images in Parquet need a column of images ({bytes, path}, as Hugging Face writes it) and one of labels"
@@ -189,6 +189,4 @@ def _pyarrow(path: Path) -> Any:
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"{path} cannot be read: {shortened(str(error).splitlines()[0] if str(error) else error, 200)}", field="data"
-    )
+    return DataError(f"{path} cannot be read: {first_line(error)}", field="data")
