@@ -23,7 +23,9 @@ class ClfctlError(Exception):
 
     def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
         # Every value that a message shows is shortened where it is written; this is for libraries' own messages.
-        message = message if len(message) <= _MAX_CHARACTERS else f"{message[:_MAX_CHARACTERS]}…"
+        message, hint = (
+            text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]}…" for text in (message, hint)
+        )
         super().__init__(message)
         self.message, self.hint, self.field = message, hint, field
 

@@ -122,3 +122,11 @@ def made_on_a_mac(root: Path) -> Path:
 def long_names(root: Path) -> Path:
     members = [(f"{'folder/' * 30}{name}", content) for name, content in samples()]
     return shard(root / "x.tar", members, tarfile.GNU_FORMAT)
+
+
+def made_with_notepad(root: Path) -> Path:
+    """Classes and names of classes in UTF-8 with a byte order mark."""
+    members = [(name, b"\xef\xbb\xbf" + content if name.endswith(".cls") else content) for name, content in samples()]
+    path = shard(root / "x.tar", members)
+    (root / "class_names.json").write_text("{}", encoding="utf-8-sig")
+    return path

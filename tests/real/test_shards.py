@@ -45,6 +45,7 @@ def counted(part: Part | None, classes: tuple[str, ...]) -> Counter[tuple[str, s
         (real.several_images, FOUR, "4 samples have several images, of which the first is used"),
         (real.made_on_a_mac, FOUR, ""),
         (real.long_names, FOUR, ""),
+        (real.made_with_notepad, FOUR, ""),
         (real.folders_of_parts, {"cat": 4, "dog": 4, "eel": 4}, ""),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

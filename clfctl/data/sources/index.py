@@ -66,7 +66,7 @@ def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     """
     path = folder / CLASS_NAMES
     try:
-        names = json.loads(path.read_text(encoding="utf-8"))
+        names = json.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         return tuple(classes)
     except (OSError, ValueError) as error:

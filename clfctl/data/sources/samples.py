@@ -126,7 +126,7 @@ def _note_class(path: Path, sample: _Sample, member: str, suffix: str, content: 
     """Keep the class that a member names, if any; `.cls` wins over JSON. Raises DataError if it cannot be one."""
     try:
         if suffix == "cls":
-            class_name = content.decode("utf-8").strip()
+            class_name = content.decode("utf-8-sig").strip()
             if not class_name:
                 raise DataError(f"{path}: {shortened(member)} is empty", HINT, field="data")
             sample.class_name, sample.has_cls = class_name, True
