@@ -20,7 +20,7 @@ from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, T
 from clfctl.settings.sources import Resolved, from_fields
 
 if TYPE_CHECKING:
-    from clfctl.data.cache.make import Onlookers
+    from clfctl.data.onlookers import Onlookers
     from clfctl.engine.session import Session
     from clfctl.engine.watching import Watcher
     from clfctl.evaluation.record import Evaluation
@@ -81,7 +81,7 @@ class _Notes:
 
     def onlookers(self) -> "Onlookers":
         """Return those who look on, without a screen."""
-        from clfctl.data.cache.make import Onlookers, no_bar
+        from clfctl.data.onlookers import Onlookers, no_bar
 
         return Onlookers(self.lines.append, no_bar)
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from clfctl.data.cache.make import Onlookers
+from clfctl.data.onlookers import Onlookers
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from clfctl.storage.json_lines import dump_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from clfctl.data.cache.make import Onlookers
+    from clfctl.data.onlookers import Onlookers
 
 # Seconds between two writes to a terminal or a pipe.
 FLUSH_S = 0.1
@@ -84,7 +84,7 @@ class Output:
 
     def onlookers(self) -> "Onlookers":
         """Return those who are told of what takes long."""
-        from clfctl.data.cache.make import Onlookers
+        from clfctl.data.onlookers import Onlookers
 
         return Onlookers(self.note, self.bar)
 

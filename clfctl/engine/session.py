@@ -5,7 +5,8 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from clfctl.data.cache.make import Onlookers, Sources, cached_sources
+from clfctl.data.cache.make import Sources, cached_sources
+from clfctl.data.onlookers import Onlookers
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.fingerprint import DataChange, list_images, write_listing
 from clfctl.data.sources.open import open_data

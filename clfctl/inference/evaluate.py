@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clfctl.data.cache.make import Onlookers
 from clfctl.data.loader import BadImages
+from clfctl.data.onlookers import Onlookers
 from clfctl.data.pixels.views import views
 from clfctl.engine.assemble import make_loader
 from clfctl.engine.measure import measure

@@ -12,7 +12,8 @@ pytest.importorskip("pyarrow")
 
 from typer.testing import Result
 
-from clfctl.data.cache.make import Onlookers, cached_sources
+from clfctl.data.cache.make import cached_sources
+from clfctl.data.onlookers import Onlookers
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.labelled import ALL, open_other
 from clfctl.data.sources.open import open_data

@@ -1,7 +1,7 @@
 """The sources that training reads from, behind a cache in memory or on disk that is made if need be."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from clfctl.data.cache.folder import (
 )
 from clfctl.data.cache.images import CachedImages, Pictures, Stored, Wanted, in_memory, stored_pictures, wanted
 from clfctl.data.loader import BadImages
+from clfctl.data.onlookers import Onlookers
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.arrow import ArrowImages, LateColumn
 from clfctl.data.sources.base import Data, ImageSource
@@ -25,22 +26,6 @@ from clfctl.errors import DataError
 from clfctl.settings.groups import DataSettings
 from clfctl.storage.files import explained, in_bytes, replace_file
 from clfctl.storage.lock import Holder, locked_in_turn
-
-Bar = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-
-
-@dataclass(frozen=True)
-class Onlookers:
-    """Shows the user what takes long: `tell` takes a line; what `bar` yields takes how many more are done."""
-
-    tell: Callable[[str], None]
-    bar: Bar
-
-
-@contextmanager
-def no_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG001 (a `Bar`)
-    """Take the place of a bar where nobody looks on."""
-    yield lambda n: None  # noqa: ARG005 (of one shape with what moves a bar)
 
 
 @dataclass(frozen=True)
