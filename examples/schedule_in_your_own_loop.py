@@ -35,8 +35,9 @@ def main() -> None:
 
     losses: tuple[float, ...] = ()
     for epoch in range(EPOCHS):
+        rate = schedule.given(losses, BASE_LR)
         for batch, chosen in enumerate(train[torch.randperm(len(train))].split(BATCH)[:n_batches]):
-            lr = schedule.lr(BASE_LR, epoch + batch / n_batches, losses)
+            lr = rate(epoch + batch / n_batches)
             for group in optimizer.param_groups:
                 group["lr"] = lr * group["scale"]
             optimizer.zero_grad()
