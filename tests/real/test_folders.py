@@ -12,6 +12,7 @@ from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
 from clfctl.data.sources.walk import SUFFIXES
 from clfctl.errors import DataError
+from clfctl.inference.inputs import find_inputs
 from clfctl.settings.groups import DataSettings, TrainSettings
 from tests.real import folders as real
 
@@ -213,3 +214,14 @@ def test_what_torchvision_downloaded_is_the_data_set(tmp_path: Path, monkeypatch
     monkeypatch.chdir(tmp_path)
     assert is_named("eurosat", Path())
     assert not is_named("eurosat", tmp_path / "data")
+
+
+@pytest.mark.parametrize(("make", "n"), [(real.run_in_the_data, 8), (real.link_to_itself, 8), (real.made_by_macos, 8)])
+def test_what_predict_finds_in_a_folder(make: Make, n: int, tmp_path: Path) -> None:
+    root = make(tmp_path / "data")
+    found = list(find_inputs([str(root)]))
+    assert len(found) == n
+    assert not [name for name in found if "plots" in name]
+    # A run that is named itself is looked into.
+    if make is real.run_in_the_data:
+        assert len(list(find_inputs([str(root / "runs" / "custom-1")]))) == 1
