@@ -153,7 +153,7 @@ def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -
         return settings.workers
 
     def read(index: int) -> None:
-        # What is bad is counted, and told, when it is met in training.
+        # Bad images are counted and reported when training meets them.
         with suppress(Exception):
             see_and_close(part.source.open(index), lambda image: to_pixels(image, preprocess))
 

@@ -1,4 +1,4 @@
-"""Mixup and CutMix: images of a batch mixed on the device, and the loss that knows of it."""
+"""Mixup and CutMix: images of a batch mixed on the device, and the loss to match."""
 
 import math
 import random

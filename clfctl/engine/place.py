@@ -60,7 +60,7 @@ def place_here() -> Place:
 
 
 def place_of(run: RunFolder, header: Header) -> Place:
-    """Return the place of a run; the first versions did not keep it, which is as if its paths were given here."""
+    """Return the place of a run; the first versions did not keep it: then it is the working folder."""
     return Place((run.path.resolve() / header.given_in).resolve()) if header.given_in else place_here()
 
 

@@ -1,4 +1,4 @@
-"""How far a share may be off, because only so many images were looked at."""
+"""How far a share may be off, since it was measured on a limited number of images."""
 
 from dataclasses import dataclass
 

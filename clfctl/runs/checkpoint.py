@@ -85,7 +85,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint, *, keep_previous: bool =
     try:
         entries = [Entry(name, NAMES[each.dtype], tuple(each.shape)) for name, each in tensors.items()]
     except KeyError as error:
-        raise CheckpointError(f"cannot save {path}: it has no name for tensors of {error}") from None
+        raise CheckpointError(f"cannot save {path}: tensors of type {error} have no place in it") from None
     header = make_header([*entries, CHECKSUM], {META: dump_json({"format": FORMAT, **checkpoint.meta})})
     try:
         replace_file(path, _pieces(header, tensors), previous_of(path) if keep_previous else None)

@@ -1,4 +1,4 @@
-"""What a run is doing: running, finished, interrupted or failed, by its lock, its checkpoint and its last words."""
+"""What a run is doing (running, finished, interrupted or failed), by its lock, its checkpoint and what it left behind."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ from clfctl.storage.json_lines import dump_json, read_json_lines
 from clfctl.storage.lock import Holder, holder_of, locked
 
 State = Literal["running", "finished", "interrupted", "failed", "broken"]
-KILLED = "it ended without a word: killed, or the machine stopped"
+KILLED = "it ended without saying why: killed, or the machine stopped"
 
 
 @dataclass(frozen=True)

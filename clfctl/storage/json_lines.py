@@ -40,7 +40,7 @@ def append_json_line(path: Path, record: dict[str, Any]) -> None:
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the JSON objects of a file up to the first line that is none (half of one, where a disk was full).
+    """Return the JSON objects of a file up to the first line that is not one (half of one, where a disk was full).
 
     None if the file does not exist.
     """
