@@ -23,6 +23,7 @@ from clfctl.engine.saving import RunSaver, card_of, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
+from clfctl.engine.world import ALONE, World
 from clfctl.errors import UsageError
 from clfctl.models.built import Built
 from clfctl.models.card import Card
@@ -95,14 +96,19 @@ def _check_single_image(settings: TrainSettings, built: Built) -> None:
 
 
 def make_trainer(
-    parts: Parts, run: RunFolder, checkpoint: Checkpoint | None = None, *, restarts_epoch: bool = False
+    parts: Parts,
+    run: RunFolder,
+    checkpoint: Checkpoint | None = None,
+    *,
+    restarts_epoch: bool = False,
+    world: World = ALONE,
 ) -> Trainer:
     """Return a trainer that stands at the beginning, or where the checkpoint was written, or before its epoch."""
     settings, data, precision = parts.settings, parts.data, parts.precision
     device = precision.device
     bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
     decided = settings.model_copy(update={"workers": decide_workers(settings, data.train, parts.built.preprocess)})
-    train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed)
+    train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed, world)
     state = TrainState(
         parts.built.model,
         parts.optimizer,
@@ -116,10 +122,11 @@ def make_trainer(
         state,
         make_plan(settings, train_loader.n_batches),
         train_loader,
-        make_loader(decided, data.val, parts.built.preprocess, bad, device),
+        make_loader(decided, data.val, parts.built.preprocess, bad, device, world=world),
         Normalize(parts.built.preprocess, device),
         RunSaver(run, parts.card, place_of(run, checkpoint.header) if checkpoint else place_here()),
         class_weights=loss_weights(parts),
+        world=world,
     )
 
 
@@ -138,13 +145,25 @@ def make_loader(
     bad: BadImages,
     device: torch.device,
     shuffle_seed: int | None = None,
+    world: World = ALONE,
 ) -> Loader:
     """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
     part = part if shuffle_seed is None else with_chances(part, settings.balance)
     augment = None if shuffle_seed is None else Augmentation(settings.augment, settings.random_erasing)
     on_cuda = device.type == "cuda"
     workers = decide_workers(settings, part, preprocess)
-    return Loader(part, preprocess, settings.batch_size, workers, bad, shuffle_seed, augment, on_cuda)
+    return Loader(
+        part,
+        preprocess,
+        settings.batch_size,
+        workers,
+        bad,
+        shuffle_seed,
+        augment,
+        on_cuda,
+        rank=world.rank,
+        n_ranks=world.size,
+    )
 
 
 def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -> int:

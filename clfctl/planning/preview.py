@@ -195,7 +195,7 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     before, notes = read_older(header.settings, run.last) if header else read_older_config(run.config)
     settings, _ = change_settings(before, stated_in(resolved))
     # A run that is not saved at every epoch has a history that is newer than its checkpoint.
-    history = max(read_history(read_json_lines(run.history)), header.history if header else [], key=len)
+    history = max(read_history(read_json_lines(run.history), run.history), header.history if header else [], key=len)
     if settings.monitor != before.monitor:
         check_measured(history, settings.monitor)
     metrics = tuple(result.metric(settings.monitor) for result in history)

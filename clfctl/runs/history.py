@@ -67,14 +67,18 @@ class EpochResult:
         }
 
 
-def read_history(records: Sequence[Mapping[str, Any]]) -> list[EpochResult]:
-    """Return the epochs of a list of records. Raises CheckpointError, with the epoch, for what is not one."""
+def read_history(records: Sequence[Mapping[str, Any]], where: object = "") -> list[EpochResult]:
+    """Return the epochs of a list of records. Raises CheckpointError, with the epoch, for what is not one.
+
+    `where` is the file that they stand in, if the caller does not name it.
+    """
     history = []
     for position, record in enumerate(records):
         try:
             history.append(EpochResult.from_record(record, position))
         except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise CheckpointError(f"the record of epoch {position + 1} cannot be read: {error}") from None
+            whose = f" in {where}" if where else ""
+            raise CheckpointError(f"the record of epoch {position + 1}{whose} cannot be read: {error}") from None
     return history
 
 

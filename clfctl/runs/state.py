@@ -1,4 +1,4 @@
-"""What a run is doing (running, finished, interrupted or failed), by its lock, its checkpoint and what it left behind."""
+"""What a run is doing: running, finished, interrupted or failed, by its lock, its checkpoint and its last words."""
 
 import contextlib
 import json
@@ -112,7 +112,7 @@ def _read_last(run: RunFolder) -> tuple[Header, str]:
 
 def _running(run: RunFolder, header: Header, holder: Holder) -> RunState:
     # Epochs since the last save are in the history only; it is written by the process that runs.
-    written = read_history(read_json_lines(run.history))
+    written = read_history(read_json_lines(run.history), run.history)
     if len(written) <= len(header.history):
         return _state(run, header, "running", pid=holder.pid or None)
     state = _state(run, replace(header, history=written), "running", pid=holder.pid or None)
