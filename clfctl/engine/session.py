@@ -24,7 +24,7 @@ from clfctl.engine.watching import Training, Watcher, Watchers
 from clfctl.errors import UsageError
 from clfctl.planning.changes import Change, change_settings
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
-from clfctl.runs.best import gone_best, kept_of
+from clfctl.runs.best import gone_best
 from clfctl.runs.checkpoint import load_last
 from clfctl.runs.folder import RunFolder, create_run, discard_run
 from clfctl.runs.history import EpochResult, check_measured
@@ -113,7 +113,7 @@ class Session:
 
     def best(self) -> EpochResult | None:
         """Return the epoch whose weights the best checkpoint has."""
-        return kept_of(self.trainer.state.cursor.history)
+        return self.trainer.best()
 
     def held_out(self) -> Part:
         """Return the validation images, or those of training where there are none."""
@@ -171,7 +171,7 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
         _check_epochs(trainer)
         refuse_cautions(settings, trainer.plan)
         told = (warning, *left_out, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
-        warnings = [each for each in (*told, _gone(trainer, kept_of(checkpoint.header.history))) if each]
+        warnings = [each for each in (*told, _gone(trainer, trainer.best())) if each]
         old_plan = make_plan(saved, checkpoint.resumption.position.n_batches)
         reopened = Reopened(old_plan, checkpoint.resumption.lr, changes, change, restarts)
         yield Session(run, parts, trainer, warnings, reopened)

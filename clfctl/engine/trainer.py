@@ -90,6 +90,10 @@ class Trainer:
         """Return the monitored metric of every finished epoch."""
         return tuple(result.metric(self.state.settings.monitor) for result in self.state.cursor.history)
 
+    def best(self) -> EpochResult | None:
+        """Return the epoch whose weights are kept as best; None if there are none, or the file was removed."""
+        return kept_of(self.state.cursor.history) if self.saver.run.best.is_file() else None
+
     def criterion(self, *newer: EpochResult) -> Criterion:
         """Return what the best epoch goes by, from what is known of the finished epochs and of newer ones."""
         settings = self.state.settings
@@ -165,7 +169,7 @@ class Trainer:
             time_s=cursor.train_s + val_s,
         )
         # Against the epoch whose weights there are, which after a change is not always the best of all.
-        is_best = self.criterion(result).is_better(result, kept_of(cursor.history))
+        is_best = self.criterion(result).is_better(result, self.best())
         result = replace(result, is_best=is_best)
         cursor.history.append(result)
         cursor.next_epoch()

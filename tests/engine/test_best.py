@@ -70,6 +70,7 @@ def test_after_a_change_a_new_epoch_is_measured_against_the_weights_that_there_a
     """The third epoch is not the best by the new metric, but better than the one whose weights are kept."""
     trainer = trainer_of(settings_of(epochs=3, keep_best="val_top1", lr=1e-3))
     before = epochs(of(0.05, 0.1), of(1.0, 9.0))
+    trainer.saver.save_best(trainer.state)
     trainer.state.cursor.history = [replace(before[0], is_best=True), before[1]]
     trainer.state.cursor.epoch = 2
     (result,) = trainer.epochs()
@@ -77,6 +78,16 @@ def test_after_a_change_a_new_epoch_is_measured_against_the_weights_that_there_a
     assert result.is_best
     saved = load_checkpoint(trainer.saver.run.best)
     assert len(saved.header.history) == 3
+
+
+def test_weights_that_were_removed_are_beaten_by_any() -> None:
+    trainer = trainer_of(settings_of(epochs=2, lr=1e-3))
+    trainer.state.cursor.history = [replace(each, is_best=True) for each in epochs(of(1.0, 0.0))]
+    trainer.state.cursor.epoch = 1
+    assert trainer.best() is None
+    (result,) = trainer.epochs()
+    assert result.is_best
+    assert trainer.best() == result
 
 
 def test_a_metric_that_is_none_is_refused() -> None:
