@@ -184,5 +184,7 @@ def test_training_and_measuring_on_a_cloned_repository(tmp_path: Path, cli: Cli)
     assert "the test images are left out: none of the 2 rows" in result.output.replace("\n", " ")
     record = json.loads(cli("eval", "runs/one", "--json").stdout)
     assert (record["split"], record["n_images"]) == ("val", 2)
+    result = cli("eval", "runs/one", "--split", "test")
+    assert (result.exit_code, "none of the 2 rows of test has a label" in result.stderr) == (2, True)
     result = cli("resume", "runs/one", "--epochs", "2")
     assert result.exit_code == 0, result.output

@@ -85,7 +85,8 @@ def match(images: Labelled, classes: Sequence[str]) -> Matched:
 def held_out(name: str, data: Data, split: str) -> Labelled:
     """Return the val or test images of the data called `name`. Raises UsageError if it has none of that split."""
     parts = {word: part for word, part in (("val", data.val), ("test", data.test)) if part}
-    return Labelled(data.classes, _part_of(name, parts, split), split, data.notes)
+    why = next((note for note in data.notes if note.startswith(f"the {split} images are left out")), "")
+    return Labelled(data.classes, _part_of(name, parts, split, why), split, data.notes)
 
 
 def open_other(settings: DataSettings, split: str) -> Labelled:
@@ -154,12 +155,12 @@ def _open_folder(root: Path, split: str, runs_dir: Path) -> Labelled:
     return Labelled(readable_names(root, classes), _files(listing), which, notes)
 
 
-def _part_of(data: str, parts: Mapping[str, T], split: str) -> T:
+def _part_of(data: str, parts: Mapping[str, T], split: str, why: str = "") -> T:
     if split in parts:
         return parts[split]
     others = [name for name in parts if name != "train"]
     hint = f"there are: {', '.join(others)}" if others else "there are only training images"
-    raise UsageError(f"{data} has no {split} images", hint, field="split")
+    raise UsageError(f"{data} has no {split} images", why or hint, field="split")
 
 
 def _files(listing: Listing) -> Part:
