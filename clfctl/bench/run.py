@@ -22,6 +22,7 @@ from clfctl.display.output import Output
 from clfctl.engine.device import describe
 from clfctl.errors import UsageError, WriteError
 from clfctl.settings.groups import BenchSettings
+from clfctl.storage.names import plain
 
 BUDGET_S = 50.0
 SHORTEST_S, LONGEST_S = 0.3, 1.0
@@ -94,7 +95,7 @@ def _files_for_rivals(settings: BenchSettings, bench: Bench) -> Files:
 
 
 def _title(settings: BenchSettings) -> str:
-    return f"clfctl bench-data: {settings.data}"
+    return f"clfctl bench-data: {plain(settings.data)}"
 
 
 @dataclass(frozen=True)

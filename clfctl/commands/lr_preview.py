@@ -16,8 +16,8 @@ from clfctl.display.preview_text import (
     table_lines,
 )
 from clfctl.errors import UsageError
-from clfctl.planning.plan import refuse_cautions
-from clfctl.planning.preview import Track, is_folder, tracks_of
+from clfctl.planning.plan import Plan, refuse_cautions
+from clfctl.planning.preview import Track, tracks_of
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import Resolved, from_fields
 from clfctl.storage.files import explained, replace_file
@@ -59,27 +59,28 @@ def lr_preview(resolved: Resolved[PlanSettings], output: Output, options: Previe
     if options.output:
         _write(options.output, tracks, options)
     else:
+        about = _about_defaults(resolved, tracks[0].plan) if options.format == "plot" and not tracks[0].done else ()
         output.result(
             json=lambda: _lines(tracks, "json", options, output),
             plain=lambda: _lines(tracks, options.format, options, output),
+            notes=about,
         )
     deaf = [track.subject for track in tracks if options.metrics and not track.plan.schedule.follows_metrics]
     deaf = [f"Note: {subject} does not depend on metrics." for subject in deaf]
     written = [f"Wrote {options.output}"] if options.output else []
     cautions = dict.fromkeys(_caution(track, caution, tracks) for track in tracks for caution in track.plan.cautions)
     notes = dict.fromkeys(each for track in tracks for each in track.notes)
-    output.note(*written, *_about_defaults(resolved, options), *notes, *deaf, *cautions)
+    output.note(*written, *notes, *deaf, *cautions)
 
 
-def _about_defaults(resolved: Resolved[PlanSettings], options: PreviewOptions) -> Iterator[str]:
-    """Yield a line where the curve is of general defaults, and training on the default data would have others."""
-    if options.format not in ("plot", "table") or any(map(is_folder, options.subjects)):
-        return
+def _about_defaults(resolved: Resolved[PlanSettings], plan: Plan) -> Iterator[str]:
+    """Yield a line where a curve is of general defaults, and training on the default data would have others."""
     of_data = from_fields(TrainSettings, {}).settings
+    shown = {"lr": plan.base_lr, "epochs": plan.epochs}
     others = [
         f"`{name}={getattr(of_data, name):g}`"
-        for name in ("lr", "epochs")
-        if resolved.origins[name] == "default" and getattr(of_data, name) != getattr(resolved.settings, name)
+        for name, value in shown.items()
+        if resolved.origins[name] == "default" and value == getattr(resolved.settings, name) != getattr(of_data, name)
     ]
     if others:
         uses = " and ".join(others)
@@ -111,11 +112,11 @@ def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:
 
     save_preview(
         path,
-        [NamedCurve(track.name, track.points()) for track in tracks],
+        [NamedCurve(plain(track.name), track.points()) for track in tracks],
         log=log,
         epochs=max(track.epochs for track in tracks),
         stretches=stretches_of(tracks),
-        title=tracks[0].name if len(tracks) == 1 else "",
+        title=plain(tracks[0].name) if len(tracks) == 1 else "",
         seam=seam_of(tracks),
     )
 

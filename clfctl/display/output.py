@@ -94,10 +94,12 @@ class Output:
         json: Callable[[], Iterable[Mapping[str, Any] | str]],
         plain: Callable[[], Iterable[str]] | None = None,
         rich: Callable[["Console"], None] | None = None,
+        notes: Iterable[str] = (),
     ) -> None:
         """Print a result: a JSON object a line, something for a terminal, or plain lines; quiet leaves JSON alone.
 
-        What has no plain lines is printed as on a terminal, and the other way round. Only what is called for is made;
+        What has no plain lines is printed as on a terminal, and the other way round; `notes` follow on standard error
+        where it is not JSON. Only what is called for is made;
         JSON may be a line already. A reader that leaves does not stop the command: what it writes comes after this.
         """
         try:
@@ -111,6 +113,7 @@ class Output:
                 rich(Console())
             elif plain:
                 self._print(plain())
+            self.note(*(() if self.as_json else notes))
         except BrokenPipeError:
             forget_reader(sys.stdout)
 

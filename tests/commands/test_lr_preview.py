@@ -266,3 +266,14 @@ def test_wrong_input_is_one_sentence(words: tuple[str, ...], code: int, message:
 
 def test_quiet_prints_nothing(cli: Cli) -> None:
     assert cli("lr-preview", "cosine", "--quiet").output == ""
+
+
+def test_general_defaults_are_told_from_those_of_the_default_data(cli: Cli) -> None:
+    told = "these are the defaults without data; training on digits, the default, uses"
+    assert f"{told} --lr 0.001 and --epochs 8." in cli("lr-preview", "step").stderr
+    assert f"{told} --lr 0.001." in cli("lr-preview", "step", "--epochs", "3").stderr
+    assert f"{told} --lr 0.001." in cli("lr-preview", "cosine", "--t-max", "50").stderr
+    assert told not in cli("lr-preview", "step", "--epochs", "3", "--lr", "0.1").output
+    assert told not in cli("lr-preview", "step", "--json").output
+    for style in ("csv", "json", "table"):
+        assert told not in cli("lr-preview", "step", "--format", style).output
