@@ -55,7 +55,9 @@ def bench_data(
     seconds: Annotated[
         float | None,
         typer.Option(
-            help="Seconds of each measuring window; unset: so many that all takes about a minute.", min=0.01, max=600
+            help="Seconds of each measuring window; unset: chosen so that everything takes about a minute.",
+            min=0.01,
+            max=600,
         ),
     ] = None,
     write: Annotated[

@@ -77,7 +77,7 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
         command(*(_given(sources.resolve(group, typed)) for group in types), **own)
 
     own = list(inspect.signature(command).parameters.values())[len(types) :]
-    # A field that the command declares itself, as an argument, is not an option besides.
+    # A field that the command declares itself, as an argument, is not also an option.
     declared = {parameter.name for parameter in own}
     options = (
         parameter

@@ -52,7 +52,7 @@ def headline(evaluation: Evaluation) -> str:
 
 
 def number_rows(metrics: Metrics) -> list[tuple[str, str, str]]:
-    """Return (name, value, what else is to be known) of every number that is one for all classes."""
+    """Return (name, value, what else there is to know) of every number that is one for all classes."""
     too = "over" if metrics.mean_confidence > metrics.top1 else "under"
     confidence = f"mean confidence {percent(metrics.mean_confidence)}: {too}confident"
     rows = [
@@ -160,7 +160,7 @@ def _confusions(pairs: Sequence[Confusion], width: int) -> Table:
 
 
 def _cut(name: str, width: int) -> Text:
-    """Return as much of a name as fits into so many columns, on one line."""
+    """Return as much of a name as fits into `width` columns, on one line."""
     text = Text(" ".join(name.split()) or name, no_wrap=True)
     text.truncate(max(4, width), overflow="ellipsis")
     return text

@@ -110,7 +110,7 @@ def position(progress: Progress) -> float:
 
 
 def epoch_table(results: Sequence[EpochResult], total_epochs: int, width: int) -> Table:
-    """Return the table of the epochs for so many columns of a terminal; a number that has no room is left out whole."""
+    """Return the table of the epochs for a terminal of `width` columns; a number without room is left out whole."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     rows = {
         column.title: [column.text(result, total_epochs, width >= WIDE) for result in results] for column in columns()

@@ -99,8 +99,8 @@ class Output:
         """Print a result: a JSON object a line, something for a terminal, or plain lines; quiet leaves JSON alone.
 
         What has no plain lines is printed as on a terminal, and the other way round; `notes` follow on standard error
-        where it is not JSON. Only what is called for is made;
-        JSON may be a line already. A reader that leaves does not stop the command: what it writes comes after this.
+        where it is not JSON. Only what is called for is made; JSON may be a line already. A reader that leaves does not
+        stop the command: what it writes comes after this.
         """
         try:
             if self.as_json:

@@ -13,7 +13,7 @@ class RateColumn(ProgressColumn):
     """Images per second, of the last half minute."""
 
     def render(self, task: Task) -> Text:
-        """Return the rate, as long as there is none a dash."""
+        """Return the rate, or a dash while there is none."""
         return Text(f"{task.speed:.0f} images/s" if task.speed else "–")
 
 

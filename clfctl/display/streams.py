@@ -21,7 +21,7 @@ _HANDLER = "clfctl"
 
 def make_writable(stream: Any) -> None:
     """Let a stream take every text: what its encoding lacks is replaced by something like it, or by its number."""
-    # One that is no text file of the system's (a notebook's) takes everything.
+    # A stream that is not a text file of the system's, such as a notebook's, takes everything.
     with contextlib.suppress(AttributeError, ValueError, OSError):
         stream.reconfigure(errors=_HANDLER)
 

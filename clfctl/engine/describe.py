@@ -6,6 +6,7 @@ from clfctl.engine.device import describe
 from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
+from clfctl.storage.files import in_bytes
 
 
 def describe_parts(parts: Parts) -> list[str]:
@@ -23,7 +24,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *(f"Note   {each}" for each in data.notes),
         *describe_counts(data.train, data.classes, parts.settings.balance),
         *_fitted(parts),
-        f"Model  {parts.settings.model}: {size}, {n_bytes / 1e6:.1f} MB, {built.origin}",
+        f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
     ]
 

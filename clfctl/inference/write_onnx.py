@@ -10,7 +10,7 @@ from clfctl.errors import ClfctlError, ModelError, UsageError
 from clfctl.inference.packages import missing_packages
 from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.settings.groups import TrainSettings
-from clfctl.storage.files import explained, replace_file
+from clfctl.storage.files import explained, in_bytes, replace_file
 
 if TYPE_CHECKING:
     from clfctl.data.pixels.decode import Pixels
@@ -33,7 +33,7 @@ class Exported:
 
     def __str__(self) -> str:
         same = f"as torch says to {self.difference:.1g} on {self.n_images} images of {self.images}"
-        return f"{self.file}: {self.n_bytes / 1e6:.1f} MB, {same}"
+        return f"{self.file}: {in_bytes(self.n_bytes)}, {same}"
 
 
 def export_model(path: Path, output: Path | None = None) -> Exported:

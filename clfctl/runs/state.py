@@ -71,7 +71,7 @@ def held(run: RunFolder) -> Iterator[None]:
             _leave_word(run, "interrupted", str(error))
             raise
         except KeyboardInterrupt:
-            _leave_word(run, "interrupted", "Stopped at once by a second Ctrl-C.")
+            _leave_word(run, "interrupted", "Stopped at once by Ctrl-C.")
             raise
         except Exception as error:
             what = str(error) if isinstance(error, ClfctlError) else f"{type(error).__name__}: {error}"

@@ -107,7 +107,7 @@ def test_a_second_ctrl_c_does_not_wait_for_a_read_that_hangs(workers: str, photo
     assert process.wait() == 130
     assert time.monotonic() - began < 3
     assert "Traceback" not in process.err.read_text()
-    assert "second Ctrl-C" in state_of(RunFolder(Path("runs/one"))).why
+    assert "at once by Ctrl-C" in state_of(RunFolder(Path("runs/one"))).why
     assert run("resume", "runs/one")[0] == 0
 
 
