@@ -1,8 +1,10 @@
 """Curves that are most likely a mistake, each with its reason: pure checks of a schedule against its training."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from clfctl.errors import UsageError
 from clfctl.schedules.base import Schedule, Segment
 from clfctl.schedules.compose import Chain, Warmup
 from clfctl.schedules.cooldown import Cooldown, lowest_rate
@@ -12,6 +14,7 @@ from clfctl.schedules.plateau import Plateau
 
 NOTHING = 1e-12
 """Share of the base learning rate below which nothing is learned."""
+EXTREME = "parameters of the schedule, or the base rate, are too small or too large"
 MAX_EPOCHS_SAMPLED = 2000
 
 
@@ -26,7 +29,17 @@ class Course:
 
 
 def cautions(course: Course) -> list[str]:
-    """Return a sentence for each thing about the curve that is most likely a mistake."""
+    """Return a sentence for each thing about the curve that is most likely a mistake.
+
+    Raises UsageError for a curve that has no number where one was computed: parameters may be too small or too large.
+    """
+    try:
+        return _found(course)
+    except ArithmeticError as error:
+        raise UsageError(f"the learning rate of {course.schedule.name} cannot be computed: {error}", EXTREME) from None
+
+
+def _found(course: Course) -> list[str]:
     found = [*_of_warmup(course), *_of_chain(course), *_of_cooldown(course)]
     for segment in course.schedule.segments(course.epochs):
         found += _of_segment(course, segment)
@@ -114,6 +127,9 @@ def _of_rates(course: Course) -> Iterator[str]:
     times = [float(epoch) for epoch in range(0, course.epochs, stride)]
     rate = course.schedule.given((), course.base_lr)
     rates = [rate(max(t, begin)) for t in times]
+    if not all(map(math.isfinite, rates)):
+        t, rate_there = next((t, rate) for t, rate in zip(times, rates, strict=True) if not math.isfinite(rate))
+        raise UsageError(f"the learning rate of epoch {t + 1:g} is {rate_there:g}", EXTREME)
     if (peak := max(rates)) > 1:
         yield f"the learning rate reaches {peak:g}: above 1 most trainings diverge"
     learning = [t for t, rate in zip(times, rates, strict=True) if rate > NOTHING * course.base_lr]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from clfctl.errors import UsageError
 from clfctl.planning.plan import make_plan
 from clfctl.schedules.catalog import kinds_with
 from clfctl.settings.groups import PlanSettings
@@ -47,6 +48,25 @@ def test_every_kind_with_a_lowest_rate_is_in_the_table() -> None:
 def test_mistakes_are_found(values: dict[str, object], message: str) -> None:
     found = make_plan(PlanSettings.model_validate(values)).cautions
     assert [each for each in found if message in each], found
+
+
+EXTREME = [
+    (
+        {"scheduler": "onecycle(t_max=5e-324)"},
+        "of onecycle cannot be computed: float division by zero",
+    ),
+    ({"scheduler": "wsd(t_max=5e-324)"}, "of wsd cannot be computed: float division by zero"),
+    ({"scheduler": "1e300*constant", "lr": 1e300}, "the learning rate of epoch 1 is inf"),
+    ({"scheduler": "cosine(eta_min=1.7e308)", "lr": 1e300, "epochs": 8}, "the learning rate of epoch 1 is -inf"),
+    ({"scheduler": "linear(start=1.7e308, end=0)", "lr": 1e300}, "the learning rate of epoch 1 is inf"),
+]
+
+
+@pytest.mark.parametrize(("values", "message"), EXTREME)
+def test_curves_without_a_number_are_refused(values: dict[str, object], message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        make_plan(PlanSettings.model_validate(values))
+    assert message in str(caught.value)
 
 
 SOUND = [

@@ -157,4 +157,5 @@ def test_without_a_home_folder_there_is_a_sentence(cli: Callable[..., Result]) -
     assert "--config: '~/x.toml' begins with ~" in cli("train", "--config=~/x.toml").stderr
     assert cli("lr-preview", "step", "--output=~/x.csv").exit_code == 2
     with pytest.raises(UsageError, match="there is no home folder"):
-        cache_folder()
+        expand_home("~")
+    assert cache_folder().is_absolute()
