@@ -212,7 +212,7 @@ def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> N
 def test_wrong_usage_of_export(run: RunFolder, cli: Cli) -> None:
     for words, error in (
         (("gone",), "gone is not a run folder"),
-        ((str(run.path), "--output", "model.pt"), "--output: model.pt is no name for an ONNX file"),
+        ((str(run.path), "--output", "model.pt"), "--output: model.pt is not a name for an ONNX file"),
         ((str(run.path), "--output", "gone/model.onnx"), "--output: there is no folder gone"),
     ):
         result = cli("export", *words)
@@ -236,7 +236,7 @@ def test_an_export_that_says_other_things_is_not_kept(
     monkeypatch.setattr("clfctl.inference.export.to_onnx", of_another)
     result = cli("export", str(copy.path))
     assert result.exit_code == 1
-    assert "custom says other things as ONNX: a probability differs by 0.00" in result.stderr
+    assert "custom gives other probabilities as ONNX: one differs by 0.00" in result.stderr
     assert copy.onnx.read_bytes() == before
 
 

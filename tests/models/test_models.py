@@ -93,7 +93,8 @@ def test_position_embeddings_of_published_weights_are_resampled(tmp_path: Path) 
     own, new = saved.state_dict(), built.model.state_dict()
     assert torch.equal(own["blocks.0.attn.qkv.weight"], new["blocks.0.attn.qkv.weight"])
     assert own["pos_embed"].shape != new["pos_embed"].shape
-    assert float(new["pos_embed"].std()) == pytest.approx(float(own["pos_embed"].std()), rel=0.3)
+    # That of the class token has no place in the image.
+    assert torch.equal(own["pos_embed"][:, 0], new["pos_embed"][:, 0])
 
 
 def test_a_folder_of_timms_is_a_model_and_another_is_refused(tmp_path: Path) -> None:
