@@ -51,8 +51,8 @@ HEAD = """# Models: which families of timm train
 One small model of each family, a batch of two images, forward, backward and a step of AdamW on the CPU, as
 `clfctl train` does it. *plain* memory: channels-last does not hold for it (see
 [decision 0051](decisions/0051-memory-format.md)). Made by `python -m tests.models.families` with torch {torch} and
-timm {timm}; `pytest -m slow tests/models` trains them again. RepVGG and MobileOne (byobnet), FastViT and lambda_resnet
-(byoanet), which need plain memory, are trained by tests/engine/test_memory_format.py.
+timm {timm}; `pytest -m by_hand tests/models` trains them again. RepVGG and MobileOne (byobnet), which need plain memory
+as FastViT does, are trained by tests/engine/test_memory_format.py.
 
 | family | model | M parameters | pixels | memory | trains |
 |---|---|---:|---:|---|---|
@@ -74,7 +74,7 @@ def train_one_batch(name: str) -> dict[str, Any]:
 
     cpu, (_, own_size, _) = torch.device("cpu"), timm.get_pretrained_cfg(name).input_size
     is_bound = timm.get_pretrained_cfg(name).fixed_input_size
-    size = own_size if is_bound else min(own_size, 224)
+    size = own_size if is_bound or own_size <= 256 else 224
     settings = TrainSettings(model=name, pretrained=False, optimizer="adamw", weight_decay=0.01)
     torch.manual_seed(0)
     try:

@@ -17,14 +17,14 @@ def test_the_table_is_of_these_models() -> None:
     assert documented().keys() == FAMILIES.keys()
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 @pytest.mark.parametrize("family", FAMILIES)
 def test_it_trains_as_the_table_says(family: str) -> None:
     error = in_a_process(FAMILIES[family]).get("error", "")
     assert bool(error) == (documented()[family] not in ("yes", "not run")), error
 
 
-@pytest.mark.slow
+@pytest.mark.by_hand
 def test_every_family_of_timm_is_listed() -> None:
     import timm
     from timm.models._registry import _model_to_module
