@@ -169,7 +169,7 @@ FIXED = [
     ("--optimizer", "sgd", "the state of one optimizer is of no use to another"),
     ("--seed", "1", "training and validation images would be mixed"),
     ("--val-split", "0.1", "training and validation images would be mixed"),
-    ("--run-name", "y", "the run has its place"),
+    ("--run-name", "y", "the run has a folder already"),
     ("--weight-decay", "0.1", "decayed weights and others are kept apart"),
 ]
 
@@ -192,7 +192,7 @@ def test_a_parameter_of_another_schedule_is_refused_and_a_new_schedule_drops_the
     values = settings.model_dump()
     assert (values["t_max"], values["step_size"]) == (None, 2)
     assert {change.name for change in changes} == {"scheduler", "step_size", "t_max"}
-    with pytest.raises(UsageError, match="--step-size: 2"):
+    with pytest.raises(UsageError, match="step_size: 2"):
         change_settings(saved, {"step_size": 2})
 
 
