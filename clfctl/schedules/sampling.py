@@ -30,7 +30,7 @@ def sample_curve(
 
 
 def epochs_to_draw(schedule: Schedule, epochs: int) -> Sequence[int]:
-    """Return the epochs that show the curve of a training: all, or some of more than can be told apart in a picture."""
+    """Return the epochs that show the curve of a training: all, or some if there are more than a picture can show."""
     if epochs <= MAX_POINTS:
         return range(epochs)
     seams = {whole(each.start) for each in schedule.segments(epochs)}

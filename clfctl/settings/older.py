@@ -14,7 +14,7 @@ from clfctl.settings.messages import allowed
 from clfctl.settings.words import value_in_words
 from clfctl.storage.files import reason_of
 
-# Settings that there are no more, each with what is done instead. None so far.
+# Settings that no longer exist, each with what is done instead. None so far.
 RETIRED: dict[str, str] = {}
 
 

@@ -68,7 +68,7 @@ def test_plans(values: dict[str, Any], schedule: object) -> None:
     assert plan(**values).schedule == schedule
 
 
-def test_warmup_outside_is_trained_besides() -> None:
+def test_warmup_outside_is_trained_in_addition() -> None:
     outside = plan(scheduler="cosine", warmup=1.5, warmup_inside=False)
     assert outside.epochs == 12
     assert outside.lr(1.5) == 1e-4

@@ -93,8 +93,8 @@ PLATEAU = [
     ([1.0, 1.0], 1.0),  # first epoch without improvement
     ([1.0, 1.0, 1.0], 1.0),  # second: as many as patience allows
     ([1.0, 1.0, 1.0, 1.0], 0.5),  # third: more than patience
-    ([1.0, 1.0, 1.0, 0.5, 0.5], 1.0),  # the improvement starts the count anew
-    ([1.0, 0.99995, 0.9999, 1.0], 0.5),  # less than the relative threshold of 1e-4 is no improvement
+    ([1.0, 1.0, 1.0, 0.5, 0.5], 1.0),  # the improvement restarts the count
+    ([1.0, 0.99995, 0.9999, 1.0], 0.5),  # less than the relative threshold of 1e-4 does not count as one
     ([math.nan, math.nan, math.nan], 0.5),  # NaN never improves
 ]
 
