@@ -75,14 +75,14 @@ def _read_all(
 
 def read_or_note(root: str, name: str, min_size: int) -> Finding | bytes:
     """Decode a file; return what is wrong with it, or the digest (xxh3, 16 bytes) of its content if nothing is."""
-    path = os.path.join(root, name)  # noqa: PTH118 (a million of them)
+    path = os.path.join(root, name)
     try:
-        status = os.stat(path)  # noqa: PTH116
+        status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):  # a pipe would be waited for
             return Finding("unreadable", name, "is not a file")
         if status.st_size == 0:
             return Finding("empty", name, "has no bytes")
-        with open(path, "rb") as file:  # noqa: PTH123
+        with open(path, "rb") as file:
             digest = _digest(file)
             return _decode(file, name, min_size) or digest
     except OSError as error:

@@ -21,12 +21,12 @@ class File(NamedTuple):
 def file_at(path: str) -> File:
     """Return which file a path is; one that has gone meanwhile is like no other."""
     folder, name = os.path.split(path)
-    entry = os.path.join(os.path.realpath(folder), name)  # noqa: PTH118 (realpath of the whole would follow the link)
+    entry = os.path.join(os.path.realpath(folder), name)  # realpath of the whole would follow the link
     try:
-        status = os.stat(path)  # noqa: PTH116 (a million of them, at worst)
+        status = os.stat(path)
     except OSError:
         return File(entry, (-1, hash(entry)), is_link=False)
-    return File(entry, (status.st_dev, status.st_ino), os.path.islink(entry))  # noqa: PTH114 (as above)
+    return File(entry, (status.st_dev, status.st_ino), os.path.islink(entry))
 
 
 def judge_copies(

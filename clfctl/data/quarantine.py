@@ -30,7 +30,7 @@ def plan_moves(root: Path, findings: Sequence[Finding], folder: Path) -> list[Mo
 
     A file that has two names by a link to its folder is moved once, and not at all if the other name is the one kept.
     """
-    base = Path(os.path.abspath(root))  # noqa: PTH100 (resolve would follow a link to elsewhere)
+    base = Path(os.path.abspath(root))  # resolve would follow a link to elsewhere
     entries: set[Path] = set()
     taken: set[Path] = set()
     moves = []
@@ -59,7 +59,7 @@ def carry_out(root: Path, moves: Sequence[Move], folder: Path) -> None:
     with explained(folder):
         folder.mkdir(parents=True, exist_ok=True)
     before = _size(path)
-    base = os.path.abspath(root)  # noqa: PTH100 (as above)
+    base = os.path.abspath(root)
     lines = [
         json.dumps({
             "from": str(each.source), "to": str(each.target.relative_to(folder)), "kind": each.finding.kind,
@@ -126,7 +126,7 @@ def _place(line: dict[str, Any], root: Path) -> Path:
     """Return where a file belongs: where it was, or at the same place in `root` if the data is no longer there."""
     if _is_old_place(line):
         return Path(line["from"])
-    return Path(os.path.abspath(root), line.get("file") or line["to"])  # noqa: PTH100 (as above)
+    return Path(os.path.abspath(root), line.get("file") or line["to"])
 
 
 def _is_old_place(line: dict[str, Any]) -> bool:

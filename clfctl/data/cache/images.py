@@ -110,7 +110,7 @@ def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> list[Wan
     """
     title = re.sub(r"[^\w.-]+", "-", Path(where).name)[:40].strip("-.") or "data"
     is_named = where in DATA_NAMES and not isinstance(data.train.source, FileImages)
-    folder = where if is_named else os.path.abspath(Path(where))  # noqa: PTH100 (follows no link)
+    folder = where if is_named else os.path.abspath(Path(where))  # follows no link
     train, val = (np.unique(np.asarray(part.indices, np.int64)) for part in (data.train, data.val))
     if data.val.source is data.train.source:
         # All of them, so that another split of the same images needs no other cache.

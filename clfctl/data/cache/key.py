@@ -89,7 +89,7 @@ def _of_paths(paths: Iterable[tuple[str, str]]) -> Iterator[bytes]:
     """Yield name, size and time of change of each (name, path); those of a broken link count too."""
     for name, path in paths:
         try:
-            status = os.stat(path)  # noqa: PTH116 (a million of them)
+            status = os.stat(path)
             size, time_ns = status.st_size, status.st_mtime_ns
         except OSError:
             size, time_ns = _GONE

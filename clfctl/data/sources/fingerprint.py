@@ -155,11 +155,11 @@ def _sample_file(path: Path) -> Path:
 
 
 def _files(part: Part, source: FileImages, root: str) -> Iterator[tuple[str, int, int]]:
-    prefix = os.path.join(os.path.expanduser(root), "")  # noqa: PTH111, PTH118 (a million pathlib joins take seconds)
+    prefix = os.path.join(os.path.expanduser(root), "")
     for index in part.indices:
         path = os.fspath(source.paths[index])
         try:
-            size = os.stat(path).st_size  # noqa: PTH116 (as above)
+            size = os.stat(path).st_size
         except OSError:
             size = -1  # a broken link is listed too: mended, it counts as replaced
         yield _on_one_line(path.removeprefix(prefix)), size, index

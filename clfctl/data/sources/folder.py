@@ -161,7 +161,7 @@ def _same_files(listed: Sequence[_Listed]) -> tuple[str, ...]:
 
 def _is_same_file(one: str, other: str) -> bool:
     try:
-        return os.path.samefile(one, other)  # noqa: PTH121 (two names, not paths that are kept)
+        return os.path.samefile(one, other)  # two names, not paths that are kept
     except OSError:
         return False
 

@@ -31,7 +31,7 @@ class Paths(Sequence[str]):
         """Return a path, or some."""
         if isinstance(index, slice):
             return Paths(self.folder, self.names[index])
-        return os.path.join(self.folder, self.names[index])  # noqa: PTH118 (as above)
+        return os.path.join(self.folder, self.names[index])
 
 
 @dataclass(frozen=True)

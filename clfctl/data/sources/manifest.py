@@ -144,7 +144,7 @@ def _spell_as_on_disk(folder: str, parts: Iterable[_Rows]) -> None:
     parts = list(parts)
     odd = [name for rows in parts for name in rows.names if _is_odd(name)]
     for way in _WAYS:
-        if any(os.path.exists(os.path.join(folder, way(each))) for each in odd[:N_TRIED]):  # noqa: PTH110, PTH118
+        if any(os.path.exists(os.path.join(folder, way(each))) for each in odd[:N_TRIED]):
             break
     else:
         return

@@ -48,12 +48,12 @@ def missing(paths: Sequence[str | Path]) -> Iterator[str]:
             numbers = by_folder[folder] = array("q")
         numbers.append(number)
     for folder, numbers in by_folder.items():
-        present, n = _entries(os.path.join(root, folder), len(numbers)), len(folder)  # noqa: PTH118 (strings, as above)
+        present, n = _entries(os.path.join(root, folder), len(numbers)), len(folder)  # strings, as above
         for number in numbers:
             if names[number][n:] not in present:
                 # Asked for again where it is not listed: file systems differ in what they take for the same name.
-                path = os.path.join(root, names[number])  # noqa: PTH118
-                if not os.path.exists(path):  # noqa: PTH110
+                path = os.path.join(root, names[number])
+                if not os.path.exists(path):
                     yield path
 
 

@@ -77,23 +77,23 @@ def image_names(
 
 def is_circle(link: str) -> bool:
     """Return whether a link to a folder leads to one that it lies in. Raises OSError if it leads nowhere."""
-    status = os.stat(link)  # noqa: PTH116 (Path objects cost more than the calls here)
+    status = os.stat(link)
     return (status.st_dev, status.st_ino) in _above_place(link)
 
 
 def is_run(folder: str) -> bool:
     """Return whether a folder is a run of clfctl."""
-    return all(os.path.exists(os.path.join(folder, name)) for name in _RUN_HAS)  # noqa: PTH110, PTH118 (as above)
+    return all(os.path.exists(os.path.join(folder, name)) for name in _RUN_HAS)
 
 
 def _above_place(path: str) -> frozenset[Key]:
     """Return the folders that a path lies in, whatever it may be a link to."""
-    return _chain(os.path.dirname(path) or ".")  # noqa: PTH120 (as above)
+    return _chain(os.path.dirname(path) or ".")
 
 
 def _above_target(path: str) -> frozenset[Key]:
     """Return the folders that hold what a path leads to."""
-    return _chain(os.path.dirname(os.path.realpath(path)))  # noqa: PTH120 (as above)
+    return _chain(os.path.dirname(os.path.realpath(path)))
 
 
 def _chain(folder: str) -> frozenset[Key]:
@@ -102,9 +102,9 @@ def _chain(folder: str) -> frozenset[Key]:
     found = []
     while folder != below:
         with suppress(OSError):  # a folder above that may not be looked into
-            status = os.stat(folder)  # noqa: PTH116 (as above)
+            status = os.stat(folder)
             found.append((status.st_dev, status.st_ino))
-        folder, below = os.path.dirname(folder), folder  # noqa: PTH120 (as above)
+        folder, below = os.path.dirname(folder), folder
     return frozenset(found)
 
 
@@ -115,7 +115,7 @@ class _Walk:
 
     def names(self, folder: str, prefix: str, above: frozenset[Key]) -> Iterator[str]:
         try:
-            status = os.stat(folder)  # noqa: PTH116 (as above)
+            status = os.stat(folder)
             key = (status.st_dev, status.st_ino)
             if key in above:
                 self.seen.circles.append(prefix.rstrip("/"))
