@@ -42,11 +42,11 @@ class Place:
 
     @contextmanager
     def explaining(self, run: RunFolder, settings: TrainSettings, command: str) -> Iterator[None]:
-        """Let an error about the images of a run say whose they are, and what to type if they have moved."""
+        """Let an error about images of a run that are not there say whose they are, and what to type if they moved."""
         try:
             yield
         except ClfctlError as error:
-            if error.field == "data":
+            if error.field == "data" and not Path(settings.data).exists():
                 whose = f"`data={self.kept(settings).data}` of the run {run.path}, given in {self.given_in}"
                 moved = f"if it has moved: clfctl {command} {shlex.quote(str(run.path))} `data=PATH`"
                 error.message = f"{error.message} (it is the {whose})"

@@ -48,7 +48,7 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     (settings, notes), info = saved_settings(checkpoint), card_of(checkpoint)
-    place = place_of(run_of(file), checkpoint.header)
+    place = place_of(run_of(file.absolute()), checkpoint.header)
     settings = place.here(_with_data_of(run, settings) if file == run.best else settings)
     chosen = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.
