@@ -70,12 +70,15 @@ class Watchers(Watcher):
     is_essential = True
 
     def __init__(self, watchers: Iterable[Watcher], tell: Callable[[str], None]) -> None:
-        self._watching = [*watchers]
+        self._all = [*watchers]
+        self._watching: list[Watcher] = []
         self._tell = tell
 
     def start(self, training: Training) -> None:
-        """Tell all that training begins."""
-        self._each(lambda watcher: watcher.start(training))
+        """Tell all that training begins; those after one whose error ends it are told nothing, its end neither."""
+        for watcher in self._all:
+            self._watching.append(watcher)
+            self._each(lambda watcher: watcher.start(training), [watcher])
 
     def step(self, steps: Steps) -> None:
         """Tell all of some steps."""
@@ -89,8 +92,8 @@ class Watchers(Watcher):
         """Tell all that training has ended."""
         self._each(lambda watcher: watcher.end(error))
 
-    def _each(self, call: Callable[[Watcher], None]) -> None:
-        for watcher in [*self._watching]:
+    def _each(self, call: Callable[[Watcher], None], watchers: Iterable[Watcher] | None = None) -> None:
+        for watcher in [*self._watching] if watchers is None else watchers:
             try:
                 call(watcher)
             except Exception as error:  # hours of training are not to be lost for what only looks on

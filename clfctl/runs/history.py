@@ -37,18 +37,21 @@ class EpochResult:
 
         What is missing gets a default: the epoch its `position` (from 0) in the history, a number NaN. A number of an
         unknown name is a metric, anything else that is unknown is ignored. Raises ValueError or TypeError for a value
-        that is not what its name says.
+        that is not what its name says, and for a record without a metric.
         """
         numbers = {name: number for name, value in record.items() if (number := _number(value)) is not None}
         wrong = [name for name in OWN if name != "is_best" and name in record and name not in numbers]
         if wrong:
             raise ValueError(f"{wrong[0]} is not a number: {record[wrong[0]]!r}")
+        metrics = {name: number for name, number in numbers.items() if name not in OWN}
+        if not metrics:
+            raise ValueError("it has no metrics")
         lr = numbers.get("lr", math.nan)
         return cls(
             epoch=int(numbers.get("epoch", position + 1)),
             lr_start=numbers.get("lr_start", lr),
             lr=lr,
-            metrics={name: number for name, number in numbers.items() if name not in OWN},
+            metrics=metrics,
             is_best=bool(record.get("is_best", False)),
             images_per_s=numbers.get("images_per_s", math.nan),
             time_s=numbers.get("time_s", math.nan),

@@ -100,7 +100,8 @@ def test_every_write_of_the_package_is_one_of_those_that_were_let_fail() -> None
         "storage/files.py": CALLS,
         "storage/lock.py": ("open", "write", "ftruncate"),
         "models/timm_names.py": ("write_text", "replace"),
-        "cli/reporting.py": ("open",),
+        "data/quarantine.py": ("truncate",),  # a list of moves cut back to what was moved
+        "display/streams.py": ("open",),  # /dev/null
     }
     for path in package.rglob("*.py"):
         writes = set(_writes(ast.parse(path.read_text(encoding="utf-8"))))
