@@ -64,7 +64,8 @@ def save_evaluation(folder: Path, run: RunFolder, measured: Measured) -> list[st
 def _history(run: RunFolder) -> list[EpochResult]:
     """Return the finished epochs, none if another program wrote the file."""
     try:
-        return read_history(read_json_lines(run.history))
+        # What names no metric is not an epoch of a training, whatever it is.
+        return [each for each in read_history(read_json_lines(run.history)) if each.metrics]
     except (CheckpointError, ValueError):
         return []
 

@@ -88,7 +88,7 @@ def test_at_every_stage_it_ends_in_time_and_goes_on_exactly(
 
 HANG = f"""{SLOW}
 import clfctl.data.loader as m
-def hang(*_):
+def hang(*_, **__):
     print("HERE", file=sys.stderr, flush=True)
     time.sleep(99)
 m.Loader._load = hang
