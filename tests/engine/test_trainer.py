@@ -148,7 +148,7 @@ def test_best_checkpoint_is_that_of_the_best_epoch() -> None:
     for result in trainer.epochs():
         results.append(result)
         weights[result.epoch] = trainer.state.model.state_dict()["head.bias"].clone()
-    best = max(results, key=lambda result: (result.metrics["val_top1"], -result.epoch))
+    best = max(results, key=lambda each: (each.metrics["val_top1"], -each.metrics["val_loss"], -each.epoch))
     saved = load_checkpoint(trainer.saver.run.best)
     assert torch.equal(saved.tensors["model.head.bias"], weights[best.epoch])
     assert [r.epoch for r in results if r.is_best][-1] == best.epoch
