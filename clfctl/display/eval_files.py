@@ -18,14 +18,14 @@ from clfctl.evaluation.outputs import Numbers
 from clfctl.evaluation.predictions import save_predictions
 from clfctl.evaluation.record import Mistake, confused_csv
 from clfctl.inference.evaluate import N_MISTAKES, Measured
-from clfctl.inference.trained import Trained
+from clfctl.inference.trained import TrainedModel
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.history import EpochResult, read_history
 from clfctl.storage.files import explained, replace_file, replacing_folder, write_text
 from clfctl.storage.json_lines import read_json_lines
 
 
-def pictures_of(trained: Trained, source: ImageSource, indices: Numbers) -> NDArray[np.uint8] | None:
+def pictures_of(trained: TrainedModel, source: ImageSource, indices: Numbers) -> NDArray[np.uint8] | None:
     """Return images as the model sees them (M, H, W, 3) uint8; None if there are none to show."""
     if not len(indices):
         return None

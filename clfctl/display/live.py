@@ -15,7 +15,7 @@ from rich.text import Text
 
 from clfctl.display.curve import draw_curve, format_lr
 from clfctl.display.epochs import WIDE, columns, format_rate, format_time
-from clfctl.engine.results import Progress
+from clfctl.engine.progress import Progress
 from clfctl.engine.watching import Training, Watcher
 from clfctl.runs.history import EpochResult
 

@@ -11,8 +11,8 @@ from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import evaluate
+from clfctl.engine.progress import Progress
 from clfctl.engine.rates import set_rates
-from clfctl.engine.results import EpochResult, Progress
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
@@ -23,6 +23,7 @@ from clfctl.errors import Interrupted, NonFiniteLossError
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
 from clfctl.runs.best import Criterion, criterion_of, kept_of
+from clfctl.runs.history import EpochResult
 from clfctl.storage.names import shell
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.

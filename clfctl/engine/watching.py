@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from clfctl.engine.results import Progress
+from clfctl.engine.progress import Progress
 from clfctl.errors import CheckpointError, ClfctlError, WriteError
 from clfctl.planning.plan import Plan
 from clfctl.runs.folder import RunFolder

@@ -11,7 +11,7 @@ from clfctl.data.sources.labelled import held_out, is_held_out_by_us, match, ope
 from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError, DataError
-from clfctl.inference.trained import Trained
+from clfctl.inference.trained import TrainedModel
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import TrainSettings
 
@@ -34,7 +34,7 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def choose_data(run: RunFolder, trained: Trained, data: str | None, split: str) -> Chosen:
+def choose_data(run: RunFolder, trained: TrainedModel, data: str | None, split: str) -> Chosen:
     """Open the images, label them as the model numbers its classes (matched by name), and note what is unusual.
 
     The run's own data is that which its settings name. Of the same images in another place only those held out are

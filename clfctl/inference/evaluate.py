@@ -16,7 +16,7 @@ from clfctl.evaluation.outputs import Outputs
 from clfctl.evaluation.predictions import readable
 from clfctl.evaluation.record import Evaluation, Mistake, Subject
 from clfctl.inference.eval_images import Chosen, choose_data
-from clfctl.inference.trained import Trained, load_trained
+from clfctl.inference.trained import TrainedModel, load_trained
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import EvalSettings
 from clfctl.storage.names import shell
@@ -29,7 +29,7 @@ class Measured:
     """An evaluation, and what it was made of: the model, the images and the model's answer for each of them."""
 
     evaluation: Evaluation
-    trained: Trained
+    trained: TrainedModel
     chosen: Chosen
     outputs: Outputs
 
@@ -58,7 +58,7 @@ def evaluate_checkpoint(run: RunFolder, file: Path, options: EvalSettings, to: O
     return Measured(evaluation, trained, chosen, outputs)
 
 
-def _measure(trained: Trained, chosen: Chosen, bad: BadImages, options: EvalSettings, to: Onlookers) -> Outputs:
+def _measure(trained: TrainedModel, chosen: Chosen, bad: BadImages, options: EvalSettings, to: Onlookers) -> Outputs:
     preprocess, device = trained.info.preprocess, trained.precision.device
     settings = trained.settings.model_copy(update={"batch_size": options.batch_size or trained.settings.batch_size})
     loader = make_loader(settings, chosen.part, preprocess, bad, device)
@@ -77,7 +77,7 @@ def _left_out(bad: BadImages) -> Sequence[str]:
     return [f"Bad images left out: {len(bad.found)} ({first})"] if bad.found else []
 
 
-def _subject(run: RunFolder, trained: Trained, chosen: Chosen, n_views: int) -> Subject:
+def _subject(run: RunFolder, trained: TrainedModel, chosen: Chosen, n_views: int) -> Subject:
     return Subject(
         run=readable(str(run.path)),
         checkpoint=readable(str(trained.file)),

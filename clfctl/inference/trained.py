@@ -19,7 +19,7 @@ from clfctl.settings.groups import TrainSettings
 
 
 @dataclass(frozen=True)
-class Trained:
+class TrainedModel:
     """The model of a checkpoint, ready to be asked, the file that it came from, and its finished epochs.
 
     Relative paths in the settings lead from the working folder; `place` is where the run has them from. `notes` are
@@ -36,7 +36,7 @@ class Trained:
     notes: tuple[str, ...] = ()
 
 
-def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> Trained:
+def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> TrainedModel:
     """Load a checkpoint, by default the best of a run, or the last where there is none, on the device of its training.
 
     Raises CheckpointError if it cannot be used, UsageError if there is no such device.
@@ -56,7 +56,7 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     load_model(model, checkpoint)
     lay_out(model, precision.device, checkpoint.header.memory_format)
-    return Trained(file, settings, info, model.eval(), precision, len(checkpoint.header.history), place, notes)
+    return TrainedModel(file, settings, info, model.eval(), precision, len(checkpoint.header.history), place, notes)
 
 
 def _with_data_of(run: RunFolder, settings: TrainSettings) -> TrainSettings:

@@ -18,10 +18,11 @@ from clfctl.display.live import LiveTable, epoch_table
 from clfctl.display.output import Output
 from clfctl.display.plots import save_plots
 from clfctl.display.watchers import EpochLines, Plots, watchers_for
-from clfctl.engine.results import EpochResult, Progress
+from clfctl.engine.progress import Progress
 from clfctl.engine.watching import Training
 from clfctl.planning.plan import Plan
 from clfctl.runs.folder import RunFolder
+from clfctl.runs.history import EpochResult
 from clfctl.schedules import Cosine, Warmup, sample_curve
 from clfctl.settings.groups import OutputSettings
 from clfctl.storage.json_lines import dump_json

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from clfctl.display.report import render_report
-from clfctl.engine.results import EpochResult
+from clfctl.runs.history import EpochResult
 from tests.browser import Browser, find_browser
 from tests.display.test_eval_display import HOSTILE, evaluation_of
 

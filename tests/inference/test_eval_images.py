@@ -16,7 +16,7 @@ from clfctl.cli.app import make_app
 from clfctl.data.sources.fingerprint import list_images, write_listing
 from clfctl.data.sources.open import open_data
 from clfctl.inference.eval_images import Chosen, choose_data
-from clfctl.inference.trained import Trained, load_trained
+from clfctl.inference.trained import TrainedModel, load_trained
 from clfctl.runs.folder import RunFolder
 from tests.conftest import SMALL
 from tests.real import hugging_face, shards
@@ -77,12 +77,12 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def trained(made: Path, monkeypatch: pytest.MonkeyPatch) -> Trained:
+def trained(made: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedModel:
     monkeypatch.setattr("clfctl.models.custom_cnn.WIDTHS", (8, 8, 16, 16, 32))
     return load_trained(RunFolder(made / "runs/p"))
 
 
-def begun_with(trained: Trained, data: Path, run: Path) -> tuple[RunFolder, Trained]:
+def begun_with(trained: TrainedModel, data: Path, run: Path) -> tuple[RunFolder, TrainedModel]:
     """Return a run that began with other data, as far as its listing tells."""
     run.mkdir()
     settings = trained.settings.model_copy(update={"data": str(data)})
@@ -96,7 +96,9 @@ def about(chosen: Chosen) -> tuple[bool, str, int, str]:
 
 @pytest.mark.parametrize("make", [folder, table, shard])
 @pytest.mark.parametrize("is_own_gone", [False, True])
-def test_the_same_images_have_the_same_content(make: Make, is_own_gone: bool, trained: Trained, tmp_path: Path) -> None:
+def test_the_same_images_have_the_same_content(
+    make: Make, is_own_gone: bool, trained: TrainedModel, tmp_path: Path
+) -> None:
     """Others of the same names and sizes are measured whole; a copy of the run's own is known, and lies elsewhere."""
     data, other = make(tmp_path / "data/set", 1, "BMP"), make(tmp_path / "other/set", 2, "BMP")
     copy = copied(data, tmp_path / "copy/set")
@@ -123,7 +125,7 @@ def test_the_same_images_have_the_same_content(make: Make, is_own_gone: bool, tr
     ],
 )
 def test_older_runs_have_no_digests(
-    make: Make, kind: str, is_own_gone: bool, expected: str, trained: Trained, tmp_path: Path
+    make: Make, kind: str, is_own_gone: bool, expected: str, trained: TrainedModel, tmp_path: Path
 ) -> None:
     """Sizes that differ from image to image are enough; those of BMP files tell nothing."""
     data = make(tmp_path / "data/set", 1, kind)
@@ -138,7 +140,7 @@ def test_older_runs_have_no_digests(
 
 
 def test_one_held_out_image_that_was_not_sampled_is_enough(
-    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("clfctl.data.sources.fingerprint.N_SAMPLED", 1)
     data = folder(tmp_path / "data", 1)
@@ -153,7 +155,7 @@ def test_one_held_out_image_that_was_not_sampled_is_enough(
 
 
 def test_an_evaluation_of_other_images_never_replaces_that_of_the_run(
-    made: Path, trained: Trained, tmp_path: Path, cli: Cli
+    made: Path, trained: TrainedModel, tmp_path: Path, cli: Cli
 ) -> None:
     run = made / "runs/p"
     own = json.loads(cli("eval", str(run), "--json").stdout)
@@ -196,7 +198,7 @@ def only_test(root: Path) -> Path:
 )
 def test_any_data_can_be_measured(
     make: Callable[[Path], Path], classes: tuple[str, ...], split: str, n: int, n_absent: int, unknown: dict[str, int],
-    trained: Trained, made: Path, tmp_path: Path,
+    trained: TrainedModel, made: Path, tmp_path: Path,
 ) -> None:  # fmt: skip
     begun = replace(trained, info=replace(trained.info, classes=classes))
     chosen = choose_data(RunFolder(made / "runs/p"), begun, str(make(tmp_path / "data")), split)

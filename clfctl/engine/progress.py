@@ -1,10 +1,6 @@
-"""What the trainer tells the outside: the result of an epoch, and where it is inside the running one."""
+"""Where the trainer is inside the running epoch, for a display that looks at its leisure."""
 
 from dataclasses import dataclass
-
-from clfctl.runs.history import EpochResult
-
-__all__ = ["EpochResult", "Progress"]
 
 
 @dataclass
