@@ -15,6 +15,7 @@ from clfctl.errors import ModelError, UsageError, first_line
 # What others wrap a state dict in. An average of the weights is what their trainers evaluate.
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "module")
+N_WRAPPERS = 8
 # Data of other trainers that stands beside the tensors: read as a stand-in that keeps nothing.
 _DATA = (
     "argparse.Namespace",
@@ -80,7 +81,7 @@ def _unreadable(path: Path, error: Exception) -> ModelError:
         if any(name.startswith("torch.nn.") for name in classes):
             reason = "it is a whole pickled model, and reading it would run code"
         hint = (
-            "where you trust it, make a state dict of it in Python: "
+            "if you trust it, make a state dict of it in Python: "
             f"content = torch.load({str(path)!r}, weights_only=False); "
             "torch.save(content.state_dict() if hasattr(content, 'state_dict') else content['state_dict'], 'new.pth')"
         )
@@ -98,7 +99,10 @@ def _classes_in(path: Path) -> list[str]:
 
 def _unwrapped(path: Path, content: Any) -> Found:
     is_average = False
-    while isinstance(content, Mapping):
+    # No trainer wraps deeper, and a file that refers to itself would never end.
+    for _ in range(N_WRAPPERS):
+        if not isinstance(content, Mapping):
+            break
         inside = ((key, content[key]) for key in (*AVERAGES, *WRAPPERS) if isinstance(content.get(key), Mapping))
         key, inner = next(inside, ("", None))
         if inner is None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator
 from pathlib import Path
+from time import process_time
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box, to_augme
 from clfctl.data.sources.base import ArrayImages, Part
 from clfctl.data.sources.folder import images_in, index_folder
 from clfctl.data.sources.open import open_data
-from clfctl.data.sources.splits import stratified_split
+from clfctl.data.sources.splits import limit_classes, stratified_split
 from clfctl.errors import ClfctlError, DataError, UsageError
 from clfctl.settings.groups import DataSettings
 
@@ -42,10 +43,9 @@ def labels_of(part: Part, epoch: int = 0, start: int = 0, **options: Any) -> lis
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=200), st.floats(0.05, 0.9), st.integers(0, 100))
 def test_split_is_stratified_deterministic_and_complete(labels: list[int], share: float, seed: int) -> None:
     counts = [labels.count(label) for label in range(5)]
-    names = list("abcde")
-    train, val = stratified_split(labels, share, seed, names)
+    train, val = stratified_split(labels, share, seed)
     assert sorted(train + val) == list(range(len(labels)))
-    assert (train, val) == stratified_split(labels, share, seed, names)
+    assert (train, val) == stratified_split(labels, share, seed)
     for label, count in enumerate(counts):
         n_val = sum(labels[i] == label for i in val)
         assert n_val == (min(max(1, round(share * count)), count - 1) if count else 0)
@@ -53,7 +53,23 @@ def test_split_is_stratified_deterministic_and_complete(labels: list[int], share
 
 def test_split_differs_by_seed() -> None:
     labels = [0, 1] * 50
-    assert stratified_split(labels, 0.2, 0, "ab") != stratified_split(labels, 0.2, 1, "ab")
+    assert stratified_split(labels, 0.2, 0) != stratified_split(labels, 0.2, 1)
+
+
+def test_the_split_of_a_seed_stays_what_it_was() -> None:
+    assert stratified_split([2, 0, 1, 2, 0, 2, 0, 2, 2, 1, 0, 3], 0.4, 7)[1] == [0, 1, 3, 6, 9]
+
+
+def test_many_classes_cost_no_more_for_an_image_than_few() -> None:
+    def seconds(n_classes: int) -> float:
+        labels = np.tile(np.arange(n_classes), 100)
+        part = Part(ArrayImages("none", np.zeros((0, 1, 1, 3), np.uint8), labels.tolist()), range(len(labels)))
+        start = process_time()
+        stratified_split(part.source.labels, 0.2, 0)
+        limit_classes(part, 5, 0)
+        return process_time() - start
+
+    assert seconds(10_000) < 25 * seconds(1_000)
 
 
 def test_key_depends_on_every_number_and_its_place() -> None:

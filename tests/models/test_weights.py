@@ -157,6 +157,14 @@ def test_a_whole_pickled_model_is_refused_with_the_way_to_a_state_dict(wrap: Any
         )
 
 
+def test_a_file_that_refers_to_itself_is_refused(tmp_path: Path) -> None:
+    content: dict[str, Any] = {}
+    content["model"] = content
+    torch.save(content, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match="does not hold a state dict"):
+        build(weights=tmp_path / "w.pth")
+
+
 def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="does not exist"):
         build(weights=tmp_path / "gone.pth")

@@ -158,6 +158,28 @@ def environments(root: Path) -> Path:
     return classes(root, ("dev", "prod", "staging"))
 
 
+def station_and_tube(root: Path) -> Path:
+    """Classes with the word of a part in their names, among others."""
+    return classes(root, ("test tube", "train station", "TrainTrack", "beaker"))
+
+
+def two_kinds_of_trains(root: Path) -> Path:
+    """Classes with the same part's word in their names, with folders in them."""
+    for name in ("bullet train", "steam train", "trainers"):
+        classes(root / name, ("day", "night"), 2)
+    return root
+
+
+def run_in_a_part(root: Path) -> Path:
+    """Training was called in train/ without runs_dir: a run lies between the class folders, and one in val/."""
+    for part in ("train", "val"):
+        classes(root / part)
+        (root / part / "custom-1" / "checkpoints").mkdir(parents=True)
+        (root / part / "custom-1" / "config.toml").write_text("")
+        picture(root / part / "custom-1" / "plots" / "curves.png")
+    return root
+
+
 def link_to_itself(root: Path) -> Path:
     """Classes, and links to the folder itself, to the one above it, and inside a class to the class."""
     classes(root)
@@ -251,6 +273,43 @@ def flat_validation(root: Path) -> Path:
 def without_training(root: Path) -> Path:
     """Images to test with only."""
     classes(root / "Testing")
+    return root
+
+
+def kaggle_cats_and_dogs(root: Path) -> Path:
+    """training_set/ and test_set/, each in a folder of its own name, as tongpython/cat-and-dog."""
+    for part in ("training_set", "test_set"):
+        classes(root / part / part)
+    return root
+
+
+def kaggle_intel_scenes(root: Path) -> Path:
+    """seg_train/, seg_test/, and seg_pred/ without classes, as puneetbansal14/intel-image-classification."""
+    for part in ("seg_train", "seg_test"):
+        classes(root / part / part)
+    for i in range(3):
+        picture(root / "seg_pred" / "seg_pred" / f"{i}.jpg")
+    return root
+
+
+def kaggle_leaves(root: Path) -> Path:
+    """train_images/ and test_images/ without classes, and a table that has them, as the cassava competition."""
+    classes(root, ("train_images", "test_images"))
+    (root / "train.csv").write_text("image_id,label\n")
+    return root
+
+
+def train_images_with_classes(root: Path) -> Path:
+    """TrainImages and ValImages with class folders, and notes beside."""
+    for part in ("TrainImages", "ValImages"):
+        classes(root / part)
+    return classes(root, ("notes",), 1)
+
+
+def nested_train(root: Path) -> Path:
+    """Classes of vehicles: bus, car, and train, which is sorted into kinds."""
+    classes(root, ("bus", "car"))
+    classes(root / "train", ("steam", "diesel"))
     return root
 
 

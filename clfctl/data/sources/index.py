@@ -74,8 +74,9 @@ def readable_names(folder: Path, classes: Sequence[str]) -> tuple[str, ...]:
     if not isinstance(names, dict) or not all(isinstance(name, str) and name for name in names.values()):
         raise DataError(f"{path} does not hold a JSON object of names", _NAMES_HINT)
     found = tuple(names.get(each, each) for each in classes)
+    first_with: dict[str, int] = {}
     for number, name in enumerate(found):
-        if (first := found.index(name)) != number:
+        if (first := first_with.setdefault(name, number)) != number:
             raise DataError(f"{path}: {classes[first]} and {classes[number]} are both called {name}", _NAMES_HINT)
     return found
 

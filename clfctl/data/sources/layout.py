@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 
 from clfctl.data.sources.names import TABLES
-from clfctl.data.sources.parts import NAMES, PARTS, PartName, part_of
-from clfctl.data.sources.walk import folder_counts, is_circle, is_image, is_run, is_visible
+from clfctl.data.sources.parts import NAMES, PARTS, PartName, part_in, part_of
+from clfctl.data.sources.walk import Seen, folder_counts, image_names, is_circle, is_image, is_run, is_visible
 from clfctl.errors import DataError
 
 # From as many images beside a lone training folder on, they are meant to be read, rather than a cover or a plot.
@@ -59,6 +59,7 @@ def read_layout(root: Path, runs_dir: Path | None = None) -> Layout:
     named = {name: part for name in found.names if (part := part_of(name))}
     divided = {name: part for name, part in named.items() if _has_folders(root / name)}
     if not divided:
+        _check_names(root, found.names)
         notes = (*found.notes, *_as_classes(root, found.names, tuple(named)))
         return Layout(root, None, None, found.names, is_divided=False, notes=notes)
     folders: dict[PartName, Path] = {}
@@ -78,7 +79,8 @@ def read_layout(root: Path, runs_dir: Path | None = None) -> Layout:
     beside = [f"{name}/ has no class folders, and is not read" for name in flat]
     if unread or loose:
         what = _listed([*unread, *([_n_images(loose)] if loose else [])])
-        beside.append(f"beside {_listed([f'{each.name}/' for each in folders.values()])} and not read: {what}")
+        parts = _listed([f"{each.name}/" for each in folders.values()])
+        beside.append(f"not read, since {parts} {'is' if len(folders) == 1 else 'are'} there: {what}")
     train, val, test = (folders.get(part) for part in PARTS)
     classes = class_folders(train, runs_dir) if train else Folders(())
     notes = (*found.notes, *classes.notes)
@@ -151,6 +153,8 @@ def _not_complete(root: Path, named: Sequence[str]) -> DataError:
 def _check_lone(train: Path, others: Sequence[str], loose: int) -> None:
     """Raise DataError if the only part is that of training, and images beside it seem to be meant as well."""
     doubled = sorted(set(others) & set(class_folders(train).names))
+    if not doubled and len(others) > 1:
+        _check_may_be_class(train, others)
     if not doubled and loose < N_LOOSE:
         return
     what = f"the class folders {_listed(doubled)}" if doubled else _n_images(loose)
@@ -160,13 +164,45 @@ def _check_lone(train: Path, others: Sequence[str], loose: int) -> None:
     )
 
 
+def _check_may_be_class(train: Path, others: Sequence[str]) -> None:
+    """Raise DataError if two folders or more beside a lone training folder hold images: it may be a class as they are.
+
+    A single one is often what the training images were made from.
+    """
+    filled = [name for name in others if _holds_images(train.parent / name)]
+    if len(filled) < 2:
+        return
+    beside = _listed([f"{name}/" for name in filled])
+    what = f"{train.name}/ may be the training images, as it has folders in it, or a class, as {beside} beside it"
+    hint = f"give {train} if its folders are the classes; rename {train.name}/ if it is a class itself"
+    raise DataError(f"{train.parent}: {what}", hint, field="data")
+
+
+def _check_names(root: Path, names: Sequence[str]) -> None:
+    """Raise DataError if folders look like parts under names that are not those of parts: `training_set`, `seg_test`.
+
+    They do if they have folders in them, or if nothing lies beside them.
+    """
+    named = {name: part for name in names if (part := part_in(name)) and not part_of(name)}
+    if len(named) < len(names):
+        named = {name: part for name, part in named.items() if _has_folders(root / name)}
+    if len(parts := set(named.values())) < 2 or "train" not in parts:
+        return
+    usual = _listed([f"{part}/" for part in PARTS if part in parts])
+    what = f"{_listed([f'{name}/' for name in named])} look like parts of the data, not like classes"
+    hint = f"if they have class folders in them, call them {usual}; if they are classes, rename them"
+    if tables := _tables(root, root):
+        hint = f"{hint}; if {tables[0]} says which class each image has, give that file"
+    raise DataError(f"{root}: {what}", hint, field="data")
+
+
 def _has_folders(folder: Path) -> bool:
     with os.scandir(folder) as entries:
         return any(entry.is_dir() for entry in entries if folder_counts(entry.name))
 
 
 def _holds_runs(folder: str) -> bool:
-    """Return whether a folder is a run, or has runs in it and no images."""
+    """Return whether a folder is a run, or has a run in it and no images but those of runs."""
     try:
         if is_run(folder):
             return True
@@ -175,10 +211,15 @@ def _holds_runs(folder: str) -> bool:
                 if is_image(entry.name):
                     return False
                 if entry.is_dir() and is_run(entry.path):
-                    return True
+                    return not _holds_images(folder)
     except OSError:
         pass  # whoever lists it says why it cannot be
     return False
+
+
+def _holds_images(folder: Path | str) -> bool:
+    """Return whether there are images in a folder or below it, but for those of runs."""
+    return next(image_names(str(folder), Seen(unlisted={})), None) is not None
 
 
 def _loose_images(folder: Path) -> int:

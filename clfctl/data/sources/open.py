@@ -94,7 +94,7 @@ def _split(opened: Opened, settings: DataSettings, seed: int) -> Data:
     test = _whole(opened.test) if opened.test else None
     if opened.val:
         return Data(classes, _whole(train), _whole(opened.val), test, notes=opened.notes)
-    kept, held_out = stratified_split(train.labels, settings.val_split, seed, classes)
+    kept, held_out = stratified_split(train.labels, settings.val_split, seed)
     notes = (*opened.notes, *(about_singles(train.labels, classes) if held_out else ()))
     return Data(classes, Part(train, kept), Part(train, held_out), test, notes=notes)
 

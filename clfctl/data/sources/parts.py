@@ -1,5 +1,6 @@
 """What the parts of a data set are called: one table for folders, split columns, shards and Hugging Face splits."""
 
+import re
 from typing import Literal, get_args
 
 PartName = Literal["train", "val", "test"]
@@ -19,3 +20,9 @@ def part_of(name: str) -> PartName | None:
     `Training` is "train", `valid` is "val", `HOLDOUT` is "test".
     """
     return _PART_OF.get(name.strip().lower())
+
+
+def part_in(name: str) -> PartName | None:
+    """Return the part that a word of `name` says: `training_set`, `seg_test` and `val2017` have one, `station` not."""
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return next((part for word in words if (part := part_of(word))), None)

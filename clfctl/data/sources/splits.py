@@ -1,7 +1,7 @@
 """Keeping some images for validation: the same ones for the same seed, and of every class its share."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +10,7 @@ from clfctl.data.keys import LIMIT, SPLIT, permutation
 from clfctl.data.sources.base import Part
 
 
-def stratified_split(
-    labels: Sequence[int], share: float, seed: int, classes: Sequence[str]
-) -> tuple[list[int], list[int]]:
+def stratified_split(labels: Sequence[int], share: float, seed: int) -> tuple[list[int], list[int]]:
     """Return the indices of the training and of the validation images, both ascending.
 
     Each class gives `share` of its images, rounded, and keeps and gives at least one; a single one is for training.
@@ -20,10 +18,8 @@ def stratified_split(
     """
     if share == 0:
         return list(range(len(labels))), []
-    by_class = np.asarray(labels)
     val: list[int] = []
-    for label in range(len(classes)):
-        members = np.flatnonzero(by_class == label)
+    for label, members in _members(np.asarray(labels, np.int64)):
         if len(members) < 2:
             continue
         n_val = min(max(1, round(len(members) * share)), len(members) - 1)
@@ -54,10 +50,14 @@ def limit_classes(part: Part, n: int, seed: int) -> Part:
     """
     if n == 0:
         return part
-    labels = labels_of(part)
-    kept = []
-    for label in np.unique(labels):
-        members = np.flatnonzero(labels == label)
-        kept.append(members[permutation(len(members), LIMIT, seed, int(label))[:n]])
+    kept = [members[permutation(len(members), LIMIT, seed, label)[:n]] for label, members in _members(labels_of(part))]
     places = np.sort(np.concatenate(kept))
     return Part(part.source, np.asarray(part.indices, np.int64)[places].tolist())
+
+
+def _members(labels: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
+    """Yield each class number and the indices of its images, both ascending, with one sort for all."""
+    order = np.argsort(labels, kind="stable")
+    numbers, starts = np.unique(labels[order], return_index=True)
+    # Of no labels np.split makes a piece all the same.
+    yield from zip(numbers.tolist(), np.split(order, starts[1:]), strict=False)
