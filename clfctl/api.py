@@ -5,12 +5,13 @@ as they were afterwards. What is worth knowing comes back in records, or is told
 `ClfctlError`. Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` is read.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clfctl.errors import UsageError, shortened
 from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview import Track, track_of, tracks_of
@@ -182,7 +183,7 @@ def export(run: Path | str, output: Path | str | None = None) -> "Exported":
 def preview(
     schedule: "Schedule | PlanSettings | str | Path | None" = None,
     *,
-    metrics: Sequence[float] = (),
+    metrics: Iterable[float] = (),
     steps_per_epoch: int | None = None,
     **fields: Any,
 ) -> Preview:
@@ -194,16 +195,17 @@ def preview(
     that plateau and early stopping are to see, `steps_per_epoch` the batches that lengths in batches are counted in.
     """
     if isinstance(schedule, PlanSettings):
-        fields = {**schedule.model_dump(), **fields}
+        fields = {**schedule.model_dump(exclude_unset=True), **fields}
     # A schedule alone is of no data set; what has one, or nothing else, is a training with its defaults.
-    trains = schedule is None or "data" in fields
+    trains = schedule is None or isinstance(schedule, TrainSettings) or "data" in fields
     found = from_fields(TrainSettings if trains else PlanSettings, fields)
     resolved = Resolved[PlanSettings](found.settings, found.origins, found.ranks)
+    known = _numbers(metrics)
     if isinstance(schedule, Schedule):
-        tracks = [track_of(schedule, resolved.settings, metrics, steps_per_epoch)]
+        tracks = [track_of(schedule, resolved.settings, known, steps_per_epoch)]
     else:
         subjects = () if schedule is None or isinstance(schedule, PlanSettings) else (str(schedule),)
-        tracks = tracks_of(resolved, subjects, ",".join(map(repr, metrics)), steps_per_epoch)
+        tracks = tracks_of(resolved, subjects, known or None, steps_per_epoch)
     return Preview(tuple(tracks), tuple(dict.fromkeys(each for track in tracks for each in track.plan.cautions)))
 
 
@@ -270,7 +272,14 @@ def _record(session: "Session", exported: "Exported | None", notes: Sequence[str
 def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:
     if settings is None:
         return keep_fitting(from_fields(TrainSettings, fields)).settings
-    return keep_fitting(from_fields(TrainSettings, {**settings.model_dump(), **fields})).settings
+    return keep_fitting(from_fields(TrainSettings, {**settings.model_dump(exclude_unset=True), **fields})).settings
+
+
+def _numbers(metrics: Iterable[float]) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, metrics))
+    except (TypeError, ValueError):
+        raise UsageError(f"{shortened(metrics)} is not a sequence of numbers", field="metrics") from None
 
 
 @contextmanager

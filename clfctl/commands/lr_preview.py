@@ -17,7 +17,7 @@ from clfctl.display.preview_text import (
 )
 from clfctl.errors import UsageError
 from clfctl.planning.plan import Plan, refuse_cautions
-from clfctl.planning.preview import Track, tracks_of
+from clfctl.planning.preview import Track, read_metrics, tracks_of
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import Resolved, from_fields
 from clfctl.storage.files import explained, replace_file
@@ -53,7 +53,8 @@ def list_kinds(output: Output) -> None:
 def lr_preview(resolved: Resolved[PlanSettings], output: Output, options: PreviewOptions) -> None:
     """Show the tracks of schedules or runs, in the terminal or in a file; warn of what is most likely a mistake."""
     _check(options)
-    tracks = tracks_of(resolved, options.subjects, options.metrics, options.steps_per_epoch)
+    known = read_metrics(options.metrics, resolved.settings.monitor) if options.metrics else None
+    tracks = tracks_of(resolved, options.subjects, known, options.steps_per_epoch)
     for track in tracks:
         refuse_cautions(resolved.settings, track.plan)
     if options.output:

@@ -90,7 +90,8 @@ class Watchers(Watcher):
 
     def end(self, error: BaseException | None) -> None:
         """Tell all that training has ended."""
-        self._each(lambda watcher: watcher.end(error))
+        watching, self._watching = self._watching, []
+        self._each(lambda watcher: watcher.end(error), watching)
 
     def _each(self, call: Callable[[Watcher], None], watchers: Iterable[Watcher] | None = None) -> None:
         for watcher in [*self._watching] if watchers is None else watchers:
@@ -99,11 +100,13 @@ class Watchers(Watcher):
             except Exception as error:  # hours of training are not to be lost for what only looks on
                 if watcher.is_essential:
                     raise
-                self._watching.remove(watcher)
-                with contextlib.suppress(Exception):
-                    watcher.end(error)  # a display must give the terminal back
+                if watcher in self._watching:  # else it is its end that failed
+                    self._watching.remove(watcher)
+                    with contextlib.suppress(Exception):
+                        watcher.end(error)  # a display must give the terminal back
                 what = str(error) if isinstance(error, ClfctlError) else f"{type(error).__name__}: {error}"
-                self._tell(f"Warning: {type(watcher).__name__} failed and is told no more: {what}")
+                with contextlib.suppress(Exception):
+                    self._tell(f"Warning: {type(watcher).__name__} failed and was dropped; training goes on: {what}")
 
 
 def may_write(error: BaseException | None) -> bool:

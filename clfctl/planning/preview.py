@@ -103,7 +103,10 @@ class Track:
 
 
 def tracks_of(
-    resolved: Resolved[PlanSettings], subjects: Sequence[str], metrics: str, steps_per_epoch: int | None
+    resolved: Resolved[PlanSettings],
+    subjects: Sequence[str],
+    metrics: Sequence[float] | None,
+    steps_per_epoch: int | None,
 ) -> list[Track]:
     """Return the tracks of expressions and run folders; raises UsageError for what is neither."""
     folders = [each for each in subjects if is_folder(each)]
@@ -111,15 +114,14 @@ def tracks_of(
     if texts and resolved.ranks["scheduler"] == 0:
         hint = "give each as an argument"
         raise UsageError(f"{texts[0]!r} is given as a schedule already", hint, field="scheduler")
-    if folders and metrics:
+    if folders and metrics is not None:
         hint = "give them with a schedule, not with a run"
         raise UsageError(f"{folders[0]} has metrics of its own", hint, field="metrics")
     tracks = [track for folder in folders for track in _of_run(resolved, Path(folder))]
     if texts or not folders:
         fitting = keep_fitting(resolved, texts)
-        known = read_metrics(metrics, fitting.settings.monitor) if metrics else None
         for text in texts or [fitting.settings.scheduler]:
-            tracks += _of_expression(fitting, text, known, steps_per_epoch)
+            tracks += _of_expression(fitting, text, metrics, steps_per_epoch)
     return tracks
 
 
@@ -144,7 +146,7 @@ def is_folder(subject: str) -> bool:
 
 
 def _of_expression(
-    resolved: Resolved[PlanSettings], text: str, metrics: tuple[float, ...] | None, steps_per_epoch: int | None
+    resolved: Resolved[PlanSettings], text: str, metrics: Sequence[float] | None, steps_per_epoch: int | None
 ) -> Iterator[Track]:
     settings = resolved.settings
     if resolved.ranks["epochs"] and resolved.origins["epochs"].startswith("default"):

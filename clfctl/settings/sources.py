@@ -73,11 +73,18 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
 def from_fields(settings_type: type[S], fields: Mapping[str, Any]) -> Resolved[S]:
     """Build settings from keyword arguments: as on the command line, but neither environment nor files are looked for.
 
-    None stands for what is not stated. Raises UsageError for a bad value or an unknown name.
+    None stands for what is not stated. Raises UsageError for a bad value, and for a name that is not a setting or one
+    of another command's.
     """
     stated = {name: value for name, value in fields.items() if value is not None}
-    layers = [Layer("arguments", _canonical(stated, "the call", (settings_type,)))]
-    if issubclass(settings_type, TYPED_ONLY):
+    stated = _canonical(stated, "the call", (settings_type,))
+    is_typed_only = issubclass(settings_type, TYPED_ONLY)
+    known = {*settings_type.model_fields, *(() if is_typed_only else SourceSettings.model_fields)}
+    for name in stated:
+        if name not in known:
+            raise UsageError("this call does not have that setting", "leave it out", field=name)
+    layers = [Layer("arguments", stated)]
+    if is_typed_only:
         return _validate(settings_type, layers)
     if config := _first(layers, "config"):
         layers.append(read_config(_config_path(str(config)), settings_type))

@@ -20,6 +20,9 @@ from typer.testing import Result
 
 import clfctl
 from clfctl import api
+from clfctl.engine.progress import Progress
+from clfctl.engine.watching import Training, Watchers
+from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import state_of
@@ -161,8 +164,12 @@ def test_ctrl_c_in_a_notebook_leaves_what_was_saved(trained: clfctl.Trained, tmp
 
 @pytest.mark.parametrize("when", ["start", "step", "epoch", "end"])
 def test_a_watcher_that_fails_does_not_take_the_training_with_it(when: str, tmp_path: Path) -> None:
+    ends: list[str] = []
+
     class Broken(Notebook):
         def __getattribute__(self, name: str) -> object:
+            if name == "end":
+                ends.append(name)
             if name == when:
                 raise RuntimeError(f"no {name}")
             return super().__getattribute__(name)
@@ -171,9 +178,23 @@ def test_a_watcher_that_fails_does_not_take_the_training_with_it(when: str, tmp_
     found = clfctl.train(**FIELDS | {"epochs": 1}, runs_dir=tmp_path, watchers=[Broken(), other])
     assert other.calls == ["start 0 of 1", "epoch 1", "end NoneType"]
     assert [each for each in found.notes if "Broken" in each] == [
-        f"Warning: Broken failed and is told no more: RuntimeError: no {when}"
+        f"Warning: Broken failed and was dropped; training goes on: RuntimeError: no {when}"
     ]
+    assert len(ends) == 1
     assert len(read_json_lines(RunFolder(found.run).history)) == 1
+
+
+def test_a_watcher_that_fails_where_nobody_can_be_told_is_dropped() -> None:
+    class Broken(clfctl.Watcher):
+        def step(self, steps: clfctl.Steps) -> None:
+            raise RuntimeError("no step")
+
+    def tell(line: str) -> None:
+        raise OSError(line)
+
+    everyone = Watchers([Broken()], tell)
+    everyone.start(Training(RunFolder(Path("run")), make_plan(clfctl.TrainSettings()), (), Progress()))
+    everyone.step(clfctl.Steps(0, [1.0], [0.1]))
 
 
 def test_a_watcher_that_is_essential_ends_the_training(tmp_path: Path) -> None:
@@ -229,8 +250,42 @@ def test_preview_is_what_the_command_shows(cli: Cli) -> None:
     assert [each.case for each in both.tracks] == ["never improving", "improving every epoch"]
     assert len(clfctl.preview("plateau", epochs=5, metrics=[3.0, 2.0, 1.0, 1.0, 1.0]).tracks) == 1
     assert clfctl.preview("cosine", epochs=3, warmup="3").cautions
+    for metrics in (np.array([3.0, 2.0, 1.0], np.float32), [np.float64(3), np.float64(2), 1]):
+        of_numpy = clfctl.preview("plateau", epochs=3, metrics=metrics)
+        assert of_numpy.tracks[0].metrics == (3, 2, 1)
+    with pytest.raises(clfctl.UsageError, match=r"^metrics: .*not a sequence of numbers"):
+        clfctl.preview("plateau", epochs=3, metrics=["low"])  # type: ignore[list-item]  # the mistake
+
+
+def test_settings_state_what_they_were_given() -> None:
+    """As keyword arguments do: what is not stated is left to the data set, the recipe and the size of the data."""
     settings = clfctl.TrainSettings(scheduler="cosine", epochs=5)
-    assert clfctl.preview(settings).rates == clfctl.preview("cosine", epochs=5).rates
+    assert clfctl.preview(settings).rates == clfctl.preview(scheduler="cosine", epochs=5).rates
+    plan = clfctl.PlanSettings(scheduler="cosine", epochs=5)
+    assert clfctl.preview(plan).rates == clfctl.preview("cosine", epochs=5).rates
+    recipe = {"recipe": "long-cosine"}
+    cases: list[tuple[dict[str, Any], dict[str, Any]]] = [({"epochs": 3}, {}), ({}, recipe), ({"epochs": 3}, recipe)]
+    for stated, more in cases:
+        found = api._training_settings(clfctl.TrainSettings(**stated), more)
+        expected = api._training_settings(None, {**stated, **more})
+        assert found == expected
+        assert found.model_fields_set == expected.model_fields_set
+
+
+FOREIGN: list[tuple[Callable[..., object], dict[str, Any], str]] = [
+    (lambda **fields: clfctl.preview("cosine", **fields), {"batch_size": 64}, "batch_size"),
+    (clfctl.train, {"quiet": True}, "quiet"),
+    (lambda **fields: clfctl.resume("run", **fields), {"recipe": "aggressive"}, "recipe"),
+    (lambda **fields: clfctl.resume("run", **fields), {"config": "mine.toml"}, "config"),
+]
+
+
+@pytest.mark.parametrize(("call", "fields", "name"), FOREIGN)
+def test_settings_of_another_command_are_refused(
+    call: Callable[..., object], fields: dict[str, Any], name: str
+) -> None:
+    with pytest.raises(clfctl.UsageError, match=f"^{name}: this call does not have that setting"):
+        call(**fields)
 
 
 def test_preview_of_a_schedule_object() -> None:
