@@ -53,7 +53,7 @@ class BadImages:
         if is_too_many(n_bad, self.n_images):
             raise DataError(
                 f"{n_bad} of {self.n_images} images cannot be read, the last one {name}: {reason}",
-                "that many are not an accident: clfctl check-data shows what is wrong with them",
+                "so many bad images are unlikely to be chance; clfctl check-data shows what is wrong with each",
             )
 
 

@@ -23,7 +23,7 @@ def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> Optimizer:
         # Read back: an optimizer may have a default of its own, or no weight decay at all.
         if group.get("weight_decay", 0) != wanted["weight_decay"]:
             hint = "leave `weight_decay=` out, or choose another optimizer"
-            raise UsageError(f"{settings.optimizer} does not have it", hint, field="weight_decay")
+            raise UsageError(f"{settings.optimizer} has no weight decay", hint, field="weight_decay")
         group["initial_lr"] = group["lr"]
     return optimizer
 
@@ -48,7 +48,7 @@ def _make(settings: OptimizerSettings, groups: list[dict[str, object]]) -> Optim
             raise UsageError(f"{name} cannot be made: {first_line(error)}", field="optimizer") from error
         if settings.weight_decay:
             hint = "leave `weight_decay=` out, or choose another optimizer"
-            raise UsageError(f"{name} does not have it", hint, field="weight_decay") from None
+            raise UsageError(f"{name} has no weight decay", hint, field="weight_decay") from None
         raise
     return optimizer
 

@@ -32,7 +32,7 @@ class Exported:
     images: str
 
     def __str__(self) -> str:
-        same = f"as torch says to {self.difference:.1g} on {self.n_images} images of {self.images}"
+        same = f"matches torch to within {self.difference:.1g} on {self.n_images} images of {self.images}"
         return f"{self.file}: {in_bytes(self.n_bytes)}, {same}"
 
 

@@ -41,5 +41,5 @@ class ModelSource(Protocol):
         ...
 
     def adapted(self, model: "nn.Module", tensors: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
-        """Return what the model makes of weights that do not fit it, or the same ones."""
+        """Return what the model makes of weights that do not fit it, or the same ones; may raise any exception."""
         ...

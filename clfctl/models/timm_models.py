@@ -89,10 +89,7 @@ class TimmModels:
         adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
         if adapt is None:
             return tensors
-        try:
-            found = adapt(dict(tensors), model)
-        except Exception:  # it was written for weights that it knows
-            return tensors
+        found = adapt(dict(tensors), model)
         return found if isinstance(found, Mapping) else tensors
 
 
@@ -115,10 +112,12 @@ def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: b
         argument = next((each for each in stated if isinstance(error, TypeError) and f"'{each}'" in str(error)), "")
         if argument:
             option = RATES[argument]
-            raise UsageError(f"{name} does not have it", f"leave `{option}=` out", field=option) from None
+            raise UsageError(
+                f"{name} does not support {option.replace('_', ' ')}", f"leave `{option}=` out", field=option
+            ) from None
         if pretrained or sized:
             raise
-        hint = "its description lies on the hub: is there a connection?" if name.startswith(HUB) else ""
+        hint = "its config is downloaded from the hub; check your connection" if name.startswith(HUB) else ""
         raise ModelError(f"{name} cannot be built: {first_line(error)}", hint, field="model") from error
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from clfctl.errors import ModelError
+from clfctl.errors import ModelError, first_line
 from clfctl.models.weights_file import read_state
 
 State = Mapping[str, torch.Tensor]
@@ -43,14 +43,19 @@ def load_weights(model: nn.Module, path: Path, head: Set[str], adapt: Callable[[
     found, own = read_state(path), model.state_dict()
     tensors, left_over = _without_prefix(found.tensors, own)
     missing, wrong = _misfits(tensors, own, head)
+    reason = ""
     if (missing or wrong) and adapt:
-        adapted = adapt(tensors)
-        if not any(others := _misfits(adapted, own, head)):
-            tensors, (missing, wrong) = adapted, others
+        try:
+            adapted = adapt(tensors)
+        except Exception as error:  # it was written for weights that it knows
+            reason = f" (converting them failed: {first_line(error)})"
+        else:
+            if not any(others := _misfits(adapted, own, head)):
+                tensors, (missing, wrong) = adapted, others
     if missing or wrong:
         difference = _difference(own, tensors, missing, wrong)
         hint = "choose the model that the weights belong to with `model=`"
-        raise ModelError(f"{path} belongs to another model: {difference}", hint, field="weights")
+        raise ModelError(f"{path} belongs to another model: {difference}{reason}", hint, field="weights")
     matched = [name for name in own if name in tensors and tensors[name].shape == own[name].shape]
     model.load_state_dict({name: tensors[name] for name in matched}, strict=False)
     new = tuple(name for name in own if name in head and name not in matched)

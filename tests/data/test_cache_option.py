@@ -134,7 +134,7 @@ def test_without_room_it_is_refused_before_anything_is_decoded(
     result = cli(*words, *MODEL, "--cache-dir", "here", *(("--dry-run",) if command != "train" else ()))
     assert result.exit_code == 1
     where = "" if kind == "ram" else " in here"
-    said = rf"Error: --cache: {kind} needs about \d{{4}}\.\d GB{where}, and .* GB (of memory )?are free\n  "
+    said = rf"Error: --cache: {kind} needs about \d{{4}}\.\d GB{where}, but only .* GB (of memory )?is free\n  "
     assert re.match(said, result.stderr), result.stderr
     assert len(result.stderr.splitlines()) == 2
     assert not Path("runs").exists()

@@ -71,7 +71,7 @@ def test_a_folder_of_idx_files_is_read_by_its_path(tmp_path: Path, mark: str, en
 @pytest.mark.parametrize(
     ("train", "test", "error"),
     [
-        ([0, 1], [0, 3], "has the class 3, and training ends at 1"),
+        ([0, 1], [0, 3], "has the class 3, but training ends at 1"),
         ([], [], "0 images and train-labels-idx1-ubyte.gz 0 labels"),
         ([0, 1], [], "0 images and t10k-labels-idx1-ubyte.gz 0 labels"),
     ],

@@ -125,7 +125,7 @@ def test_preprocessing_of_a_timm_model_is_its_own() -> None:
         ({"pretrained": True}, "pretrained: the custom model has no published weights"),
         ({"drop_path": 0.1}, "drop_path: the custom model has no blocks to skip"),
         ({"model": "resnet18d", "pretrained": True}, "pretrained: resnet18d has"),
-        ({"model": "vgg11", "drop_path": 0.1}, "drop_path: vgg11 does not have it"),
+        ({"model": "vgg11", "drop_path": 0.1}, "drop_path: vgg11 does not support drop path"),
     ],
 )
 def test_settings_that_a_model_cannot_go_by_are_refused(

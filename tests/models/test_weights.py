@@ -119,6 +119,12 @@ def test_weights_of_another_model_or_shape_are_refused(tmp_path: Path) -> None:
         build(weights=path)
 
 
+def test_why_weights_could_not_be_converted_is_told(tmp_path: Path) -> None:
+    torch.save({"patch_embed.proj.weight": torch.ones(5, 7)}, tmp_path / "w.pth")
+    with pytest.raises(ModelError, match=r"belongs to another model: .* \(converting them failed: shape"):
+        build(96, model="vit_tiny_patch16_224", weights=tmp_path / "w.pth")
+
+
 class Hostile:
     """Makes a file when it is unpickled."""
 

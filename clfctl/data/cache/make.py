@@ -104,7 +104,7 @@ def _room_in_memory(kinds: Sequence[Wanted]) -> int:
     needed, free = sum(each.n_bytes() for each in kinds), free_memory()
     if free is not None and needed > free:
         hint = "use `cache=disk` or `cache=none`, or a smaller `image_size=`"
-        what = f"ram needs about {in_bytes(needed)}, and {in_bytes(free)} of memory are free"
+        what = f"ram needs about {in_bytes(needed)}, but only {in_bytes(free)} of memory is free"
         raise DataError(what, hint, field="cache")
     return needed
 
@@ -113,7 +113,7 @@ def _check_disk(folder: Path, needed: int) -> None:
     """Raise DataError if there is no room for that many bytes."""
     if needed > (free := free_disk(folder)):
         hint = "free some, choose another `cache_dir=`, or use `cache=none` or a smaller `image_size=`"
-        what = f"disk needs about {in_bytes(needed)} in {folder}, and {in_bytes(free)} are free"
+        what = f"disk needs about {in_bytes(needed)} in {folder}, but only {in_bytes(free)} is free"
         raise DataError(what, hint, field="cache")
 
 

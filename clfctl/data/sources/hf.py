@@ -38,9 +38,7 @@ def splits_on_disk(root: Path) -> tuple[dict[PartName, Sequence[Path]], list[str
         else:
             others.append(name)
     if not parts:
-        raise DataError(
-            f"{root} has no split that is called train, validation or test: {listed(others)}", HINT, field="data"
-        )
+        raise DataError(f"{root} has no split called train, validation or test: {listed(others)}", HINT, field="data")
     return parts, others
 
 

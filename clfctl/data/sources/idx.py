@@ -48,7 +48,7 @@ def open_idx(name: str, train: Pair, test: Pair | None) -> Opened:
     if tested is None or test is None:
         return Opened(classes, source, is_small=True)
     if (last := int(tested[1].max())) >= len(classes):
-        raise DataError(f"{test[1]} has the class {last}, and training ends at {len(classes) - 1}", field="data")
+        raise DataError(f"{test[1]} has the class {last}, but training ends at {len(classes) - 1}", field="data")
     return Opened(classes, source, test=ArrayImages(name, tested[0], tested[1].tolist()), is_small=True)
 
 
@@ -62,7 +62,7 @@ def read_idx(path: Path) -> NDArray[np.uint8]:
     shape = struct.unpack_from(f">{n_dims}I", content, 4) if n_dims and len(content) >= 4 + 4 * n_dims else ()
     start = 4 + 4 * n_dims
     if not shape or len(content) - start != math.prod(shape):
-        raise DataError(f"{path} is not an IDX file of unsigned bytes, or not a whole one", "download it again")
+        raise DataError(f"{path} is not an IDX file of unsigned bytes, or is incomplete", "download it again")
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 

@@ -67,14 +67,14 @@ def find_packed(root: Path, cache_dir: Path | None) -> Packed | None:
     if is_on_disk(root):
         parts, others = splits_on_disk(root)
         notes = (f"splits of {root} that are not used: {listed(others)}",) if others else ()
-        hint = "train on a split that is called train"
+        hint = "train on a split called train"
         return Packed(root, parts, partial(index_on_disk, root), hint, notes)
     folder = unpack_folder(cache_dir)
     if shards := find_files(root, SHARDS):
-        hint = "shards are of the part that their name or folder says, as train-0001.tar"
+        hint = "the name or folder of a shard says which part it belongs to, as in train-0001.tar"
         return Packed(root, shards, lambda files: index_shards(files, folder), hint, trains_on_any=True)
     files = find_files(root, (".parquet",))
     if files and (root.is_dir() or holds_images(root)):
-        hint = "files are of the part that their name or folder says, as train-00000-of-00001.parquet"
+        hint = "the name or folder of a file says which part it belongs to, as in train-00000-of-00001.parquet"
         return Packed(root, files, lambda some: index_parquet(root, some, folder), hint)
     return None
