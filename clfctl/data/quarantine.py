@@ -69,13 +69,13 @@ def carry_out(root: Path, moves: Sequence[Move], folder: Path) -> None:
     ]  # fmt: skip
     torn = "\n" if before and not _ends_with_newline(path) else ""
     append_line(path, torn + "\n".join(lines))
-    done: list[Move] = []
+    tried = moves[0]
     try:
-        for each in moves:
-            move_file(each.source, each.target)
-            done.append(each)
+        for tried in moves:
+            move_file(tried.source, tried.target)
     except BaseException as error:  # a Ctrl-C included; a second one leaves the list, and so the way back
-        stuck = _move_back(done)
+        # The disk knows what was moved: a Ctrl-C may come after a move, and before anything is noted of it.
+        stuck = _move_back([each for each in moves if _exists(each.target) and not _exists(each.source)])
         if not stuck:
             _shorten(path, before)
         _remove_empty(folder, moves)
@@ -85,8 +85,7 @@ def carry_out(root: Path, moves: Sequence[Move], folder: Path) -> None:
         if stuck:
             hint = f"{len(stuck)} files could not be moved back, such as {stuck[0].target}: `undo=True` tries again"
         what = "" if stuck else "; nothing was moved"
-        failed = moves[len(done)]
-        raise DataError(f"{failed.source} cannot be moved to {failed.target}: {reason_of(error)}{what}", hint) from None
+        raise DataError(f"{tried.source} cannot be moved to {tried.target}: {reason_of(error)}{what}", hint) from None
 
 
 def put_back(root: Path, folder: Path) -> Iterator[tuple[Path, str]]:

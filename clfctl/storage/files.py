@@ -61,6 +61,7 @@ def move_file(source: Path, target: Path) -> None:
     """Move a file or a link to a name that is free, to another file system too; at every moment one of both is whole.
 
     Raises FileExistsError if the name is taken, another OSError if it cannot be moved; `source` is untouched then.
+    After a Ctrl-C the file is at one of the two places.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -73,7 +74,8 @@ def move_file(source: Path, target: Path) -> None:
         _flush_folder(target.parent)
         os.unlink(source)
     except BaseException:
-        os.unlink(target)
+        if os.path.lexists(source):  # a Ctrl-C during the unlink is raised after it
+            os.unlink(target)
         raise
 
 

@@ -115,6 +115,27 @@ def test_all_of_a_plan_is_moved_or_none(
     ).items()
 
 
+@pytest.mark.parametrize("interrupted_at", range(4))
+def test_a_ctrl_c_that_is_raised_after_its_system_call_loses_nothing(
+    interrupted_at: int, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python raises KeyboardInterrupt when the call returns: the file is gone from its old place already."""
+    root, away = spoiled(tmp_path / "data", 2), tmp_path / "away"
+    before, unlink, n = tree(tmp_path), os.unlink, 0
+
+    def interrupted(path: Any, **options: Any) -> None:
+        nonlocal n
+        unlink(path, **options)
+        n += 1
+        if n == interrupted_at + 1:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "unlink", interrupted)
+        assert cli("check-data", str(root), "--quarantine", str(away)).exit_code == 130
+    assert tree(tmp_path) == before
+
+
 @pytest.mark.parametrize("killed_after", range(9))
 def test_undo_repairs_what_a_killed_process_left(
     killed_after: int, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch

@@ -1,5 +1,7 @@
 """WebDataset shards as people make them: every image with its own class, or a sentence that says what is wrong."""
 
+import io
+import tarfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.labelled import ALL, open_other
 from clfctl.data.sources.open import open_data
+from clfctl.data.sources.samples import Counts, read_samples
 from clfctl.errors import ClfctlError, DataError
 from clfctl.settings.groups import DataSettings
 from tests.real import shards as real
@@ -87,6 +90,39 @@ def test_unpacked_shards_are_kept_until_they_change(tmp_path: Path) -> None:
         opened(path)
     assert not unpacked.exists()
     assert not list(unpacked.parent.iterdir())
+
+
+def boundaries(whole: bytes) -> list[int]:
+    """Where the headers of the members begin, and where the last member ends."""
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        return [*(member.offset for member in tar.getmembers()), tar.offset]  # type: ignore[attr-defined]
+
+
+def test_no_image_of_a_damaged_shard_is_lost_without_a_word(tmp_path: Path) -> None:
+    """One byte of each header changed, a cut at and inside of each header, other bytes at the end, archives joined."""
+    path = real.shard(tmp_path / "x.tar", real.samples(2))
+    whole = path.read_bytes()
+    places = boundaries(whole)
+    assert len(places) == 9
+    damaged = {f"header {at}": whole[: at + 5] + b"~" + whole[at + 6 :] for at in places[1:]}
+    damaged |= {f"cut {at}": whole[:at] for at in places[:-1]} | {f"inside {at}": whole[: at + 99] for at in places[:-1]}
+    damaged |= {"joined": whole + whole, "other": whole + b"x", "text": whole[: places[4]] + b"not the next header"}
+    for name, content in damaged.items():
+        path.write_bytes(content)
+        counts = Counts()
+        try:
+            found = [*read_samples(path, path, counts)]
+        except DataError as error:
+            assert "x.tar" in error.message, name
+        else:  # some writers leave out the end mark: the images up to there are good
+            assert name.startswith("cut"), name
+            assert len(found) < 4
+            assert "no end mark and may have been cut" in counts.notes()[0]
+    for n_zeros in (0, 512, 1024, 9999):
+        path.write_bytes(whole[: places[-1]] + bytes(n_zeros))
+        counts = Counts()
+        assert len([*read_samples(path, path, counts)]) == 4
+        assert bool(counts.notes()) == (n_zeros == 0)
 
 
 CAT, DOG = real.sample("a", "cat"), real.sample("b", "dog")

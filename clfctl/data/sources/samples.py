@@ -3,12 +3,13 @@
 import json
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from clfctl.data.sources.walk import SUFFIXES, is_visible
 from clfctl.errors import DataError, UsageError, shortened
+from clfctl.storage.files import BLOCK_BYTES
 
 JSON_KEYS = ("label", "cls", "class")
 HINT = 'each image needs its class beside it: for 0001.jpg, 0001.cls or 0001.json with {"label": …}'
@@ -40,6 +41,7 @@ class Counts:
     first_repeated: str = ""
     several_images: int = 0
     without_image: int = 0
+    without_end: list[str] = field(default_factory=list)
     dotted: str = ""
 
     def notes(self) -> list[str]:
@@ -55,6 +57,9 @@ class Counts:
         if self.without_image:
             n = f"{self.without_image:,} samples are" if self.without_image > 1 else "1 sample is"
             notes.append(f"{n} left out, with a class but no image")
+        if self.without_end:
+            n = f"{len(self.without_end):,} shards have" if len(self.without_end) > 1 else "1 shard has"
+            notes.append(f"{n} no end mark and may have been cut ({shortened(self.without_end[0])})")
         return notes
 
     def why(self) -> str:
@@ -96,7 +101,7 @@ def read_samples(path: Path, file: Path, counts: Counts) -> Iterator[tuple[Membe
 
 def _adjacent(path: Path, file: Path, counts: Counts) -> Iterator[_Sample]:
     """Yield the samples with an image or a class, one for each run of members with the same key."""
-    sample, suffixes = _Sample(""), set[str]()
+    sample, suffixes, n_images = _Sample(""), set[str](), 0
     with tarfile.open(file, "r:") as tar:
         for member in tar:
             folder, slash, name = member.name.rpartition("/")
@@ -112,14 +117,38 @@ def _adjacent(path: Path, file: Path, counts: Counts) -> Iterator[_Sample]:
                 sample, suffixes = _Sample(key), set()
             suffixes.add(suffix)
             if f".{suffix}" in SUFFIXES:
+                n_images += 1
                 counts.several_images += sample.image is not None
                 sample.image = sample.image or Member(member.name, member.offset_data, member.size)
             elif suffix in ("cls", "json") and (content := tar.extractfile(member)):
                 _note_class(path, sample, member.name, suffix, content.read())
             elif f".{suffix.rpartition('.')[2]}" in SUFFIXES:
                 counts.dotted = counts.dotted or member.name
+        _check_end(path, file, tar.offset, n_images, counts)  # type: ignore[attr-defined]  # where the members ended
     if sample.image or sample.class_name is not None:
         yield sample
+
+
+def _check_end(path: Path, file: Path, offset: int, n_images: int, counts: Counts) -> None:
+    """Check that a shard ends where its members do: tarfile takes a damaged header for the end, and stops there.
+
+    An archive ends in blocks of zeros. Some writers leave them out, so that a file without them is only noted. Raises
+    DataError if anything else follows.
+    """
+    with file.open("rb") as content:
+        content.seek(offset)
+        first = content.read(tarfile.BLOCKSIZE)
+        if not first:
+            counts.without_end.append(str(path))
+        rest = iter(lambda: content.read(BLOCK_BYTES), b"")
+        is_damaged = any(first)
+        if not is_damaged and not any(block.count(0) < len(block) for block in rest):
+            return
+    if is_damaged:
+        what = f"{path} is damaged at byte {offset:,}, after {n_images:,} images: no member of the archive begins there"
+        raise DataError(what, "write or download this shard again", field="data")
+    what = f"{path} goes on after the end of the archive at byte {offset:,}, after {n_images:,} images"
+    raise DataError(what, "if several archives were joined, keep each in a file of its own", field="data")
 
 
 def _note_class(path: Path, sample: _Sample, member: str, suffix: str, content: bytes) -> None:
