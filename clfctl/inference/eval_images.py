@@ -6,7 +6,7 @@ from pathlib import Path
 
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.content import has_same_content
-from clfctl.data.sources.fingerprint import Listing, compare, list_images, read_listing
+from clfctl.data.sources.fingerprint import Listing, compare, list_images, named_as, read_listing
 from clfctl.data.sources.labelled import held_out, is_held_out_by_us, match, open_other
 from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
@@ -80,7 +80,8 @@ def _moved(run: RunFolder, trained: TrainSettings, settings: TrainSettings) -> t
         return None, []
     try:
         data = open_data(settings, settings.seed)
-        before, now = read_listing(run.data), list_images(data, settings.data)
+        now = list_images(data, settings.data)
+        before = named_as(now, read_listing(run.data))
     except ClfctlError:  # what cannot be trained on is not what was trained on
         return None, []
     if before.sizes != now.sizes:

@@ -4,7 +4,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import astuple, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from clfctl.cli.app import make_app
-from clfctl.data.sources.fingerprint import list_images, write_listing
+from clfctl.data.sources.fingerprint import Listing, compare, list_images, read_listing, write_listing
 from clfctl.data.sources.open import open_data
 from clfctl.inference.eval_images import Chosen, choose_data
 from clfctl.inference.trained import TrainedModel, load_trained
@@ -137,6 +137,29 @@ def test_older_runs_have_no_digests(
     chosen = choose_data(run, begun, str(copy), "val")
     assert expected in "".join(chosen.notes)
     assert chosen.split == ("val" if "held out" in expected else "all")
+
+
+@pytest.mark.parametrize("spelling", ["./work/pics", "work//pics", "work/./pics/"])
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_folder_is_the_same_however_it_was_spelled(
+    spelling: str, is_old: bool, trained: TrainedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Runs of earlier versions kept the folder in the names of their images."""
+    data = folder(tmp_path / "work/pics", 1)
+    monkeypatch.chdir(tmp_path)
+    run, begun = begun_with(trained, Path("work/pics"), tmp_path / "run")
+    spelled = begun.settings.model_copy(update={"data": spelling})
+    listing = list_images(open_data(spelled, spelled.seed), spelling)
+    assert "red/0.bmp" in listing.sizes
+    if is_old:
+        listing = Listing(*({f"work/pics/{name}": each for name, each in some.items()} for some in astuple(listing)))
+    write_listing(run.data, listing)
+    monkeypatch.chdir(tmp_path / "run")
+    settings = begun.settings.model_copy(update={"data": str(data)})
+    own = open_data(settings, settings.seed)
+    assert not compare(read_listing(run.data), list_images(own, settings.data))
+    copy = copied(data, tmp_path / "copy")
+    assert "holds the same images" in about(choose_data(run, replace(trained, settings=settings), str(copy), "val"))[3]
 
 
 def test_one_held_out_image_that_was_not_sampled_is_enough(

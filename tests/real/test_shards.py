@@ -1,9 +1,10 @@
 """WebDataset shards as people make them: every image with its own class, or a sentence that says what is wrong."""
 
 import io
+import os
 import tarfile
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.labelled import ALL, open_other
 from clfctl.data.sources.open import open_data
 from clfctl.data.sources.samples import Counts, read_samples
+from clfctl.data.sources.unpacked import place_of, unpack
 from clfctl.errors import ClfctlError, DataError
 from clfctl.settings.groups import DataSettings
 from tests.real import shards as real
@@ -92,6 +94,30 @@ def test_unpacked_shards_are_kept_until_they_change(tmp_path: Path) -> None:
     assert not list(unpacked.parent.iterdir())
 
 
+def test_a_shard_that_another_command_unpacks_again_can_still_be_read(tmp_path: Path) -> None:
+    """A training reads what it unpacked; the shard is touched, and a second command removes what it held before."""
+    path = real.tar_gz(tmp_path / "data")
+    first = opened(path)
+    (old,) = (tmp_path / "cache/clfctl/unpacked").iterdir()
+    os.utime(path, (1, 1))
+    second = opened(path)
+    assert not old.exists()
+    assert counted(first.train, first.classes) == counted(second.train, second.classes)
+
+
+def test_what_another_process_has_just_unpacked_is_not_removed(tmp_path: Path) -> None:
+    path = real.tar_gz(tmp_path / "data")
+    place = place_of(path, ".tar", tmp_path)
+    place.write_bytes(b"made meanwhile")
+
+    def pieces() -> Iterator[bytes]:
+        assert place.read_bytes() == b"made meanwhile"
+        yield b"whole"
+
+    unpack(path, place, 0, pieces())
+    assert place.read_bytes() == b"whole"
+
+
 def boundaries(whole: bytes) -> list[int]:
     """Where the headers of the members begin, and where the last member ends."""
     with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
@@ -105,7 +131,9 @@ def test_no_image_of_a_damaged_shard_is_lost_without_a_word(tmp_path: Path) -> N
     places = boundaries(whole)
     assert len(places) == 9
     damaged = {f"header {at}": whole[: at + 5] + b"~" + whole[at + 6 :] for at in places[1:]}
-    damaged |= {f"cut {at}": whole[:at] for at in places[:-1]} | {f"inside {at}": whole[: at + 99] for at in places[:-1]}
+    damaged |= {f"cut {at}": whole[:at] for at in places[:-1]} | {
+        f"inside {at}": whole[: at + 99] for at in places[:-1]
+    }
     damaged |= {"joined": whole + whole, "other": whole + b"x", "text": whole[: places[4]] + b"not the next header"}
     for name, content in damaged.items():
         path.write_bytes(content)

@@ -106,6 +106,7 @@ def _images(data: Data, root: str, sizes: dict[str, int]) -> Iterator[tuple[int,
 
 def compare(before: Listing, now: Listing) -> DataChange:
     """Return what has changed from `before` to `now`."""
+    before = named_as(now, before)
     common = before.sizes.keys() & now.sizes.keys()
     replaced = {name for name in common if before.sizes[name] != now.sizes[name]}
     sampled = before.contents.keys() & now.contents.keys()
@@ -115,6 +116,24 @@ def compare(before: Listing, now: Listing) -> DataChange:
         tuple(sorted(before.sizes.keys() - now.sizes.keys())),
         tuple(sorted(replaced)),
     )
+
+
+def named_as(now: Listing, before: Listing) -> Listing:
+    """Return a listing with names relative to the data folder, as those of `now` are.
+
+    Earlier versions kept the folder in the names if it was given as `./pics` or `a//b`.
+    """
+    if not before.sizes or before.sizes.keys() & now.sizes.keys():
+        return before
+    folders = next(iter(before.sizes)).split("/")[:-1]
+    for n in range(1, len(folders) + 1):
+        prefix = "/".join(folders[:n]) + "/"
+        if not all(name.startswith(prefix) for name in before.sizes):
+            break
+        sizes = {name.removeprefix(prefix): size for name, size in before.sizes.items()}
+        if sizes.keys() & now.sizes.keys():
+            return Listing(sizes, {name.removeprefix(prefix): digest for name, digest in before.contents.items()})
+    return before
 
 
 def write_listing(path: Path, listing: Listing) -> None:
@@ -155,7 +174,7 @@ def _sample_file(path: Path) -> Path:
 
 
 def _files(part: Part, source: FileImages, root: str) -> Iterator[tuple[str, int, int]]:
-    prefix = os.path.join(os.path.expanduser(root), "")
+    prefix = os.path.join(Path(os.path.expanduser(root)), "")  # a Path spells `./pics` and `a//b` as the sources do
     for index in part.indices:
         path = os.fspath(source.paths[index])
         try:

@@ -1,5 +1,8 @@
 """WebDataset shards as the data: .tar files that hold images beside their classes, read without unpacking."""
 
+import os
+import sys
+import weakref
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,12 +20,24 @@ from clfctl.data.sources.unpacked import check_is_here, place_of, unpack
 from clfctl.errors import DataError, UsageError, shortened
 from clfctl.storage.files import BLOCK_BYTES, in_bytes
 
+# Of the 1,024 files that a process may usually have open.
+_N_HELD = 256
+
+
+class _OpenFile:
+    """A file that is kept open as long as this object is there. Raises OSError if it cannot be opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY)
+        weakref.finalize(self, os.close, self.descriptor)
+
 
 @dataclass(frozen=True)
 class TarImages:
     """Images inside .tar files: image i is the `sizes[i]` bytes at `offsets[i]` of `files[places[i]]`.
 
     `shards` are the files that the user knows; `files` are the same, or where those that were packed are unpacked.
+    `held` keeps unpacked ones open, by their places: when a shard changes, another process removes what it held.
     """
 
     shards: Sequence[Path]
@@ -32,6 +47,7 @@ class TarImages:
     sizes: "array[int]" = field(default_factory=lambda: array("q"))
     names: list[str] = field(default_factory=list)
     files: list[Path] = field(default_factory=list)
+    held: dict[int, _OpenFile] = field(default_factory=dict)
 
     def open(self, index: int) -> Image.Image:
         """Open an image; all of its bytes are read here."""
@@ -39,6 +55,8 @@ class TarImages:
 
     def content(self, index: int) -> bytes:
         """Return the bytes of an image's file."""
+        if (held := self.held.get(self.places[index])) and sys.platform != "win32":
+            return os.pread(held.descriptor, self.sizes[index], self.offsets[index])
         with self.files[self.places[index]].open("rb") as file:
             file.seek(self.offsets[index])
             return file.read(self.sizes[index])
@@ -80,6 +98,8 @@ def _read_part(
     for place, path in enumerate(shards):
         file = _readable(path, folder, n_unpacked)
         images.files.append(file)
+        if file != path and len(images.held) < _N_HELD:
+            images.held[place] = _OpenFile(file)
         for image, class_name in read_samples(path, file, counts):
             images.names.append(image.name)
             images.labels.append(numbers.setdefault(class_name, len(numbers)))

@@ -35,6 +35,8 @@ def unpack(packed: Path, place: Path, n_bytes: int, pieces: Iterator[Piece]) -> 
     with explained(place):
         place.parent.mkdir(parents=True, exist_ok=True)
         for old in place.parent.glob(f"{_stem(packed)}*"):
+            if old == place:
+                continue  # another process has just made it
             with contextlib.suppress(OSError):
                 # What is written to now is another process's; what has not been for a day is what a killed one left.
                 if not old.name.endswith(TEMPORARY) or time.time() - old.stat().st_mtime > _LONG_S:
