@@ -38,7 +38,8 @@ def of_folder(root: Path, runs_dir: Path) -> Subject:
     try:
         layout = read_layout(root, runs_dir)
     except DataError as error:
-        notes.append(f"training would refuse this folder, so classes are not compared: {error.message}")
+        what = "training would refuse this folder, so copies in its subfolders are not looked for"
+        notes.append(f"{what}: {error.message}")
     readings = _Readings(root, layout)
     seen = Seen()
     names = list(image_names(str(root), seen, follows=readings.follows))
@@ -94,7 +95,8 @@ class _Readings:
     def place(self, name: str) -> Place:
         """Return where an image belongs, by its name relative to the folder."""
         if not self._classes:
-            return Place("", "")
+            # Nobody knows which folders are classes or parts: a copy in another one may be a leak, or belong there.
+            return Place("", "", is_read="/" not in name)
         folders = name.split("/")[:-1]
         part = folders.pop(0) if self._parts and folders else ""
         if not folders or folders[0] not in self._classes.get(part, ()):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -226,6 +227,10 @@ def test_names_that_are_not_utf8_are_found_moved_and_brought_back(tmp_path: Path
 def test_a_folder_that_training_refuses_is_checked_all_the_same(tmp_path: Path, cli: Cli) -> None:
     root = real.val_and_valid(tmp_path / "data")
     (root / "train" / "cat" / "0.jpg").write_bytes(b"")
-    result = cli("check-data", str(root))
-    assert "empty  train/cat/0.jpg" in result.stdout
+    for copy in ("val/cat/copy.jpg", "valid/dog/copy.jpg", "train/dog/copy.jpg"):  # none of them is known to be wrong
+        shutil.copy(root / "train" / "cat" / "1.jpg", root / copy)
+    result = cli("check-data", str(root), "--quarantine", str(tmp_path / "away"))
+    assert result.stdout.split("  ")[:2] == ["empty", "train/cat/0.jpg"]
+    assert len(result.stdout.splitlines()) == 1
     assert "training would refuse this folder" in result.stderr
+    assert sorted(tree(tmp_path / "away")) == [LIST_NAME, "train/cat/0.jpg"]

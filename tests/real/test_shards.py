@@ -1,5 +1,6 @@
 """WebDataset shards as people make them: every image with its own class, or a sentence that says what is wrong."""
 
+import contextlib
 import io
 import os
 import tarfile
@@ -138,13 +139,13 @@ def test_no_image_of_a_damaged_shard_is_lost_without_a_word(tmp_path: Path) -> N
     for name, content in damaged.items():
         path.write_bytes(content)
         counts = Counts()
-        try:
-            found = [*read_samples(path, path, counts)]
-        except DataError as error:
-            assert "x.tar" in error.message, name
-        else:  # some writers leave out the end mark: the images up to there are good
-            assert name.startswith("cut"), name
-            assert len(found) < 4
+        if not name.startswith("cut") or name == "cut 0":
+            with pytest.raises(DataError, match=r"x\.tar"):
+                [*read_samples(path, path, counts)]
+            continue
+        # Some writers leave out the end mark: what is there is good, unless the cut is between an image and its class.
+        with contextlib.suppress(DataError):
+            assert len([*read_samples(path, path, counts)]) < 4
             assert "no end mark and may have been cut" in counts.notes()[0]
     for n_zeros in (0, 512, 1024, 9999):
         path.write_bytes(whole[: places[-1]] + bytes(n_zeros))
