@@ -122,7 +122,7 @@ def test_what_another_process_has_just_unpacked_is_not_removed(tmp_path: Path) -
 def boundaries(whole: bytes) -> list[int]:
     """Where the headers of the members begin, and where the last member ends."""
     with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
-        return [*(member.offset for member in tar.getmembers()), tar.offset]  # type: ignore[attr-defined]
+        return [*(member.offset for member in tar.getmembers()), tar.offset]
 
 
 def test_no_image_of_a_damaged_shard_is_lost_without_a_word(tmp_path: Path) -> None:

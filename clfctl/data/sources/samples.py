@@ -124,7 +124,7 @@ def _adjacent(path: Path, file: Path, counts: Counts) -> Iterator[_Sample]:
                 _note_class(path, sample, member.name, suffix, content.read())
             elif f".{suffix.rpartition('.')[2]}" in SUFFIXES:
                 counts.dotted = counts.dotted or member.name
-        _check_end(path, file, tar.offset, n_images, counts)  # type: ignore[attr-defined]  # where the members ended
+        _check_end(path, file, tar.offset, n_images, counts)
     if sample.image or sample.class_name is not None:
         yield sample
 
