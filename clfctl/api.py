@@ -2,7 +2,8 @@
 
 Nothing here prints, and nothing of the process is changed for good: signals, threads, random state and environment are
 as they were afterwards. What is worth knowing comes back in records, or is told to watchers. Every error is a
-`ClfctlError`. Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` is read.
+`ClfctlError`. What needs torch waits for what another thread does with it: a second training for the end of the first.
+Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` is read.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,7 +102,7 @@ def train(
     batch, with its state saved, and raise Interrupted; without, a KeyboardInterrupt leaves the state of the last save.
     """
     notes = _Notes()
-    with _as_it_was(), begin(_training_settings(settings, fields), notes.onlookers()) as session:
+    with begin(_training_settings(settings, fields), notes.onlookers()) as session:
         notes.lines += session.cautions()
         return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
 
@@ -121,7 +122,7 @@ def resume(
     """
     notes = _Notes()
     stated = stated_in(from_fields(ResumeSettings, changes))
-    with _as_it_was(), reopen(open_run(Path(run)), stated, allow_data_change=allow_data_change) as session:
+    with reopen(open_run(Path(run)), stated, allow_data_change=allow_data_change) as session:
         notes.lines += [*session.warnings, *session.cautions()]
         session.keep_changes(notes.onlookers())
         return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
@@ -145,8 +146,7 @@ def evaluate(
     stated = {"data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device}
     stated = {name: str(value) if isinstance(value, Path) else value for name, value in stated.items()}
     options = from_fields(EvalSettings, {**stated, "batch_size": batch_size}).settings
-    with _as_it_was():
-        return measured(Path(run), options, _Notes().onlookers()).evaluation
+    return measured(Path(run), options, _Notes().onlookers()).evaluation
 
 
 def predict(
@@ -168,16 +168,14 @@ def predict(
     from clfctl.inference.from_python import predict_images
     from clfctl.inference.prediction import Choice
 
-    with _as_it_was():
-        return predict_images(Path(model), images, Choice(top_k, threshold), batch_size, workers)
+    return predict_images(Path(model), images, Choice(top_k, threshold), batch_size, workers)
 
 
 def export(run: Path | str, output: Path | str | None = None) -> "Exported":
     """Write the model of a run, or of a checkpoint file, as ONNX, if that gives what torch gives."""
     from clfctl.inference.write_onnx import export_model
 
-    with _as_it_was():
-        return export_model(Path(run), None if output is None else Path(output))
+    return export_model(Path(run), None if output is None else Path(output))
 
 
 def preview(
@@ -216,8 +214,9 @@ def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
 
     data, _ = check_training(settings)
     from clfctl.engine import session
+    from clfctl.engine.as_it_was import as_it_was
 
-    with session.begin(settings, data, to) as begun:
+    with as_it_was(settings.device), session.begin(settings, data, to) as begun:
         yield begun
 
 
@@ -225,8 +224,12 @@ def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
 def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool) -> Iterator["Session"]:
     """Yield the training of a run, where it was stopped; see `session.reopen`."""
     from clfctl.engine import session
+    from clfctl.engine.as_it_was import as_it_was
 
-    with session.reopen(run, stated, allow_data_change=allow_data_change) as reopened:
+    with (
+        as_it_was(stated.get("device", "auto")),
+        session.reopen(run, stated, allow_data_change=allow_data_change) as reopened,
+    ):
         yield reopened
 
 
@@ -246,9 +249,11 @@ def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
     # A checkpoint that is named in the place of its run is the one that is meant.
     is_named = path.is_file() and path.suffix == CHECKPOINT_SUFFIX and options.checkpoint == "best"
     file = checkpoint_file(run, str(path) if is_named else options.checkpoint)
+    from clfctl.engine.as_it_was import as_it_was
     from clfctl.inference.evaluate import evaluate_checkpoint
 
-    return evaluate_checkpoint(run, file, options, to)
+    with as_it_was(options.device or "auto"):
+        return evaluate_checkpoint(run, file, options, to)
 
 
 def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: _Notes, *, stop_signals: bool) -> Trained:
@@ -280,18 +285,3 @@ def _numbers(metrics: Iterable[float]) -> tuple[float, ...]:
         return tuple(map(float, metrics))
     except (TypeError, ValueError):
         raise UsageError(f"{shortened(metrics)} is not a sequence of numbers", field="metrics") from None
-
-
-@contextmanager
-def _as_it_was() -> Iterator[None]:
-    """Give torch's random state and number of threads back afterwards."""
-    import torch
-
-    n_threads = torch.get_num_threads()
-    devices = range(torch.cuda.device_count()) if torch.cuda.is_available() else ()
-    with torch.random.fork_rng(devices):
-        try:
-            yield
-        finally:
-            if torch.get_num_threads() != n_threads:
-                torch.set_num_threads(n_threads)

@@ -72,8 +72,10 @@ def _checksum(path: Path) -> str:
 
 
 def _by_torch(run: RunFolder, file: Path) -> Predictor:
+    from clfctl.engine.as_it_was import as_it_was
     from clfctl.inference.torch_predictor import TorchPredictor
     from clfctl.inference.trained import load_trained
 
-    trained = load_trained(run, file)
+    with as_it_was():  # a model that is built draws weights, before it is given those of the file
+        trained = load_trained(run, file)
     return TorchPredictor(trained.file, trained.model, trained.info, trained.precision)

@@ -47,7 +47,10 @@ def export_model(path: Path, output: Path | None = None) -> Exported:
         raise UsageError(f"there is no folder {target.parent}", "make it first, or choose another", field="output")
     if missing := missing_packages():
         raise ModelError(f"clfctl export needs {' and '.join(missing)}, which cannot be found", INSTALL)
-    return write_onnx(run, file, target)
+    from clfctl.engine.as_it_was import as_it_was
+
+    with as_it_was():
+        return write_onnx(run, file, target)
 
 
 def export_after_training(run: RunFolder, part: "Part", tell: Callable[[str], None]) -> Exported | None:

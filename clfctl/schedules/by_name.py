@@ -16,6 +16,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 from itertools import repeat
+from threading import Lock
 from typing import Any, Literal, Self
 
 from clfctl.errors import ClfctlError, UsageError, nearest
@@ -134,6 +135,7 @@ class _Stepper:
         # With momentum: classes that cycle it refuse an optimizer that has none.
         self.of, self.optimizer = of, torch.optim.SGD([torch.zeros(1)], base_lr, momentum=0.9)
         self.rates = array("d")
+        self._lock = Lock()  # equal schedules share one, in whatever thread they are
         arguments = dict(of.arguments)
         cls = find_class(of.library, of.scheduler)
         if of.library == "timm" and of.every == "batch":
@@ -155,7 +157,7 @@ class _Stepper:
             what = f"{self.of.name} would have to be stepped {n_steps:,} times, and {MAX_STEPS:,} is the limit"
             raise UsageError(what, "use a kind that has the curve as a formula: clfctl lr-preview --list")
         if len(self.rates) <= n_steps:
-            with self._stepping():
+            with self._lock, self._stepping():
                 while len(self.rates) <= n_steps:
                     self._step()
         return self.rates[n_steps]

@@ -116,6 +116,73 @@ def test_it_trains_in_a_thread(tmp_path: Path) -> None:
     assert found[0].history[-1].epoch == 2
 
 
+class Second(clfctl.Watcher):
+    """Starts the same training in another thread at its first epoch, and writes down which began and ended when."""
+
+    def __init__(self, runs_dir: Path) -> None:
+        self.calls: list[str] = []
+        self.found: list[clfctl.Trained] = []
+        self.thread = threading.Thread(target=self._train, args=[runs_dir])
+
+    def _train(self, runs_dir: Path) -> None:
+        note = clfctl.Watcher()
+        note.start = lambda training: self.calls.append("second starts")  # type: ignore[method-assign]
+        self.found.append(clfctl.train(**FIELDS, runs_dir=runs_dir, watchers=[note]))
+
+    def epoch(self, result: clfctl.EpochResult) -> None:
+        if result.epoch == 1:
+            self.thread.start()
+            self.thread.join(3)
+
+    def end(self, error: BaseException | None) -> None:
+        self.calls.append(f"first ends {error}")
+
+
+def test_a_training_in_another_thread_waits_and_both_have_their_bits(trained: clfctl.Trained, tmp_path: Path) -> None:
+    second = Second(tmp_path)
+    first = clfctl.train(**FIELDS, runs_dir=tmp_path, watchers=[second])
+    second.thread.join(200)
+    assert second.calls == ["first ends None", "second starts"]
+    for each in (first, *second.found):
+        for name, tensor in weights_of(RunFolder(each.run).last).items():
+            assert torch.equal(tensor, weights_of(RunFolder(trained.run).last)[name]), name
+
+
+def test_mistakes_are_told_without_torch() -> None:
+    calls = "train(data='no'), resume('no'), evaluate('no'), export('no'), predict('no', 'a.png')"
+    text = f"""
+import sys, clfctl
+for call in {[f"clfctl.{each}" for each in calls.replace("), ", ")|").split("|")]}:
+    try:
+        eval(call)
+    except clfctl.ClfctlError as error:
+        print("torch" in sys.modules)
+"""
+    assert python(text).split() == ["False"] * 5
+
+
+def test_a_model_onnx_answers_without_torch() -> None:
+    model = next(Path(__file__).parents[1].glob("compatibility/*/model.onnx"))
+    text = f"""
+import sys, numpy, clfctl
+[found] = clfctl.predict({str(model)!r}, numpy.zeros((8, 8, 3), numpy.uint8))
+print(bool(found.classes), "torch" in sys.modules)
+"""
+    assert python(text).split() == ["True", "False"]
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that could be touched")
+def test_a_gpu_is_left_alone_where_the_device_is_another() -> None:
+    text = """
+import torch
+from clfctl.engine.as_it_was import as_it_was
+for device in ("cpu", "cuda"):
+    with as_it_was(device):
+        print(torch.cuda.is_initialized())
+"""
+    assert python(text).split() == ["False", "True"]
+
+
 class Notebook(clfctl.Watcher):
     """Writes down what it is told, and stops as Ctrl-C would."""
 

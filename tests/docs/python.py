@@ -20,7 +20,8 @@ HEAD = """# clfctl from Python
 
 What the commands do, without a terminal. `import clfctl` takes a few milliseconds; torch is imported by the first call
 that needs it. Nothing is printed, and signals, threads, random state and environment of the process are left as they
-are. Settings are keyword arguments: those of `clfctl train --help`, with underscores; the defaults of a data set, and
+are. What needs torch waits for what another thread does with it: a second training begins when the first has ended.
+Settings are keyword arguments: those of `clfctl train --help`, with underscores; the defaults of a data set, and
 `recipe=`, work as there, but neither the environment nor `.env` or `clfctl.toml` is read.
 """
 

@@ -3,6 +3,9 @@
 import inspect
 import math
 import random
+import sys
+import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -104,3 +107,25 @@ def test_one_that_follows_metrics_is_stepped_once_for_all_epochs() -> None:
     metrics = (1.0, 2.0, 3.0, 0.5, 0.6)
     for epoch, rate in zip(range(8), schedule.by_epoch(metrics, 0.1), strict=False):
         assert rate(epoch) == schedule.lr(0.1, epoch, metrics[:epoch])
+
+
+def test_threads_share_a_schedule() -> None:
+    def in_thread() -> None:
+        rate = schedule.given((), 0.1)
+        found.append([rate(t) for t in range(2000)])
+
+    arguments = {"base_lr": 1e-5, "max_lr": 1e-3, "step_size_up": 7}
+    schedule = ByName("torch", "CyclicLR", tuple(arguments.items()))
+    found: list[list[float]] = []
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=in_thread) for _ in range(4)]
+        for each in threads:
+            each.start()
+        for each in threads:
+            each.join()
+    finally:
+        sys.setswitchinterval(interval)
+    other = replace(schedule, steps_per_epoch=3).given((), 0.1)  # not the one that the threads have stepped
+    assert found == [[other(t) for t in range(2000)]] * 4
