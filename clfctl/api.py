@@ -212,7 +212,7 @@ def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
     """Check all that needs no torch, make the run, and yield its training; see `engine.session.begin`."""
     from clfctl.engine.check import check_training
 
-    data, _ = check_training(settings)
+    data, _ = check_training(settings, to.tell)
     from clfctl.engine import session
     from clfctl.engine.as_it_was import as_it_was
 

@@ -29,7 +29,7 @@ def bench_data(resolved: Resolved[BenchSettings], output: Output, options: Bench
         return
     _check(settings, options)
     with stopping_at_once("What was measured until then is shown above."):
-        data = open_data(settings, settings.seed)
+        data = open_data(settings, settings.seed, output.note)
         output.note(*(f"Note   {each}" for each in data.notes))
         # torch costs seconds: a misspelt folder or model is reported before.
         from clfctl.bench.run import run_bench

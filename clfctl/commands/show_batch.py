@@ -17,7 +17,7 @@ def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
     if path.suffix.lower() not in FORMATS:
         hint = f"its name must end in {', '.join(FORMATS)}"
         raise UsageError(f"{path} does not say what to write", hint, field="show_batch")
-    data = open_data(settings, settings.seed)
+    data = open_data(settings, settings.seed, output.note)
     from clfctl.data.cache.images import CachedImages, NoPictures
     from clfctl.data.loader import BadImages
     from clfctl.engine.assemble import build_parts, make_loader

@@ -37,7 +37,7 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     """Check everything as train does, show settings with their sources, curve and model, and stop."""
     resolved = keep_fitting(resolved)
     settings = resolved.settings
-    data, plan = check_training(settings)
+    data, plan = check_training(settings, output.note)
     from clfctl.data.cache.make import describe_cache
     from clfctl.display.settings_table import print_dry_run
     from clfctl.engine.assemble import build_parts

@@ -15,6 +15,10 @@ class Onlookers:
     bar: Bar
 
 
+def no_line(line: str) -> None:
+    """Take the place of `tell` where nobody looks on."""
+
+
 @contextmanager
 def no_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:  # noqa: ARG001 (a `Bar`)
     """Take the place of a bar where nobody looks on."""

@@ -1,5 +1,7 @@
 """What can be checked of a training before torch is imported, which takes seconds."""
 
+from collections.abc import Callable
+
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import fit_batch_size, open_data
@@ -11,14 +13,15 @@ from clfctl.runs.folder import check_new_run
 from clfctl.settings.groups import TrainSettings
 
 
-def check_training(settings: TrainSettings) -> tuple[Data, Plan]:
+def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tuple[Data, Plan]:
     """Check names and settings, open the data, and plan the learning rate.
 
-    Raises UsageError or DataError for what would keep the training from beginning.
+    `tell` takes a line before something that takes long. Raises UsageError or DataError for what would keep the
+    training from beginning.
     """
     check_new_run(settings.runs_dir, settings.run_name)
     source_of(settings.model)
-    data = open_data(settings, settings.seed)
+    data = open_data(settings, settings.seed, tell)
     settings = fit_batch_size(settings, data)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))

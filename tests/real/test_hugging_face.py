@@ -12,7 +12,7 @@ pytest.importorskip("pyarrow")
 
 from typer.testing import Result
 
-from clfctl.data.cache.make import cached_sources
+from clfctl.data.cache.make import cached_sources, describe_cache
 from clfctl.data.onlookers import Onlookers
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.labelled import ALL, open_other
@@ -90,6 +90,15 @@ def test_unpacking_is_shown_and_done_once(tmp_path: Path) -> None:
     assert shown == [("Unpacking images", 8, [4, 4])]
     sources()
     assert len(shown) == 1
+
+
+@pytest.mark.parametrize("cache", ["disk", "ram"])
+def test_what_a_cache_would_be_is_said_without_unpacking(cache: str, tmp_path: Path) -> None:
+    data = opened(real.cloned_repository(tmp_path / "data"))
+    settings = DataSettings(data=str(tmp_path / "data"), cache=cache)
+    (line,) = describe_cache(settings, data, Preprocess(32))
+    assert "to be made when the images are unpacked, about " in line
+    assert not (tmp_path / "cache/clfctl/unpacked").exists()
 
 
 def test_what_is_measured_is_all_that_is_opened(tmp_path: Path) -> None:

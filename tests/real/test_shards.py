@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import Result
 
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.labelled import ALL, open_other
@@ -93,6 +94,24 @@ def test_unpacked_shards_are_kept_until_they_change(tmp_path: Path) -> None:
         opened(path)
     assert not unpacked.exists()
     assert not list(unpacked.parent.iterdir())
+
+
+def test_that_shards_are_unpacked_is_told_before(tmp_path: Path, cli: Callable[..., Result]) -> None:
+    path, unpacked, told = real.tar_gz(tmp_path / "data"), tmp_path / "cache/clfctl/unpacked", list[str]()
+
+    def tell(line: str) -> None:
+        told.append(line)
+        assert not unpacked.exists()
+
+    settings = DataSettings(data=str(path), batch_size=1)
+    open_data(settings, 0, tell)
+    assert len(told) == 1
+    assert f"unpacking compressed shards into {unpacked}" in told[0]
+    open_data(settings, 0, tell)
+    assert len(told) == 1
+    os.utime(path, (1, 1))
+    words = ("train", "--data", str(path), "--batch-size", "1", "--image-size", "32", "--dry-run")
+    assert f"Data   unpacking compressed shards into {unpacked}" in cli(*words).stderr
 
 
 def test_a_shard_that_another_command_unpacks_again_can_still_be_read(tmp_path: Path) -> None:

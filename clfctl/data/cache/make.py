@@ -66,6 +66,10 @@ def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -
     """Return what `cached_sources` would do, a line each, without doing it. Raises DataError if there is no room."""
     if settings.cache == "none":
         return []
+    if packed := sum(column.n_bytes for _, column in _not_unpacked(data)):
+        # Its size and its name are known when the images are unpacked.
+        where = "in memory" if settings.cache == "ram" else str(images_folder(settings.cache_dir))
+        return [f"Cache  {where}, to be made when the images are unpacked, about {in_bytes(packed)}"]
     kinds = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
     if settings.cache == "ram":
         return [f"Cache  in memory, about {in_bytes(_room_in_memory(kinds))}"]
@@ -81,11 +85,18 @@ def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -
 
 def _unpack(data: Data, to: Onlookers) -> None:
     """Unpack images of Parquet files that are not unpacked yet, where the user sees how far it is."""
+    for source, column in _not_unpacked(data):
+        with to.bar("Unpacking images", len(source.labels)) as advance:
+            column.prepare(advance)
+
+
+def _not_unpacked(data: Data) -> list[tuple[ArrowImages, LateColumn]]:
     sources = {id(part.source): part.source for part in (data.train, data.val)}
-    for source in sources.values():
-        if isinstance(source, ArrowImages) and isinstance(source.column, LateColumn) and source.column.n_bytes:
-            with to.bar("Unpacking images", len(source.labels)) as advance:
-                source.column.prepare(advance)
+    return [
+        (source, source.column)
+        for source in sources.values()
+        if isinstance(source, ArrowImages) and isinstance(source.column, LateColumn) and source.column.n_bytes
+    ]
 
 
 def _in_memory(kinds: Sequence[Wanted], settings: DataSettings, to: Onlookers) -> list[Pictures]:

@@ -1,9 +1,11 @@
 """From the `data` setting to the training, validation and test images."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Opened, Part
 from clfctl.data.sources.by_name import open_digits, open_torchvision
 from clfctl.data.sources.folder import index_folder
@@ -20,13 +22,14 @@ from clfctl.settings.groups import DataSettings, RunsDirSettings
 S = TypeVar("S", bound=DataSettings)
 
 
-def open_data(settings: DataSettings, seed: int) -> Data:
+def open_data(settings: DataSettings, seed: int, tell: Callable[[str], None] = no_line) -> Data:
     """Open what `settings.data` names, and split off validation images where it has none of its own.
 
-    A batch size that is not stated anywhere may be more than the training images: see `fit_batch_size`.
+    `tell` takes a line before something that takes long. A batch size that is not stated anywhere may be more than the
+    training images: see `fit_batch_size`.
     Raises UsageError for a name or folder that does not exist, DataError for data that cannot be trained on.
     """
-    opened = _open(settings)
+    opened = _open(settings, tell)
     data = replace(_split(opened, settings, seed), is_small=opened.is_small, left_out=opened.left_out)
     data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
     if settings.batch_size > len(data.train) and "batch_size" in settings.model_fields_set:
@@ -53,11 +56,11 @@ def runs_dir_of(settings: DataSettings) -> Path:
     return settings.runs_dir if isinstance(settings, RunsDirSettings) else RunsDirSettings().runs_dir
 
 
-def _open(settings: DataSettings) -> Opened:
+def _open(settings: DataSettings, tell: Callable[[str], None]) -> Opened:
     root = Path(settings.data)
     if is_named(settings.data, settings.data_dir):
         return open_digits() if settings.data == DIGITS else open_torchvision(settings.data, settings)
-    if packed := find_packed(root, settings.cache_dir):
+    if packed := find_packed(root, settings.cache_dir, tell):
         return _opened(packed.open_all(), packed.folder)
     if is_manifest(settings.data):
         return _opened(open_table(root), root.parent)

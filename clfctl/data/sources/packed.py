@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import ImageSource
 from clfctl.data.sources.filesets import find_files
 from clfctl.data.sources.found import Found, check_trainable, listed
@@ -59,10 +60,11 @@ class Packed:
         return replace(found, notes=(*self.notes, *found.notes))
 
 
-def find_packed(root: Path, cache_dir: Path | None) -> Packed | None:
+def find_packed(root: Path, cache_dir: Path | None, tell: Callable[[str], None] = no_line) -> Packed | None:
     """Return the data set that a path names, None if its images are files of their own.
 
-    What has to be unpacked is unpacked into a folder in `cache_dir`. Raises DataError for several data sets in one.
+    What has to be unpacked is unpacked into a folder in `cache_dir`; `tell` takes a line before that. Raises
+    DataError for several data sets in one.
     """
     if is_on_disk(root):
         parts, others = splits_on_disk(root)
@@ -72,7 +74,7 @@ def find_packed(root: Path, cache_dir: Path | None) -> Packed | None:
     folder = unpack_folder(cache_dir)
     if shards := find_files(root, SHARDS):
         hint = "the name or folder of a shard says which part it belongs to, as in train-0001.tar"
-        return Packed(root, shards, lambda files: index_shards(files, folder), hint, trains_on_any=True)
+        return Packed(root, shards, lambda files: index_shards(files, folder, tell), hint, trains_on_any=True)
     files = find_files(root, (".parquet",))
     if files and (root.is_dir() or holds_images(root)):
         hint = "the name or folder of a file says which part it belongs to, as in train-00000-of-00001.parquet"

@@ -4,12 +4,13 @@ import os
 import sys
 import weakref
 from array import array
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from PIL import Image
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.pixels.image_file import open_image
 from clfctl.data.sources.found import Found
 from clfctl.data.sources.index import sorted_classes
@@ -66,23 +67,42 @@ class TarImages:
         return f"{self.shards[self.places[index]]}:{self.names[index]}"
 
 
-def index_shards(parts: Mapping[PartName, Sequence[Path]], folder: Path) -> Found[TarImages]:
+@dataclass
+class _Unpacking:
+    """Where compressed shards are unpacked to, who is told before the first is, and how many bytes they are so far."""
+
+    folder: Path
+    tell: Callable[[str], None]
+    n_bytes: int = 0
+
+    def unpack(self, path: Path, place: Path) -> None:
+        if not self.n_bytes:
+            self.tell(f"Data   unpacking compressed shards into {self.folder}, once: {path} and those that follow")
+        unpack(path, place, 2 * path.stat().st_size, _pieces(path))
+        self.n_bytes += place.stat().st_size
+
+
+def index_shards(
+    parts: Mapping[PartName, Sequence[Path]], folder: Path, tell: Callable[[str], None] = no_line
+) -> Found[TarImages]:
     """Read the headers of shards: where each image lies, and its class; compressed ones are unpacked into `folder`.
+
+    `tell` takes a line before the first is unpacked.
 
     Raises UsageError if a shard does not exist, DataError if one cannot be read or an image has no class.
     """
     numbers: dict[str, int] = {}
     counts = Counts()
-    n_unpacked = [0]
-    found = {part: _read_part(shards, numbers, counts, folder, n_unpacked) for part, shards in parts.items()}
+    unpacking = _Unpacking(folder, tell)
+    found = {part: _read_part(shards, numbers, counts, unpacking) for part, shards in parts.items()}
     classes = sorted_classes(tuple(numbers))
     places = {name: place for place, name in enumerate(classes)}
     place_of_number = {number: places[name] for name, number in numbers.items()}
     for images in found.values():
         images.labels[:] = array("i", (place_of_number[number] for number in images.labels))
     notes = counts.notes()
-    if n_unpacked[0]:
-        notes.append(f"compressed shards were unpacked into {folder}: {in_bytes(n_unpacked[0])}")
+    if unpacking.n_bytes:
+        notes.append(f"compressed shards were unpacked into {folder}: {in_bytes(unpacking.n_bytes)}")
     if not any(images.names for images in found.values()):
         one = next(shards for shards in parts.values())
         raise DataError(
@@ -91,12 +111,10 @@ def index_shards(parts: Mapping[PartName, Sequence[Path]], folder: Path) -> Foun
     return Found(classes, {part: images for part, images in found.items() if images.names}, tuple(notes))
 
 
-def _read_part(
-    shards: Sequence[Path], numbers: dict[str, int], counts: Counts, folder: Path, n_unpacked: list[int]
-) -> TarImages:
+def _read_part(shards: Sequence[Path], numbers: dict[str, int], counts: Counts, unpacking: _Unpacking) -> TarImages:
     images = TarImages(shards)
     for place, path in enumerate(shards):
-        file = _readable(path, folder, n_unpacked)
+        file = _readable(path, unpacking)
         images.files.append(file)
         if file != path and len(images.held) < _N_HELD:
             images.held[place] = _OpenFile(file)
@@ -109,16 +127,15 @@ def _read_part(
     return images
 
 
-def _readable(path: Path, folder: Path, n_unpacked: list[int]) -> Path:
+def _readable(path: Path, unpacking: _Unpacking) -> Path:
     """Return a shard, or the file that it is unpacked to if it is compressed: single images are read from it."""
     try:
         check_is_here(path)
         if not is_compressed(path):
             return path
-        place = place_of(path, ".tar", folder)
+        place = place_of(path, ".tar", unpacking.folder)
         if not place.is_file():
-            unpack(path, place, 2 * path.stat().st_size, _pieces(path))
-            n_unpacked[0] += place.stat().st_size
+            unpacking.unpack(path, place)
         return place
     except FileNotFoundError:
         raise UsageError(f"{path} does not exist", HINT, field="data") from None
