@@ -22,6 +22,7 @@ from clfctl.engine.saving import saved_settings
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Training, Watcher, Watchers
 from clfctl.errors import UsageError
+from clfctl.models.timm_models import lasting_name
 from clfctl.planning.changes import Change, change_settings
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
 from clfctl.runs.best import gone_best
@@ -138,7 +139,7 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
 
     The folder is made when everything that can be checked before is checked. Raises ClfctlError.
     """
-    parts = build_parts(settings, data)
+    parts = build_parts(settings.model_copy(update={"model": lasting_name(settings.model)}), data)
     sources = cached_sources(settings, data, parts.built.preprocess, to)
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     with held(run):

@@ -32,7 +32,7 @@ class TimmModels:
     def has(self, name: str) -> bool:
         """See `ModelSource`."""
         if name.startswith(FOLDER) and not (config := _config_of(name)).is_file():
-            hint = "timm's `save_for_hf(model, FOLDER)` writes such a folder"
+            hint = "timm's `save_for_hf(model, FOLDER)` writes such a folder; its runs need it where it was"
             raise UsageError(f"there is no {config}", hint, field="model")
         return _is_foreign(name) or name.partition(".")[0] in self.names()
 
@@ -93,12 +93,19 @@ class TimmModels:
         return found if isinstance(found, Mapping) else tensors
 
 
+def lasting_name(name: str) -> str:
+    """Return a model's name as a run keeps it: that of a folder means the same one wherever it is used from."""
+    if not name.startswith(FOLDER):
+        return name
+    return f"{FOLDER}{Path(name.removeprefix(FOLDER)).expanduser().absolute()}"
+
+
 def _is_foreign(name: str) -> bool:
     return name.startswith((*HUB, FOLDER))
 
 
 def _config_of(name: str) -> Path:
-    return Path(name.removeprefix(FOLDER)) / "config.json"
+    return Path(lasting_name(name).removeprefix(FOLDER)) / "config.json"
 
 
 def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: bool = False, **sized: int) -> Any:
@@ -107,7 +114,7 @@ def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: b
 
     stated = {argument: rate for argument, setting in RATES.items() if (rate := getattr(settings, setting))}
     try:
-        return timm.create_model(name, pretrained=pretrained, num_classes=n_classes, **stated, **sized)
+        return timm.create_model(lasting_name(name), pretrained=pretrained, num_classes=n_classes, **stated, **sized)
     except Exception as error:  # the hub's client alone raises a dozen kinds
         argument = next((each for each in stated if isinstance(error, TypeError) and f"'{each}'" in str(error)), "")
         if argument:

@@ -1,10 +1,12 @@
 """Models by name, where they come from, and their sizes."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 import timm
 import torch
+from typer.testing import Result
 
 from clfctl.errors import ModelError, UsageError
 from clfctl.models.custom_cnn import CustomCNN
@@ -102,6 +104,23 @@ def test_a_folder_of_timms_is_a_model_and_another_is_refused(tmp_path: Path) -> 
     assert build(model=f"local-dir:{tmp_path / 'mine'}").num_classes == 10
     with pytest.raises(UsageError, match=r"model: there is no .*gone/config\.json"):
         source_of("local-dir:gone")
+
+
+def test_a_run_of_a_folders_model_can_be_used_from_elsewhere(
+    photos: Path, cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    timm.models.save_for_hf(timm.create_model("test_resnet", num_classes=7), "mine", safe_serialization=True)
+    runs, here = Path("runs").resolve(), Path.cwd()
+    monkeypatch.setenv("HOME", str(here))
+    quick = ("--data", str(photos), "--batch-size", "4", "--image-size", "64", "--epochs", "1", "--no-export")
+    for run, model in (("one", "mine"), ("two", "~/mine")):
+        monkeypatch.chdir(here)
+        trained = cli("train", *quick, "--model", f"local-dir:{model}", "--run-name", run)
+        assert trained.exit_code == 0, trained.stderr
+        (tmp_path / run).mkdir()
+        monkeypatch.chdir(tmp_path / run)
+        assert cli("eval", str(runs / run)).exit_code == 0
+        assert cli("resume", str(runs / run), "--epochs", "2").exit_code == 0
 
 
 def test_the_trial_before_a_download_changes_no_first_weights(tmp_path: Path) -> None:
