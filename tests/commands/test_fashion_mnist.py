@@ -13,6 +13,7 @@ from clfctl.runs.folder import create_run
 from clfctl.settings.groups import TrainSettings
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not SYSTEM_FOLDERS["fashion-mnist"].is_dir(), reason="Debian's dataset-fashion-mnist is not installed"
 )

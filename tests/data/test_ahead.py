@@ -66,5 +66,7 @@ def test_threads_have_the_name_and_begin_as_told() -> None:
         lambda _: threading.current_thread().name, range(9), workers=2, n_ahead=4, name="test", begin_thread=begin
     )
     names = set(work)
-    assert names == set(begun)
+    # A thread that found no work left has begun too.
+    assert names <= set(begun)
+    assert len(begun) <= 2
     assert all(name.startswith("clfctl-test") for name in names)

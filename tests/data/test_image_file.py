@@ -155,6 +155,7 @@ def test_opening_changes_no_filter_of_warnings_and_no_limit() -> None:
 
 @pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="names there are UTF-8, or no pipe lies among files")
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL", "ignore::RuntimeWarning:PIL")
+@pytest.mark.slow
 def test_odd_files_among_the_images_stop_no_command_and_print_nothing_raw(photos: Path, cli: Cli) -> None:
     """A pipe, a bad image whose name is not UTF-8, and two that Pillow warns of but that are used all the same."""
     red, name = photos / "red", os.fsdecode(b"caf\xe9.jpg")

@@ -60,9 +60,8 @@ def test_images_in_channels_last_memory_become_plain() -> None:
     assert torch.equal(model(images), model.layer(images.contiguous()))
 
 
-@pytest.mark.parametrize(
-    "model", ["repvgg_a0", *(pytest.param(name, marks=pytest.mark.slow) for name in ("mobileone_s0", "fastvit_t8"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["repvgg_a0", "mobileone_s0", "fastvit_t8"])
 def test_training_does_not_take_the_process_down(model: str) -> None:
     words = ("--model", model, "--no-pretrained", "--image-size", "64", "--val-split", "0.97", "--epochs", "1")
     command = [sys.executable, "-m", "clfctl", "train", *words, "--batch-size", "8", "--no-export"]

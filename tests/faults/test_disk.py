@@ -58,6 +58,7 @@ def words(photos: Path) -> tuple[str, ...]:
 FAULTS = ((errno.ENOSPC, True), (errno.EIO, False))
 
 
+@pytest.mark.slow
 def test_whichever_call_fails_the_resumed_run_ends_the_same(
     words: tuple[str, ...], cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
