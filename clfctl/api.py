@@ -38,8 +38,8 @@ class Trained:
 
     `run` is its folder; `history` has a record an epoch, of `planned_epochs`; `best` is the one that best.safetensors
     has the weights of, by `best_metric`; early stopping and plateau go by `monitor`. `bad_images` could not be read, by
-    name, with the reason; `exported` is its model.onnx, None without one. `notes` are sentences: warnings, and what was
-    found on the way.
+    name, with the reason; `exported` is the model.onnx that was written, None where none was. `notes` are sentences:
+    warnings, and what was found on the way.
     """
 
     run: Path
@@ -235,12 +235,16 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
 
 def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers", notes: Sequence[str] = ()) -> Trained:
     """Train to the end, export the model if that is wanted and possible, and return the record of it all."""
-    from clfctl.inference.write_onnx import export_after_training
-
     session.train(watchers, to)
-    wants_export = session.parts.settings.export
-    exported = export_after_training(session.run, session.held_out(), to.tell) if wants_export else None
-    return _record(session, exported, notes)
+    return _record(session, _export(session, to), notes)
+
+
+def complete(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers", notes: Sequence[str] = ()) -> Trained:
+    """Write what a finished run lacks because it was stopped after its last save, and return its record."""
+    from clfctl.inference.write_onnx import is_exported
+
+    session.complete(watchers, to)
+    return _record(session, None if is_exported(session.run) else _export(session, to), notes)
 
 
 def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
@@ -260,9 +264,15 @@ def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: _Notes
     to = notes.onlookers()
     session.trainer.signals.listens = stop_signals
     if session.trainer.is_finished():
-        session.complete((), to)
-        return _record(session, None, notes.lines)
+        return replace(complete(session, watchers, to), notes=tuple(notes.lines))
     return replace(finish(session, watchers, to), notes=tuple(notes.lines))
+
+
+def _export(session: "Session", to: "Onlookers") -> "Exported | None":
+    from clfctl.inference.write_onnx import export_after_training
+
+    wants_export = session.parts.settings.export
+    return export_after_training(session.run, session.held_out(), to.tell) if wants_export else None
 
 
 def _record(session: "Session", exported: "Exported | None", notes: Sequence[str]) -> Trained:

@@ -1,6 +1,6 @@
 """What can be checked of a training before torch is imported, which takes seconds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.index import count_batches
@@ -11,6 +11,9 @@ from clfctl.models.sources import source_of
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
 from clfctl.runs.folder import check_new_run
 from clfctl.settings.groups import TrainSettings
+
+# Settings that name a metric.
+METRIC_FIELDS = ("monitor", "keep_best")
 
 
 def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tuple[Data, Plan]:
@@ -29,11 +32,13 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     return data, plan
 
 
-def check_metrics(settings: TrainSettings, n_val: int, n_classes: int) -> None:
-    """Raise UsageError for a metric that a training with so many validation images and classes will not have."""
-    _check_metric("monitor", settings.monitor, n_val, n_classes)
+def check_metrics(settings: TrainSettings, n_val: int, n_classes: int, fields: Collection[str] = METRIC_FIELDS) -> None:
+    """Raise UsageError if one of `fields` is a metric that so many validation images and classes cannot have."""
+    if "monitor" in fields:
+        _check_metric("monitor", settings.monitor, n_val, n_classes)
     # Without validation images the usual one gives way to the monitored metric.
-    if settings.keep_best not in (AS_MONITORED, TrainSettings.model_fields["keep_best"].default):
+    usual = (AS_MONITORED, TrainSettings.model_fields["keep_best"].default)
+    if "keep_best" in fields and settings.keep_best not in usual:
         _check_metric("keep_best", settings.keep_best, n_val, n_classes)
 
 

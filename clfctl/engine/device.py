@@ -63,7 +63,8 @@ def seed_step(device: torch.device, seed: int, step: int) -> None:
     key = hash_key(STEP, seed, step)
     torch.default_generator.manual_seed(key)
     if device.type == "cuda":
-        torch.cuda.default_generators[device.index or 0].manual_seed(key)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(key)
     elif device.type == "mps":
         torch.mps.manual_seed(key)
 

@@ -28,7 +28,6 @@ class HistoryFile(Watcher):
 class BadImagesFile(Watcher):
     """Writes bad_images.jsonl at the end, if there were any; `tell` gets a sentence about them."""
 
-    is_essential = True
     _run: RunFolder
     _found: Mapping[str, str]
 

@@ -11,6 +11,7 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.fingerprint import DataChange, list_images, write_listing
 from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import Parts, build_parts, make_trainer, rebuild_parts
+from clfctl.engine.check import METRIC_FIELDS, check_metrics
 from clfctl.engine.data_change import data_change
 from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
 from clfctl.engine.device import set_threads
@@ -25,7 +26,7 @@ from clfctl.errors import UsageError
 from clfctl.models.timm_models import lasting_name
 from clfctl.planning.changes import Change, change_settings
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
-from clfctl.runs.best import gone_best
+from clfctl.runs.best import gone_best, put_later_best_aside
 from clfctl.runs.checkpoint import load_last
 from clfctl.runs.folder import RunFolder, create_run, discard_run
 from clfctl.runs.history import EpochResult, check_measured
@@ -88,6 +89,8 @@ class Session:
             sources = cached_sources(settings, data, self.parts.built.preprocess, to)
             self.trainer.read_from(sources.train, sources.val)
         if self.reopened and self.reopened.is_changed:
+            if aside := put_later_best_aside(self.run, self.trainer.state.cursor.epoch):
+                to.tell(aside)
             _keep(self.run, self.trainer, self.parts.data, self.reopened)
 
     def train(self, watchers: Sequence[Watcher], to: Onlookers) -> None:
@@ -158,11 +161,13 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
         saved, left_out = saved_settings(checkpoint)
         saved = place.here(saved)
         settings, changes = change_settings(saved, stated)
-        if settings.monitor != saved.monitor:
-            check_measured(checkpoint.header.history, settings.monitor)
+        chosen = [name for name in METRIC_FIELDS if getattr(settings, name) != getattr(saved, name)]
+        for name in chosen:
+            check_measured(checkpoint.header.history, getattr(settings, name), name)
         whose = nullcontext() if "data" in stated else place.explaining(run, settings, "resume")
         with whose:
             data = open_data(settings, settings.seed)
+        check_metrics(settings, len(data.val), len(data.classes), chosen)
         change = data_change(run, data, settings, checkpoint, is_allowed=allow_data_change)
         # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)

@@ -63,7 +63,7 @@ def _with_data_of(run: RunFolder, settings: TrainSettings) -> TrainSettings:
     """Return the settings of a best checkpoint with the data that the run has now: it may have moved since."""
     try:
         last, _ = last_or_previous(run.last, read_last, (OSError, ValueError))
-    except (OSError, ValueError, CheckpointError):
+    except (OSError, ValueError):
         return settings
     now = {name: last.settings[name] for name in ("data", "data_dir") if name in last.settings}
     return settings.model_copy(update=now | {"data_dir": Path(now.get("data_dir", settings.data_dir))})

@@ -67,6 +67,17 @@ def export_after_training(run: RunFolder, part: "Part", tell: Callable[[str], No
     return exported
 
 
+def is_exported(run: RunFolder) -> bool:
+    """Return whether a run's model.onnx is there, made of the checkpoint that is to be used."""
+    from clfctl.runs.header import checksum_of
+
+    try:
+        # It stands in the metadata as it is: ONNX Runtime need not load the model for it.
+        return checksum_of(run.chosen).encode() in run.onnx.read_bytes()
+    except (OSError, ValueError):
+        return False
+
+
 def which_checkpoint(path: Path) -> tuple[RunFolder, Path]:
     """Return a run and its checkpoint to use, or those that a checkpoint file names. Raises UsageError."""
     if path.is_file():

@@ -200,6 +200,9 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     history = max(read_history(read_json_lines(run.history), run.history), header.history if header else [], key=len)
     if settings.monitor != before.monitor:
         check_measured(history, settings.monitor)
+        if history and all(math.isnan(result.metric(settings.monitor)) for result in history):
+            hint = "it has no validation images, or too few classes for it; `clfctl resume` refuses it too"
+            raise UsageError(f"no epoch of {folder} has a {settings.monitor}", hint, field="monitor")
     metrics = tuple(result.metric(settings.monitor) for result in history)
     used = tuple((result.lr_start, result.lr) for result in history)
     begins, last_lr = float(len(used)), used[-1][1] if used else 0.0

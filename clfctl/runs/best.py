@@ -1,10 +1,13 @@
 """Which epoch's weights are kept as best, and what they must beat: decided by the records of the epochs alone."""
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.header import read_header
 from clfctl.runs.history import EpochResult
 
 # The metric that settles it between epochs that are equally good.
@@ -52,3 +55,19 @@ def gone_best(history: Sequence[EpochResult], criterion: Criterion) -> EpochResu
 def kept_of(history: Sequence[EpochResult]) -> EpochResult | None:
     """Return the epoch whose weights are those of the best checkpoint: the latest that was better than those before."""
     return next((result for result in reversed(history) if result.is_best), None)
+
+
+def put_later_best_aside(run: RunFolder, n_epochs: int) -> str:
+    """Put the best checkpoint aside if it is of a later epoch than the `n_epochs` that a run goes on from.
+
+    That is for a run that goes on with changes: it trains those epochs otherwise, and its records would call the
+    weights of the old course those of an epoch of the new one. Returns a sentence then, else nothing.
+    """
+    with contextlib.suppress(OSError, ValueError):  # whoever reads it says what is wrong with it
+        epoch = len(read_header(run.best).history)
+        if epoch > n_epochs:
+            aside = run.best.with_name(f"{run.best.stem}.epoch-{epoch}{run.best.suffix}")
+            run.best.replace(aside)
+            why = f"{run.best.name} is of epoch {epoch}, which is now trained again with changes"
+            return f"Note: {why}; it is kept as {aside.name}."
+    return ""

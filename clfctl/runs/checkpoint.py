@@ -58,7 +58,7 @@ class Checkpoint:
         """What the JSON says. Raises CheckpointError if it does not say what it must."""
         try:
             return Header.from_json(self.meta)
-        except (ValueError, CheckpointError) as error:
+        except ValueError as error:
             raise CheckpointError(f"{self.path} cannot be used: {error}", UPDATE) from None
 
     @property
@@ -151,7 +151,7 @@ def _lost(path: Path) -> str:
 def _position(path: Path) -> Position | None:
     try:
         return read_last(path).going_on().position
-    except (OSError, ValueError, CheckpointError):
+    except (OSError, ValueError):
         return None
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from clfctl.errors import CheckpointError
 from clfctl.evaluation.epoch_metrics import AS_MONITORED
 from clfctl.runs.history import EpochResult, read_history
 from clfctl.storage.tensor_file import read_metadata
@@ -162,6 +163,8 @@ class Header:
                 str(meta.get("given_in", "")),
                 Resumption.from_json(meta) if "cursor" in meta else None,
             )
+        except CheckpointError as error:  # a record of the history
+            raise ValueError(str(error)) from None
         except KeyError as error:
             raise ValueError(f"it does not say its {error.args[0]}") from None
         except (TypeError, AttributeError, OverflowError) as error:

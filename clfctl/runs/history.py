@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from clfctl.errors import CheckpointError, UsageError
+from clfctl.evaluation.epoch_metrics import AS_MONITORED
 
 OWN = ("epoch", "lr_start", "lr", "is_best", "images_per_s", "time_s")
 
@@ -85,14 +86,19 @@ def read_history(records: Sequence[Mapping[str, Any]], where: object = "") -> li
     return history
 
 
-def check_measured(history: Sequence[EpochResult], name: str) -> None:
-    """Raise UsageError if a metric that is to be monitored from now on is unknown of an epoch that is finished."""
+def check_measured(history: Sequence[EpochResult], name: str, field: str = "monitor") -> None:
+    """Raise UsageError if a metric that `field` is to be from now on is unknown of an epoch that is finished.
+
+    `field` may also be AS_MONITORED, which needs nothing of its own.
+    """
+    if name == AS_MONITORED:
+        return
     epochs = [result.epoch for result in history if name not in result.metrics]
     if epochs:
         known = sorted(set.intersection(*(set(result.metrics) for result in history)))
         what = f"epoch {epochs[0]} was trained by a version of clfctl that did not measure {name}"
         hint = f"what all its epochs have is {', '.join(known)}" if known else "train a new run for it"
-        raise UsageError(what, hint, field="monitor")
+        raise UsageError(what, hint, field=field)
 
 
 def _number(value: Any) -> float | None:

@@ -102,7 +102,7 @@ def state_of(run: RunFolder) -> RunState:
 
 def _read_last(run: RunFolder) -> tuple[Header, str]:
     """Return what the last checkpoint says, or its predecessor and a sentence."""
-    damage = (OSError, ValueError, CheckpointError)
+    damage = (OSError, ValueError)
     try:
         header, error = last_or_previous(run.last, read_last, damage)
     except damage as both:

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -280,6 +281,22 @@ def test_a_watcher_that_is_essential_ends_the_training(tmp_path: Path) -> None:
 
 def test_resume_of_a_finished_run_is_its_record(trained: clfctl.Trained) -> None:
     assert clfctl.resume(trained.run).history == trained.history
+
+
+def test_an_export_that_was_cut_off_is_made_up_for(trained: clfctl.Trained, tmp_path: Path, cli: Cli) -> None:
+    run, watcher = RunFolder(Path(shutil.copytree(trained.run, tmp_path / "copy"))), Notebook()
+    found = clfctl.resume(run.path, export=True, watchers=[watcher])
+    assert found.exported is not None
+    assert found.exported.file == run.onnx
+    assert watcher.calls == ["start 2 of 2", "end NoneType"]
+    made = run.onnx.stat().st_mtime_ns
+    assert clfctl.resume(run.path).exported is None
+    assert run.onnx.stat().st_mtime_ns == made
+    run.onnx.write_bytes(b"of another checkpoint")
+    result = cli("resume", str(run.path))
+    assert "nothing left to train" in result.stderr
+    assert "Exported " in result.stderr
+    assert run.onnx.stat().st_size > 10_000
 
 
 def test_evaluate_gives_what_eval_prints_and_writes_nothing(trained: clfctl.Trained, cli: Cli) -> None:

@@ -311,6 +311,40 @@ def test_after_another_criterion_it_is_said_that_weights_are_gone(stopped: Begun
     assert len(load_checkpoint(run.best).header.history) == kept
 
 
+@pytest.mark.parametrize(
+    ("command", "option"), [("resume", "--monitor"), ("resume", "--keep-best"), ("lr-preview", "--monitor")]
+)
+def test_a_metric_that_the_data_cannot_have_is_refused(command: str, option: str, made: Path, cli: Cli) -> None:
+    """There are three classes: the best five of them are all, so that early stopping would count NaN."""
+    result = cli(command, str(made / "stopped"), option, "val_top5")
+    assert result.exit_code == 2, result.output
+    assert f"{option}: " in result.stderr
+    assert "val_top5" in result.stderr
+
+
+@pytest.mark.parametrize("changes", [(), ("--lr", "0.0001")])
+def test_best_weights_of_an_epoch_that_is_trained_otherwise_are_put_aside(
+    changes: tuple[str, ...], stopped: Begun, cli: Cli
+) -> None:
+    """As after a loss that was not finite, where `save_every` had not saved the best epoch as last too."""
+    run, _ = stopped
+    best = load_checkpoint(run.best)
+    best.meta["history"] = [*load_checkpoint(run.last).meta["history"]]
+    best.meta["history"] += [best.meta["history"][-1] | {"epoch": 3}]
+    save_checkpoint(run.best, best)
+    before = run.best.read_bytes()
+    result = cli("resume", str(run.path), *changes)
+    assert result.exit_code == 0, result.output
+    aside = run.best.with_name("best.epoch-3.safetensors")
+    if not changes:  # the same epochs again, bit for bit
+        assert not aside.exists()
+        return
+    assert aside.read_bytes() == before
+    assert f"kept as {aside.name}" in " ".join(result.stderr.split())
+    kept = [each["epoch"] for each in read_json_lines(run.history) if each["is_best"]][-1]
+    assert len(load_checkpoint(run.best).header.history) == kept > 2
+
+
 @pytest.mark.parametrize("inside", ["checkpoints/last.safetensors", "checkpoints", "history.jsonl", "plots/lr.png"])
 @pytest.mark.parametrize("words", [("resume",), ("lr-preview",), ("eval", "--json"), ("resume", "--lr", "0.1")])
 def test_what_lies_in_a_run_means_the_run(inside: str, words: tuple[str, ...], made: Path, cli: Cli) -> None:

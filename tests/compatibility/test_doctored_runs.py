@@ -11,6 +11,7 @@ from typer.testing import Result
 
 from clfctl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
+from clfctl.runs.header import previous_of
 from clfctl.settings.older import RETIRED
 from clfctl.storage.json_lines import read_json_lines, write_json_lines
 from tests.compatibility.test_older_runs import WRITTEN
@@ -87,13 +88,26 @@ def test_a_run_of_another_version_is_resumed_and_told_what_is_left_out(cli: Cli)
     assert not {"gpu_affinity", "of_the_future", "opt", "checkpoint_every"} & settings.keys()
 
 
-def test_what_is_newly_monitored_must_have_been_measured(cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("command", "option"), [("resume", "--monitor"), ("resume", "--keep-best"), ("lr-preview", "--monitor")]
+)
+def test_what_training_goes_by_from_now_on_must_have_been_measured(command: str, option: str, cli: Cli) -> None:
     shutil.copytree(WRITTEN[0], ".", dirs_exist_ok=True)
-    for command in ("resume", "lr-preview"):
-        result = cli(command, "run", "--monitor", "val_f1")
-        assert result.exit_code == 2
-        assert "--monitor: epoch 1 was trained by a version of clfctl that did not measure val_f1" in result.stderr
-        assert "train_loss, val_loss, val_top1" in result.stderr
+    result = cli(command, "run", option, "val_f1")
+    assert result.exit_code == 2, result.output
+    assert f"{option}: epoch 1 was trained by a version of clfctl that did not measure val_f1" in result.stderr
+    assert "train_loss, val_loss, val_top1" in result.stderr
+
+
+def test_a_preview_reads_the_predecessor_of_a_record_that_is_nonsense(cli: Cli) -> None:
+    shutil.copytree(WRITTEN[0], ".", dirs_exist_ok=True)
+    expected = cli(*COMMANDS["lr-preview"]).stdout
+    shutil.copy(RUN.last, previous_of(RUN.last))
+    checkpoint = load_checkpoint(RUN.last)
+    save_checkpoint(RUN.last, Checkpoint(checkpoint.tensors, checkpoint.meta | {"history": ["x"]}))
+    result = cli(*COMMANDS["lr-preview"])
+    assert result.exit_code == 0, result.output
+    assert result.stdout == expected
 
 
 def nonsense(*keys: str, value: object = ...) -> Callable[[Meta], None]:

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from clfctl.engine.device import pick_device, pick_precision, set_threads
+from clfctl.engine.device import pick_device, pick_precision, seed_step, set_threads
 from clfctl.errors import UsageError
 
 CPU = torch.device("cpu")
@@ -22,6 +22,20 @@ def test_precision_on_the_cpu() -> None:
     assert not pick_precision("bf16", CPU).scaler.is_enabled()
     with pytest.raises(UsageError, match="fp16 needs a CUDA device"):
         pick_precision("fp16", CPU)
+
+
+@pytest.mark.parametrize(("name", "index"), [("cuda", 1), ("cuda:0", 0), ("cuda:2", 2)])
+def test_the_generator_that_is_seeded_is_that_of_the_device(
+    name: str, index: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are not three GPUs here: only that `cuda` means the current one, as it does for tensors."""
+    generators = [torch.Generator() for _ in range(3)]
+    before = [each.initial_seed() for each in generators]
+    monkeypatch.setattr(torch.cuda, "default_generators", generators)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 1)
+    seed_step(torch.device(name), 1, 2)
+    changed = [n for n, each in enumerate(generators) if each.initial_seed() != before[n]]
+    assert changed == [index]
 
 
 def test_more_threads_than_cores_are_warned_of() -> None:

@@ -15,8 +15,14 @@ import pytest
 from typer.testing import Result
 
 import clfctl
+from clfctl.engine.progress import Progress
+from clfctl.engine.run_files import BadImagesFile
+from clfctl.engine.watching import Training, Watchers
+from clfctl.errors import Interrupted
+from clfctl.planning.plan import make_plan
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import state_of
+from clfctl.settings.groups import TrainSettings
 from clfctl.storage import files
 from clfctl.storage.json_lines import append_json_line, read_json_lines
 from tests.faults.processes import TINY, assert_same_bits, run, start
@@ -123,6 +129,18 @@ def _writes(tree: ast.AST) -> Iterator[str]:
             yield name
         if name in ("write_text", "write_bytes", "save_file") or (name == "open" and {"w", "wb", "a", "ab"} & {*modes}):
             yield name
+
+
+def test_a_list_of_bad_images_that_cannot_be_written_hides_no_end(tmp_path: Path) -> None:
+    """Whatever ended the training is what is said, and its exit code is that of the signal."""
+    run, told = RunFolder(tmp_path / "run"), list[str]()
+    run.bad_images.mkdir(parents=True)
+    plan = make_plan(TrainSettings(), None)
+    watchers = Watchers([BadImagesFile(told.append)], told.append)
+    watchers.start(Training(run, plan, (), Progress(), bad_images={"a.jpg": "it is cut short"}))
+    watchers.end(Interrupted("Stopped.", "", 130))
+    (line,) = told
+    assert "bad_images.jsonl" in line
 
 
 def test_half_a_line_at_the_end_of_the_history_is_no_line(words: tuple[str, ...], cli: Cli) -> None:
