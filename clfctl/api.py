@@ -233,18 +233,17 @@ def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool
         yield reopened
 
 
-def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers", notes: Sequence[str] = ()) -> Trained:
-    """Train to the end, export the model if that is wanted and possible, and return the record of it all."""
-    session.train(watchers, to)
-    return _record(session, _export(session, to), notes)
+def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers") -> Trained:
+    """Train to the end, export the model if that is wanted and possible, and return the record of it all.
 
+    A run that is finished already gets what it lacks because it was stopped after its last save.
+    """
+    from clfctl.inference.write_onnx import export_after_training, is_exported
 
-def complete(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers", notes: Sequence[str] = ()) -> Trained:
-    """Write what a finished run lacks because it was stopped after its last save, and return its record."""
-    from clfctl.inference.write_onnx import is_exported
-
-    session.complete(watchers, to)
-    return _record(session, None if is_exported(session.run) else _export(session, to), notes)
+    run, was_finished = session.run, session.trainer.is_finished()
+    (session.complete if was_finished else session.train)(watchers, to)
+    wants_export = session.parts.settings.export and not (was_finished and is_exported(run))
+    return _record(session, export_after_training(run, session.held_out(), to.tell) if wants_export else None)
 
 
 def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
@@ -261,27 +260,17 @@ def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
 
 
 def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: _Notes, *, stop_signals: bool) -> Trained:
-    to = notes.onlookers()
     session.trainer.signals.listens = stop_signals
-    if session.trainer.is_finished():
-        return replace(complete(session, watchers, to), notes=tuple(notes.lines))
-    return replace(finish(session, watchers, to), notes=tuple(notes.lines))
+    return replace(finish(session, watchers, notes.onlookers()), notes=tuple(notes.lines))
 
 
-def _export(session: "Session", to: "Onlookers") -> "Exported | None":
-    from clfctl.inference.write_onnx import export_after_training
-
-    wants_export = session.parts.settings.export
-    return export_after_training(session.run, session.held_out(), to.tell) if wants_export else None
-
-
-def _record(session: "Session", exported: "Exported | None", notes: Sequence[str]) -> Trained:
+def _record(session: "Session", exported: "Exported | None") -> Trained:
     trainer = session.trainer
     history, bad = tuple(trainer.state.cursor.history), dict(trainer.train_loader.bad_images.found)
     early, epochs = trainer.stopped_early(), trainer.plan.epochs
     monitor, best_metric = trainer.state.settings.monitor, trainer.criterion().metric
     best = session.best()
-    return Trained(session.run.path, history, best, monitor, best_metric, epochs, early, bad, exported, tuple(notes))
+    return Trained(session.run.path, history, best, monitor, best_metric, epochs, early, bad, exported, ())
 
 
 def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:

@@ -44,7 +44,7 @@ def _go_on(session: "Session", output: Output) -> None:
     is_changed = reopened is not None and reopened.is_changed
     plots = [] if session.run.plots.is_dir() else [Plots(output.note)]
     if trainer.is_finished() and not is_changed:
-        api.complete(session, plots, to)
+        api.finish(session, plots, to)
         output.note(*session.warnings, _nothing_left(session))
         return
     output.note(*session.description())
@@ -55,7 +55,7 @@ def _go_on(session: "Session", output: Output) -> None:
     session.keep_changes(to)
     output.note(*session.cautions())
     if trainer.is_finished():
-        api.complete(session, plots, to)
+        api.finish(session, plots, to)
         output.note(_nothing_left(session))
         return
     output.note(*summary(api.finish(session, watchers_for(output), to)))
