@@ -1,9 +1,11 @@
 """The images that `clfctl eval` measures on, and what the user should know about them."""
 
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.content import has_same_content
 from clfctl.data.sources.fingerprint import Listing, compare, list_images, named_as, read_listing
@@ -34,23 +36,26 @@ class Chosen:
     notes: tuple[str, ...]
 
 
-def choose_data(run: RunFolder, trained: TrainedModel, data: str | None, split: str) -> Chosen:
+def choose_data(
+    run: RunFolder, trained: TrainedModel, data: str | None, split: str, tell: Callable[[str], None] = no_line
+) -> Chosen:
     """Open the images, label them as the model numbers its classes (matched by name), and note what is unusual.
 
     The run's own data is that which its settings name. Of the same images in another place only those held out are
-    measured. Raises UsageError or DataError if there is nothing to measure.
+    measured. `tell` takes a line before something that takes long. Raises UsageError or DataError if there is nothing
+    to measure.
     """
     settings = trained.settings
     own: Data | None
     is_own = data is None or _is_same_place(data, settings)
     if data is None or is_own:
         with nullcontext() if data else trained.place.explaining(run, settings, "eval"):
-            own = open_data(settings, settings.seed)
+            own = open_data(settings, settings.seed, tell)
         notes = _changes(run, settings, own, split)
     else:
         settings = settings.model_copy(update={"data": data})
-        own, notes = _moved(run, trained.settings, settings)
-    labelled = held_out(settings.data, own, split) if own else open_other(settings, split)
+        own, notes = _moved(run, trained.settings, settings, tell)
+    labelled = held_out(settings.data, own, split) if own else open_other(settings, split, tell)
     notes.extend(labelled.notes)
     matched = match(labelled, trained.info.classes)
     if matched.unknown:
@@ -70,7 +75,9 @@ def _is_same_place(data: str, settings: TrainSettings) -> bool:
     return Path(data).resolve() == Path(settings.data).resolve()
 
 
-def _moved(run: RunFolder, trained: TrainSettings, settings: TrainSettings) -> tuple[Data | None, list[str]]:
+def _moved(
+    run: RunFolder, trained: TrainSettings, settings: TrainSettings, tell: Callable[[str], None]
+) -> tuple[Data | None, list[str]]:
     """Return the data if it is that which the run began with, in another place; and what is to be said about that.
 
     Names and sizes must be the same, and the content of the sample that the run has digests of. Where the run's own
@@ -79,7 +86,7 @@ def _moved(run: RunFolder, trained: TrainSettings, settings: TrainSettings) -> t
     if not run.data.is_file():
         return None, []
     try:
-        data = open_data(settings, settings.seed)
+        data = open_data(settings, settings.seed, tell)
         now = list_images(data, settings.data)
         before = named_as(now, read_listing(run.data))
     except ClfctlError:  # what cannot be trained on is not what was trained on

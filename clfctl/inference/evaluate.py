@@ -37,7 +37,7 @@ class Measured:
 def evaluate_checkpoint(run: RunFolder, file: Path, options: EvalSettings, to: Onlookers) -> Measured:
     """Measure a checkpoint of a run as the settings say. Raises ClfctlError."""
     trained = load_trained(run, file, options.device)
-    chosen = choose_data(run, trained, options.data, options.split)
+    chosen = choose_data(run, trained, options.data, options.split, to.tell)
     for note in (*trained.notes, *chosen.notes):
         to.tell(note)
     bad = BadImages(trained.settings.on_bad_image, len(chosen.part))

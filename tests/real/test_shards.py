@@ -3,6 +3,7 @@
 import contextlib
 import io
 import os
+import shutil
 import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -109,6 +110,9 @@ def test_that_shards_are_unpacked_is_told_before(tmp_path: Path, cli: Callable[.
     assert f"unpacking compressed shards into {unpacked}" in told[0]
     open_data(settings, 0, tell)
     assert len(told) == 1
+    shutil.rmtree(unpacked)
+    open_other(settings, "val", tell)
+    assert len(told) == 2
     os.utime(path, (1, 1))
     words = ("train", "--data", str(path), "--batch-size", "1", "--image-size", "32", "--dry-run")
     assert f"Data   unpacking compressed shards into {unpacked}" in cli(*words).stderr

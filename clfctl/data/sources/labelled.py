@@ -1,11 +1,12 @@
 """Images to measure a trained model on, whose classes are matched with those of the model by name."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.pixels.decode import Picture
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Part
 from clfctl.data.sources.folder import index_part
@@ -89,14 +90,15 @@ def held_out(name: str, data: Data, split: str) -> Labelled:
     return Labelled(data.classes, _part_of(name, parts, split, why), split, data.notes)
 
 
-def open_other(settings: DataSettings, split: str) -> Labelled:
+def open_other(settings: DataSettings, split: str, tell: Callable[[str], None] = no_line) -> Labelled:
     """Open data that a run was not trained on: its val or test images, or all where it has no parts.
 
-    It needs no training images, and one class is enough. Raises UsageError if it has parts, but not that one.
+    It needs no training images, and one class is enough. `tell` takes a line before something that takes long. Raises
+    UsageError if it has parts, but not that one.
     """
     root = Path(settings.data)
     is_name = is_named(settings.data, settings.data_dir)
-    if not is_name and (packed := find_packed(root, settings.cache_dir)):
+    if not is_name and (packed := find_packed(root, settings.cache_dir, tell)):
         part, which = _which(settings.data, packed.parts, split)
         return _labelled(packed.open(part), packed.folder, part, which)
     if is_manifest(settings.data):
