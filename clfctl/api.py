@@ -19,7 +19,7 @@ from clfctl.planning.preview import Track, track_of, tracks_of
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
 from clfctl.schedules.base import Schedule
 from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
-from clfctl.settings.sources import Resolved, from_fields
+from clfctl.settings.sources import PASSED, TYPED, Resolved, from_fields
 
 if TYPE_CHECKING:
     from clfctl.data.onlookers import Onlookers
@@ -122,7 +122,7 @@ def resume(
     """
     notes = _Notes()
     stated = stated_in(from_fields(ResumeSettings, changes))
-    with reopen(open_run(Path(run)), stated, allow_data_change=allow_data_change) as session:
+    with reopen(open_run(Path(run)), stated, PASSED, allow_data_change=allow_data_change) as session:
         notes.lines += [*session.warnings, *session.cautions()]
         session.keep_changes(notes.onlookers())
         return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
@@ -221,14 +221,16 @@ def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
 
 
 @contextmanager
-def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool) -> Iterator["Session"]:
+def reopen(
+    run: RunFolder, stated: Mapping[str, Any], where: str = TYPED, *, allow_data_change: bool
+) -> Iterator["Session"]:
     """Yield the training of a run, where it was stopped; see `session.reopen`."""
     from clfctl.engine import session
     from clfctl.engine.as_it_was import as_it_was
 
     with (
         as_it_was(stated.get("device", "auto")),
-        session.reopen(run, stated, allow_data_change=allow_data_change) as reopened,
+        session.reopen(run, stated, where, allow_data_change=allow_data_change) as reopened,
     ):
         yield reopened
 

@@ -13,6 +13,7 @@ import typer
 
 from clfctl.display.streams import forget_reader, make_writable
 from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce
+from clfctl.storage.names import quoted
 
 PATIENCE_S = 0.5
 # The only setting whose option is not called as its field.
@@ -64,7 +65,7 @@ def _as_option(field: str, value: str) -> str:
             return option(field)
         case "False":
             return option(f"no_{field}")
-    return f"{option(field)} {value}"
+    return f"{option(field)} {quoted(value)}"
 
 
 def reporting(command: Callable[..., None]) -> Callable[..., None]:

@@ -54,7 +54,7 @@ def _check(settings: BenchSettings, options: BenchOptions) -> None:
         raise UsageError("compares a random crop and a flip only, which is `augment=light`", hint, field="against")
     if options.plot and options.plot.suffix.lower() not in PICTURES:
         hint = f"its name must end in {', '.join(PICTURES)}"
-        raise UsageError(f"{options.plot} does not say what to write", hint, field="plot")
+        raise UsageError(f"cannot tell the format from {options.plot}", hint, field="plot")
     for field, path in (("plot", options.plot), ("write", options.write)):
         if path and not path.parent.is_dir():
             raise UsageError(f"{path.parent} is not a folder", "make it first", field=field)

@@ -52,7 +52,7 @@ def check_data(root: Path, options: CheckOptions, output: Output) -> bool:
         took = f"{len(subject.names)} images checked in {time.perf_counter() - started:.1f} s"
         output.note(f"{took}: {_counted(findings)}.")
         if moved:
-            back = f"clfctl check-data {quote(str(root))} `quarantine={quote(str(options.quarantine))}` `undo=True`"
+            back = f"clfctl check-data {quote(str(root))} `quarantine={options.quarantine}` `undo=True`"
             output.note(f"{len(moved)} files moved to {options.quarantine}. To move them back: {back}")
     return any(each.kind != HARMLESS for each in findings)
 

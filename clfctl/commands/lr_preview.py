@@ -95,7 +95,7 @@ def _check(options: PreviewOptions) -> None:
     if options.output and options.output.suffix not in (*PICTURES, *TABLES):
         allowed = ", ".join((*PICTURES, *TABLES))
         hint = f"its name must end in {allowed}"
-        raise UsageError(f"{options.output} does not say what to write", hint, field="output")
+        raise UsageError(f"cannot tell the format from {options.output}", hint, field="output")
 
 
 def _write(path: Path, tracks: Sequence[Track], options: PreviewOptions) -> None:

@@ -69,7 +69,7 @@ def predict(model: Path, words: Sequence[str], options: PredictOptions, output: 
     inputs = find_inputs(words)
     if options.copy_to:
         check_folder(options.copy_to, inputs)
-    with stopping_at_once("nothing was looked at yet"):
+    with stopping_at_once("no image was read yet"):
         is_one = len(list(islice(inputs, 2))) == 1
         predictor = open_predictor(model, n_cores() if is_one else 1, output.note)
     tally, started = Tally(), time.perf_counter()

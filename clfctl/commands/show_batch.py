@@ -16,7 +16,7 @@ def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
 
     if path.suffix.lower() not in FORMATS:
         hint = f"its name must end in {', '.join(FORMATS)}"
-        raise UsageError(f"{path} does not say what to write", hint, field="show_batch")
+        raise UsageError(f"cannot tell the format from {path}", hint, field="show_batch")
     data = open_data(settings, settings.seed, output.note)
     from clfctl.data.cache.images import CachedImages, NoPictures
     from clfctl.data.loader import BadImages

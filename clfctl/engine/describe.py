@@ -35,7 +35,7 @@ def _fitted(parts: Parts) -> list[str]:
     default = type(settings).model_fields["batch_size"].default
     if "batch_size" in settings.model_fields_set or settings.batch_size >= default:
         return []
-    return [f"Batch  all {settings.batch_size} training images: the default, `batch_size={default}`, is more"]
+    return [f"Batch size {settings.batch_size}: fewer training images than the default of {default}"]
 
 
 def describe_loader(trainer: Trainer) -> list[str]:

@@ -21,7 +21,9 @@ def pick_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError):
         present = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         present += ["mps"] if torch.backends.mps.is_available() else []
-        raise UsageError(f"{name!r} is not there", "this machine has " + ", ".join(present), field="device") from None
+        raise UsageError(
+            f"{name!r} is not available", "this machine has " + ", ".join(present), field="device"
+        ) from None
     return device
 
 

@@ -34,6 +34,7 @@ from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
 from clfctl.settings.dump import saved_config
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.sources import TYPED
 from clfctl.storage.files import write_text
 from clfctl.storage.json_lines import dump_json, write_json_lines
 
@@ -73,8 +74,9 @@ class Session:
             return [*describe_parts(self.parts), *describe_loader(self.trainer), f"Run    {self.run.path}"]
         cursor, n_batches = self.trainer.state.cursor, self.trainer.train_loader.n_batches
         batch = f"batch {cursor.batch + 1} of {n_batches}" if cursor.batch < n_batches else "its validation"
-        again = ", which begins again since its batches have changed" if self.reopened.restarts_epoch else ""
-        where = f"from epoch {cursor.epoch + 1}, {batch}{again}"
+        where = f"from epoch {cursor.epoch + 1}, {batch}"
+        if self.reopened.restarts_epoch:
+            where = f"from the start of epoch {cursor.epoch + 1}, because its batches have changed"
         return [*self.warnings, *describe_parts(self.parts), f"Run    {self.run.path}, {where}"]
 
     def cautions(self) -> list[str]:
@@ -150,17 +152,19 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
 
 
 @contextmanager
-def reopen(run: RunFolder, stated: Mapping[str, Any], *, allow_data_change: bool) -> Iterator[Session]:
+def reopen(
+    run: RunFolder, stated: Mapping[str, Any], where: str = TYPED, *, allow_data_change: bool
+) -> Iterator[Session]:
     """Yield the training of a run as it was saved, with the stated settings in place of its own; nothing is kept yet.
 
-    The run's lock is held until the end. Raises ClfctlError.
+    `where` they are stated is in the messages. The run's lock is held until the end. Raises ClfctlError.
     """
     with held(run):
         checkpoint, warning = load_last(run.last)
         place = place_of(run, checkpoint.header)
         saved, left_out = saved_settings(checkpoint)
         saved = place.here(saved)
-        settings, changes = change_settings(saved, stated)
+        settings, changes = change_settings(saved, stated, where)
         chosen = [name for name in METRIC_FIELDS if getattr(settings, name) != getattr(saved, name)]
         for name in chosen:
             check_measured(checkpoint.header.history, getattr(settings, name), name)

@@ -11,7 +11,7 @@ from clfctl.planning.plan import keep_fitting
 from clfctl.settings.base import option_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.messages import explain
-from clfctl.settings.sources import Resolved
+from clfctl.settings.sources import TYPED, Resolved
 from clfctl.settings.words import value_in_words
 
 # Says where runs are, not what one is made of.
@@ -32,11 +32,14 @@ class Change:
         return f"`{self.name}=` {value_in_words(self.old)} → {value_in_words(self.new)}"
 
 
-def change_settings(saved: TrainSettings, stated: Mapping[str, Any]) -> tuple[TrainSettings, list[Change]]:
+def change_settings(
+    saved: TrainSettings, stated: Mapping[str, Any], where: str = TYPED
+) -> tuple[TrainSettings, list[Change]]:
     """Return the saved settings with the stated ones in their place, and the changes that this makes.
 
-    A parameter of the schedule that was saved for another kind than the new one is dropped. Raises UsageError for a
-    setting that cannot change, with the reason, and for a parameter that the schedule does not have.
+    Messages say `where` they are stated. A parameter of the schedule that was saved for another kind than the new one
+    is dropped. Raises UsageError for a setting that cannot change, with the reason, and for a parameter that the
+    schedule does not have.
     """
     stated = {name: value for name, value in stated.items() if name not in WHERE}
     for name, value in stated.items():
@@ -49,9 +52,9 @@ def change_settings(saved: TrainSettings, stated: Mapping[str, Any]) -> tuple[Tr
     except ValidationError as error:
         problem, *_ = error.errors()
         name = str(problem["loc"][0])
-        raise UsageError(explain(TrainSettings, name, problem, "command line"), field=name) from None
+        raise UsageError(explain(TrainSettings, name, problem, where), field=name) from None
     ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}
-    origins = {name: "run" if rank else "command line" for name, rank in ranks.items()}
+    origins = {name: "run" if rank else where for name, rank in ranks.items()}
     settings = keep_fitting(Resolved(changed, origins, ranks)).settings
     changes = [
         Change(name, getattr(saved, name), getattr(settings, name))

@@ -195,7 +195,9 @@ def _of_run(resolved: Resolved[PlanSettings], folder: Path) -> Iterator[Track]:
     header = _header_of(run)
     saved = header.going_on() if header else None
     before, notes = read_older(header.settings, run.last) if header else read_older_config(run.config)
-    settings, _ = change_settings(before, stated_in(resolved))
+    stated = stated_in(resolved)
+    where = next((resolved.origins[name] for name in stated), "")
+    settings, _ = change_settings(before, stated, where)
     # A run that is not saved at every epoch has a history that is newer than its checkpoint.
     history = max(read_history(read_json_lines(run.history), run.history), header.history if header else [], key=len)
     if settings.monitor != before.monitor:

@@ -167,7 +167,7 @@ def check_new_run(runs_dir: Path, name: str) -> None:
 
 
 def _taken(path: Path) -> UsageError:
-    numbered = f"let clfctl number it (`run_name='{path.name}-{{n}}'`)"
+    numbered = f"let clfctl number it (`run_name={path.name}-{{n}}`)"
     hint = f"choose another name, {numbered}, or go on with: {shell('resume', path)}"
     return UsageError(f"{path} exists already", hint, field="run_name")
 

@@ -1,17 +1,9 @@
-"""Which epoch is the best and when early stopping fires: pure functions of the metrics so far."""
+"""When early stopping fires: a pure function of the metrics so far."""
 
 import math
 from collections.abc import Sequence
 
 from clfctl.schedules.base import Mode
-
-
-def best_epoch(metrics: Sequence[float], mode: Mode) -> int | None:
-    """Return the index of the first epoch with the best metric; NaN is never the best, None if all are."""
-    known = [(metric, index) for index, metric in enumerate(metrics) if not math.isnan(metric)]
-    if not known:
-        return None
-    return min(known)[1] if mode == "min" else min((-metric, index) for metric, index in known)[1]
 
 
 def fired_after(metrics: Sequence[float], patience: int, mode: Mode) -> int | None:

@@ -21,6 +21,8 @@ from clfctl.storage.names import read_back
 
 S = TypeVar("S", bound=Settings)
 
+# The strongest source, of a command and of a call.
+TYPED, PASSED = "command line", "arguments"
 ENV_PREFIX = "CLFCTL_"
 ENV_FILE = ".env"
 CONFIG_FILE = "clfctl.toml"
@@ -58,7 +60,7 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
 
     Raises UsageError for a bad value or an unknown name, with the setting and the source.
     """
-    layers = [Layer("command line", typed)]
+    layers = [Layer(TYPED, typed)]
     if issubclass(settings_type, TYPED_ONLY):
         return _validate(settings_type, layers)
     layers += _environment(settings_type)
@@ -83,7 +85,7 @@ def from_fields(settings_type: type[S], fields: Mapping[str, Any]) -> Resolved[S
     for name in stated:
         if name not in known:
             raise UsageError("this call does not have that setting", "leave it out", field=name)
-    layers = [Layer("arguments", stated)]
+    layers = [Layer(PASSED, stated)]
     if is_typed_only:
         return _validate(settings_type, layers)
     if config := _first(layers, "config"):

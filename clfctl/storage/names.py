@@ -30,7 +30,7 @@ def plain(text: str) -> str:
 
 def shell(*words: object) -> str:
     """Return a command line of clfctl's, to be pasted into a shell whatever the words have in them."""
-    return " ".join(["clfctl", *(_quoted(str(word)) for word in words)])
+    return " ".join(["clfctl", *(quoted(str(word)) for word in words)])
 
 
 def in_json(line: str) -> str:
@@ -38,7 +38,8 @@ def in_json(line: str) -> str:
     return _SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
-def _quoted(word: str) -> str:
+def quoted(word: str) -> str:
+    """Return a word as a shell reads it, as it is where that needs no quotes."""
     if not _SURROGATE.search(word):
         return shlex.quote(word)
     # What bash, zsh and ksh read as bytes; nothing that is plain text would do.

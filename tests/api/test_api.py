@@ -299,6 +299,13 @@ def test_an_export_that_was_cut_off_is_made_up_for(trained: clfctl.Trained, tmp_
     assert run.onnx.stat().st_size > 10_000
 
 
+def test_a_change_that_does_not_fit_was_not_typed(trained: clfctl.Trained) -> None:
+    with pytest.raises(clfctl.UsageError, match=r"^gamma: 0.3 \(from the arguments\)"):
+        clfctl.resume(trained.run, gamma=0.3, scheduler="cosine")
+    with pytest.raises(clfctl.UsageError, match=r"^t_max: 3 \(from the arguments\)"):
+        clfctl.preview(trained.run, t_max=3)
+
+
 def test_evaluate_gives_what_eval_prints_and_writes_nothing(trained: clfctl.Trained, cli: Cli) -> None:
     found = clfctl.evaluate(trained.run, checkpoint="last", tta=2)
     assert not RunFolder(trained.run).eval.exists()

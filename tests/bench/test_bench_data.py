@@ -188,7 +188,7 @@ def test_against_dali_gives_a_ratio(photos: Path) -> None:
     (("--against", "tensorflow"), "--against: 'tensorflow' is not known", "there are: torchvision, dali"),
     (("--against", "torchvison"), "--against: 'torchvison' is not known", "did you mean torchvision?"),
     (("--against", "torchvision", "--augment", "rand"), "--against: compares a random crop and a flip only", "--augm"),
-    (("--plot", "a.pdf"), "--plot: a.pdf does not say what to write", "must end in .png, .svg"),
+    (("--plot", "a.pdf"), "--plot: cannot tell the format from a.pdf", "must end in .png, .svg"),
     (("--plot", "gone/a.png"), "--plot: gone is not a folder", "make it first"),
     (("--write", "gone/a.toml"), "--write: gone is not a folder", "make it first"),
     (("--write", "a.yaml"), "--write: a.yaml is not a TOML file", ".toml"),

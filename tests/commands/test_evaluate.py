@@ -239,7 +239,7 @@ def test_a_run_of_a_gpu_can_be_measured_without(run: Path, tmp_path: Path, cli: 
     save_checkpoint(file, checkpoint)
     result = cli("eval", str(run), "--checkpoint", str(file))
     assert result.exit_code == 2
-    assert "--device: 'cuda:7' is not there" in result.stderr
+    assert "--device: 'cuda:7' is not available" in result.stderr
     record = measured(cli, str(run), "--checkpoint", str(file), "--device", "cpu", "--batch-size", "5")
     assert record["loss"] == pytest.approx(measured(cli, str(run))["loss"], rel=1e-5)
 

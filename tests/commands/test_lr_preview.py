@@ -246,7 +246,7 @@ WRONG = [
     (("cosin",), 2, "did you mean cosine"),
     (("gone/run",), 2, "gone/run is not a run folder"),
     (("cosine", "--format", "xml"), 2, "--format: 'xml' is not allowed; it must be one of plot, table, csv, json"),
-    (("cosine", "--output", "a.txt"), 2, "--output: a.txt does not say what to write"),
+    (("cosine", "--output", "a.txt"), 2, "--output: cannot tell the format from a.txt"),
     (("cosine", "--output", "gone/a.csv"), 1, "No such file or directory"),
     (("cosine", "--output", "gone/a.png"), 1, "No such file or directory"),
     (("step", "--warmup", "500b"), 2, "add --steps-per-epoch"),

@@ -132,7 +132,7 @@ def test_another_batch_size_begins_the_epoch_again(stopped: Begun, cli: Cli) -> 
     run, _ = stopped
     result = cli("resume", str(run.path), "--batch-size", "9")
     assert result.exit_code == 0, result.output
-    assert "from epoch 3, batch 1 of 2, which begins again since its batches have changed" in result.stderr
+    assert "from the start of epoch 3, because its batches have changed" in result.stderr
     assert read_last(run.last).going_on().position.n_batches == 2
     assert [record["epoch"] for record in read_json_lines(run.history)] == [1, 2, 3, 4]
 

@@ -47,7 +47,7 @@ def test_first_batch_is_shown_and_nothing_is_trained(photos: Path, cli: Cli) -> 
 
 
 @pytest.mark.parametrize(("name", "code", "message"), [
-    ("batch.txt", 2, "--show-batch: batch.txt does not say what to write"),
+    ("batch.txt", 2, "--show-batch: cannot tell the format from batch.txt"),
     ("gone/batch.png", 1, "cannot write gone/batch.png: No such file or directory"),
 ])  # fmt: skip
 def test_a_wrong_file_is_said(name: str, code: int, message: str, photos: Path, cli: Cli) -> None:

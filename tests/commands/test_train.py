@@ -1,6 +1,7 @@
 """clfctl train, resume, eval and predict from the command line, with real short trainings."""
 
 import json
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -106,6 +107,10 @@ def test_a_taken_name_is_refused_and_nothing_is_touched(trained: tuple[RunFolder
     result = cli("train", *QUICK, "--runs-dir", str(run.path.parent), "--run-name", "one")
     assert result.exit_code == 2
     assert "exists already" in result.stderr
+    Path("runs/my run").mkdir(parents=True)
+    hint = cli("train", "--run-name", "my run").stderr
+    assert "--run-name 'my run-{n}'" in hint
+    assert shlex.split(hint)[-3:] == ["clfctl", "resume", "runs/my run"]
     assert "{n}" in result.stderr
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
@@ -161,7 +166,7 @@ BAD = [
     (("--data", "nowhere"), 2, "--data: nowhere is neither a folder nor the name of a data set"),
     (("--model", "efficientnet_bo"), 2, "efficientnet_b0"),
     (("--batch-size", "5000"), 2, "--batch-size: 5000 is more than the 1438 training images"),
-    (("--device", "cuda:7"), 2, "--device: 'cuda:7' is not there"),
+    (("--device", "cuda:7"), 2, "--device: 'cuda:7' is not available"),
     (("--amp", "fp16", "--device", "cpu"), 2, "--amp: fp16 needs a CUDA device"),
     (("--optimizer", "adamm"), 2, "--optimizer: 'adamm' is not an optimizer"),
     (("--val-split", "0"), 2, "--monitor: val_loss needs validation images"),

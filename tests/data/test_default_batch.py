@@ -11,7 +11,7 @@ from typer.testing import Result
 from clfctl.settings.sources import read_config
 
 FAST = ("--image-size", "32", "--workers", "0")
-SAID = "Batch  all 14 training images: the default, --batch-size 32, is more"
+SAID = "Batch size 14: fewer training images than the default of 32"
 
 
 @pytest.fixture
@@ -40,12 +40,12 @@ def test_the_run_keeps_what_it_was_trained_with(few: Path, cli: Callable[..., Re
     assert read_config(Path("runs/x/config.toml")).values["batch_size"] == 14
     resumed = cli("resume", "runs/x", "--epochs", "2")
     assert resumed.exit_code == 0, resumed.stderr
-    assert "Batch  all" not in resumed.stderr
+    assert "Batch size" not in resumed.stderr
 
 
 def test_enough_images_are_not_worth_a_line(few: Path, cli: Callable[..., Result]) -> None:
     result = cli("train", "--data", str(few), *FAST, "--dry-run", "--batch-size", "14")
-    assert "Batch  all" not in result.stdout
+    assert "Batch size" not in result.stdout
     assert result.exit_code == 0
 
 
