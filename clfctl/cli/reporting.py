@@ -6,7 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import wraps
+from functools import cache, wraps
 from typing import Any
 
 import typer
@@ -16,8 +16,6 @@ from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce
 from clfctl.storage.names import quoted
 
 PATIENCE_S = 0.5
-# The only setting whose option is not called as its field.
-_OTHER_NAMES = {"json_lines": "json"}
 
 
 @contextmanager
@@ -56,7 +54,17 @@ def spelled(text: str) -> str:
 
 def option(field: str) -> str:
     """Return the option that sets a field."""
-    return "--" + _OTHER_NAMES.get(field, field).replace("_", "-")
+    return "--" + _other_names().get(field, field).replace("_", "-")
+
+
+@cache
+def _other_names() -> dict[str, str]:
+    """Return the options that are not called as their fields."""
+    from clfctl.settings.base import option_of
+    from clfctl.settings.sources import KNOWN
+
+    spellings = {name: option_of(group, name).spelling for group in KNOWN for name in group.model_fields}
+    return {name: spelling for name, spelling in spellings.items() if spelling}
 
 
 def _as_option(field: str, value: str) -> str:
