@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origi
 import typer
 
 from clfctl.cli import completion
+from clfctl.cli.reporting import option as option_name
 from clfctl.cli.reporting import spelled
 from clfctl.errors import UsageError
 
@@ -135,7 +136,7 @@ def _signed(
 
 
 def _options(group: "type[Settings]", *, of_run: bool) -> Iterator[inspect.Parameter]:
-    from clfctl.settings.base import option_name, option_of, panel_of
+    from clfctl.settings.base import option_of, panel_of
 
     for name, field in group.model_fields.items():
         mark = option_of(group, name)

@@ -47,7 +47,10 @@ class PreviewOptions:
 def list_kinds(output: Output) -> None:
     """Print every kind of schedule with its parameters."""
     width = output.width(MAX_WIDTH)
-    output.result(json=lambda: kind_records(), plain=lambda: kind_lines(width))
+    output.result(
+        json=lambda: kind_records(output.spelled),
+        plain=lambda: kind_lines(width, output.spelled),
+    )
 
 
 def lr_preview(resolved: Resolved[PlanSettings], output: Output, options: PreviewOptions) -> None:

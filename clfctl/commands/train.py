@@ -49,5 +49,5 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     values = settings.model_dump(mode="json")
     output.result(
         json=lambda: [{name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}],
-        rich=lambda console: print_dry_run(console, resolved, curve, [*map(output.spelled, lines)]),
+        rich=lambda console: print_dry_run(console, resolved, curve, lines, output.spelled),
     )

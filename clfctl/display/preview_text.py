@@ -5,7 +5,7 @@ import io
 import math
 import textwrap
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -14,7 +14,6 @@ from clfctl.planning.preview import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
 from clfctl.schedules.sampling import MAX_POINTS
-from clfctl.settings.base import option_name
 from clfctl.settings.schedule import default_in_words
 from clfctl.storage.json_lines import dump_json
 
@@ -89,23 +88,23 @@ def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator
             yield "\n".join([f'{head}{batch}, "lr": {number}}}' for batch, number in enumerate(numbers, first)])
 
 
-def kind_records() -> Iterator[dict[str, Any]]:
-    """Yield every kind of schedule as JSON can hold it: what it does, and its parameters."""
+def kind_records(spelled: Callable[[str], str]) -> Iterator[dict[str, Any]]:
+    """Yield every kind of schedule as JSON can hold it: what it does, and its parameters with their options."""
     for name, kind in KINDS.items():
         parameters = [
-            {"name": p.name, "option": option_name(p.option) if p.option else p.option, "accepts": p.accepts,
+            {"name": p.name, "option": spelled(f"`{p.option}=`") if p.option else p.option, "accepts": p.accepts,
              "default": p.default, "help": p.help}
             for p in parameters_of(kind)
         ]  # fmt: skip
         yield {"name": name, "summary": summary_of(kind), "parameters": parameters}
 
 
-def kind_lines(width: int) -> Iterator[str]:
-    """Yield every kind of schedule: what it does, and its parameters with limits and defaults."""
+def kind_lines(width: int, spelled: Callable[[str], str]) -> Iterator[str]:
+    """Yield every kind of schedule: what it does, and its parameters with options, limits and defaults."""
     for name, kind in KINDS.items():
         yield f"{name}: {summary_of(kind)}"
         for p in parameters_of(kind):
-            option = f" ({option_name(p.option)})" if p.option and p.option != p.name else ""
+            option = f" ({spelled(f'`{p.option}=`')})" if p.option and p.option != p.name else ""
             text = f"{p.name}{option} = {default_in_words(p.default)}: {p.help[0].lower()}{p.help[1:-1]}; {p.accepts}"
             yield from textwrap.wrap(text, width, initial_indent="    ", subsequent_indent="        ")
         yield ""

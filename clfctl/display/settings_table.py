@@ -1,6 +1,6 @@
 """Settings with the source of each, and the curve that they make: what a dry run prints."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich import box
 from rich.console import Console
@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clfctl.display.curve import draw_curve
-from clfctl.settings.base import option_name, panel_of
+from clfctl.settings.base import panel_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
 from clfctl.settings.words import value_in_words
@@ -22,19 +22,20 @@ def print_dry_run(
     resolved: Resolved[TrainSettings],
     curve: Sequence[tuple[float, float]],
     description: Sequence[str],
+    spelled: Callable[[str], str],
 ) -> None:
-    """Print all settings, the learning-rate curve and the description lines."""
-    console.print(settings_table(resolved))
+    """Print all settings, the learning-rate curve and the description lines, as `spelled` writes them."""
+    console.print(settings_table(resolved, spelled))
     console.print()
     console.print("Learning rate", style="bold")
     for line in draw_curve([curve], min(console.width, MAX_WIDTH), CURVE_HEIGHT):
         console.print(Text(line, no_wrap=True))
     console.print()
     for line in description:
-        console.print(Text(line), soft_wrap=True)
+        console.print(Text(spelled(line)), soft_wrap=True)
 
 
-def settings_table(resolved: Resolved[TrainSettings]) -> Table:
+def settings_table(resolved: Resolved[TrainSettings], spelled: Callable[[str], str]) -> Table:
     """Return option, value and source of every setting, under the names of their panels."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     table.add_column("setting", no_wrap=True)
@@ -48,5 +49,5 @@ def settings_table(resolved: Resolved[TrainSettings]) -> Table:
         value = getattr(resolved.settings, name)
         origin = resolved.origins[name]
         style = "dim" if origin == "default" else "green"
-        table.add_row("  " + option_name(name), Text(value_in_words(value)), Text(origin), style=style)
+        table.add_row("  " + spelled(f"`{name}=`"), Text(value_in_words(value)), Text(origin), style=style)
     return table

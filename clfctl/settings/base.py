@@ -86,8 +86,3 @@ def panel_of(settings_type: type[Settings], name: str) -> str:
 def aliases_of(settings_type: type[Settings]) -> dict[str, str]:
     """Return every older name of a field, as {alias: field}."""
     return {alias: name for name in settings_type.model_fields for alias in option_of(settings_type, name).aliases}
-
-
-def option_name(field: str) -> str:
-    """Return the option that sets a field."""
-    return "--" + field.replace("_", "-")

@@ -94,6 +94,7 @@ def final_state(run: RunFolder) -> tuple[dict[str, torch.Tensor], dict[str, Any]
     loaded = load_checkpoint(run.last)
     meta = {name: value for name, value in loaded.meta.items() if name != "settings"}
     del meta["cursor"]["train_s"]
+    meta.pop("given_in", None)  # of where the run lies
     for record in meta["history"]:
         for name in TIMES:
             del record[name]
