@@ -68,7 +68,13 @@ def place(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
-@pytest.mark.parametrize("command", ALL, ids=str)
+# The others are done in a moment.
+LONG = ("train", "resume", "eval", "export", "bench-data")
+
+
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=pytest.mark.slow if each.words[0] in LONG else ()) for each in ALL], ids=str
+)
 def test_command_runs(command: Command, place: Path, tmp_path: Path) -> None:
     if command.words[0] == "resume" and not Path((*command.words, "")[1] or "none").exists():
         pytest.skip("a run that is not made here")

@@ -98,7 +98,13 @@ def assert_same(resumed: Trainer, whole: Trainer, expected: dict[str, torch.Tens
     assert not different
 
 
-@pytest.mark.parametrize("feature", FEATURES)
+# Each is trained and resumed at several places: these in `make test`, all of them in `make test-all`.
+ALWAYS = ("schedule plateau", "warmup of batches", "bf16", "weight decay", "mixup or cutmix", "all at once")
+
+
+@pytest.mark.parametrize(
+    "feature", [pytest.param(each, marks=() if each in ALWAYS else pytest.mark.slow) for each in FEATURES]
+)
 def test_resumed_is_as_if_never_stopped(feature: str) -> None:
     settings = TrainSettings.model_validate(QUICK | FEATURES[feature])
     whole = trainer_of(settings)
