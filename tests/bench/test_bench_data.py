@@ -253,7 +253,7 @@ def test_a_signal_ends_it_with_what_was_measured_so_far(number: int, code: int, 
     )
     process.wait_for('"section": "stage"')
     os.kill(process.pid, number)
-    assert process.wait() == code
+    assert process.wait() == code, process.err.read_text()
     error = process.err.read_text()
     assert "What was measured until then is shown above." in error
     assert "Traceback" not in error

@@ -234,7 +234,7 @@ def test_changed_data_is_told_with_counts_and_refused(stopped: Begun, cli: Cli) 
     allowed = cli(*words, "--allow-data-change")
     assert allowed.exit_code == 0, allowed.output
     assert f"Change images: {what}" in allowed.stderr
-    assert "which begins again" in allowed.stderr
+    assert "because its batches have changed" in allowed.stderr
     assert read_json_lines(run.changes)[0]["data"] == {"added": 2, "removed": 1, "replaced": 1}
     # From now on these are the run's images.
     again = cli(*words, "--epochs", "5")
