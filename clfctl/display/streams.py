@@ -57,7 +57,7 @@ def silence_logs() -> None:
     """Keep what libraries log without a handler from standard error, for the same reason."""
     import logging  # some milliseconds, which a preview does not wait for
 
-    logging.lastResort = None
+    logging.lastResort = logging.NullHandler()  # with None, logging says that there is no handler
 
 
 def forget_reader(stream: Any) -> None:
