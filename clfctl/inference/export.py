@@ -63,6 +63,7 @@ def to_onnx(model: nn.Module, info: Card) -> bytes:
         try:
             with _quiet():
                 proto = onnx.load_from_string(export(whole, example))
+            _forget_sources(proto)
             for key, text in to_metadata(info, __version__).items():
                 proto.metadata_props.add(key=key, value=text)
             content: bytes = proto.SerializeToString()
@@ -74,6 +75,17 @@ def to_onnx(model: nn.Module, info: Card) -> bytes:
             return with_checksum(content)
     reasons = " and ".join(dict.fromkeys(first_line(_root(error)) for error in errors))
     raise ModelError(f"{info.name} cannot be exported as ONNX: {reasons}", "use the checkpoint itself") from errors[-1]
+
+
+def _forget_sources(proto: Any) -> None:
+    """Take out what the exporters note of where each node comes from: paths and lines of this machine's code."""
+    for graph in (proto.graph, *proto.functions):
+        for each in (graph, *graph.node, *graph.value_info):
+            each.doc_string = ""
+            del each.metadata_props[:]
+    for each in (*proto.graph.input, *proto.graph.output, *proto.graph.initializer):
+        each.doc_string = ""
+        del each.metadata_props[:]
 
 
 def _by_graph(whole: nn.Module, example: torch.Tensor) -> bytes:

@@ -68,8 +68,8 @@ def place(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return workspace
 
 
-# The others are done in a moment.
-LONG = ("train", "resume", "eval", "export", "bench-data")
+# They train, or need what another of them has made. The others are done in a moment.
+LONG = ("train", "resume", "eval", "predict", "export", "bench-data")
 
 
 @pytest.mark.parametrize(
