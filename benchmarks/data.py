@@ -39,7 +39,8 @@ from clfctl.data.pixels.decode import decode, resize
 from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box
 from clfctl.data.sources.open import open_data
 from clfctl.display.output import Output
-from clfctl.settings.groups import DataSettings, OutputSettings
+from clfctl.settings.data import DataSettings
+from clfctl.settings.groups import OutputSettings
 
 PHOTOGRAPHS = Path("/usr/share/backgrounds")
 N_THREADS, BATCH, CROP = 2, 16, 224

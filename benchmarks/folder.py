@@ -17,7 +17,7 @@ OPEN = """
 import resource, sys, time
 started = time.perf_counter()
 from clfctl.data.sources.open import open_data
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 data = open_data(DataSettings(data=sys.argv[1]), seed=0)
 opened_s = time.perf_counter() - started
 n = len(data.train) + len(data.val)

@@ -9,7 +9,7 @@ from benchmarks.data import BATCH, CROP, N_THREADS, cut_files, photographs
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.transform import LIGHT, Preprocess
 from clfctl.data.sources.open import open_data
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 N_EPOCHS, N_SETTLING = 30, 10
 MOST_MB = 10.0  # a leak of 250 bytes an image would be more

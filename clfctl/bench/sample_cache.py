@@ -20,7 +20,7 @@ from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.base import Data
 from clfctl.data.workers import n_cores
 from clfctl.errors import DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from clfctl.storage.files import explained, replace_file
 
 CacheKind = Literal["ram", "disk"]

@@ -61,9 +61,10 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
     a bad line of a file read the same.
     """
     from clfctl.settings import groups, sources
+    from clfctl.settings.optimization import BaseRateSettings
 
     types = [_group(name) for name in group_names]
-    uses_sources = any(issubclass(each, groups.BaseRateSettings) for each in types)
+    uses_sources = any(issubclass(each, BaseRateSettings) for each in types)
     uses_sources = uses_sources and groups.ResumeSettings not in types
     every: list[type[Settings]] = [*types, groups.SourceSettings] if uses_sources else types
 

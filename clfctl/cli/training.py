@@ -10,7 +10,8 @@ from clfctl.cli.arguments import ShowBatch
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
-    from clfctl.settings.groups import ResumeSettings, RunsDirSettings, TrainSettings
+    from clfctl.settings.groups import ResumeSettings, TrainSettings
+    from clfctl.settings.running import RunsDirSettings
     from clfctl.settings.sources import Resolved
 
 

@@ -15,7 +15,8 @@ from clfctl.data.subject import Subject, of_folder, of_table
 from clfctl.data.workers import n_cores
 from clfctl.display.output import Output
 from clfctl.errors import UsageError
-from clfctl.settings.groups import DataSettings, RunsDirSettings
+from clfctl.settings.data import DataSettings
+from clfctl.settings.running import RunsDirSettings
 
 if TYPE_CHECKING:
     from rich.console import Console

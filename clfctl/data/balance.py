@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from clfctl.data.sources.base import FileImages, Part
 from clfctl.data.sources.splits import labels_of
 from clfctl.errors import DataError
-from clfctl.settings.groups import Balance
+from clfctl.settings.data import Balance
 
 # From this ratio of the largest class to the smallest on, the counts are shown.
 UNEVEN = 1.5

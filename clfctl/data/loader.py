@@ -19,7 +19,7 @@ from clfctl.data.pixels.views import Crop, crop_pixels
 from clfctl.data.sources.base import ImageSource, Part
 from clfctl.data.sources.index import count_batches
 from clfctl.errors import DataError
-from clfctl.settings.groups import BadImagePolicy
+from clfctl.settings.data import BadImagePolicy
 
 AHEAD = 2
 

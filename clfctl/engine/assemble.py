@@ -32,7 +32,8 @@ from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import CHANNELS_LAST
-from clfctl.settings.groups import DataSettings, TrainSettings
+from clfctl.settings.data import DataSettings
+from clfctl.settings.groups import TrainSettings
 
 
 @dataclass(frozen=True)

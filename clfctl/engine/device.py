@@ -8,7 +8,7 @@ import torch
 from clfctl.data.keys import STEP, hash_key
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
-from clfctl.settings.groups import Amp
+from clfctl.settings.running import Amp
 
 
 def pick_device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from clfctl.engine.param_groups import names_by_position
 from clfctl.errors import CheckpointError
 from clfctl.runs.checkpoint import OPTIMIZER, Checkpoint, optimizer_state
-from clfctl.settings.groups import OptimizerSettings
+from clfctl.settings.optimization import OptimizerSettings
 
 Group = dict[str, Any]
 

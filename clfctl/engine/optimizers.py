@@ -5,7 +5,7 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from clfctl.engine.param_groups import make_groups, rules_for
 from clfctl.errors import UsageError, first_line, nearest
-from clfctl.settings.groups import OptimizerSettings
+from clfctl.settings.optimization import OptimizerSettings
 
 SGD_MOMENTUM = 0.9
 LOOKAHEAD = "lookahead_"

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from clfctl.errors import UsageError
-from clfctl.settings.groups import ModelSettings
+from clfctl.settings.network import ModelSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -8,7 +8,7 @@ from torch import nn
 from clfctl.models.built import Built
 from clfctl.models.sources import source_of
 from clfctl.models.weights import load_weights
-from clfctl.settings.groups import ModelSettings
+from clfctl.settings.network import ModelSettings
 
 
 def build_model(settings: ModelSettings, n_classes: int, image_size: int, *, is_small: bool = False) -> Built:

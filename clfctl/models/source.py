@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from clfctl.settings.groups import ModelSettings
+from clfctl.settings.network import ModelSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

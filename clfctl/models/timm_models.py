@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from clfctl.errors import ModelError, UsageError, first_line
 from clfctl.models.timm_names import timm_names
-from clfctl.settings.groups import ModelSettings
+from clfctl.settings.network import ModelSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

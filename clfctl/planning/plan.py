@@ -17,7 +17,8 @@ from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
 from clfctl.schedules.parameters import Parameter, fit_value, parameters_of
 from clfctl.schedules.stopping import fired_after
-from clfctl.settings.groups import MAX_EPOCHS, PlanSettings
+from clfctl.settings.groups import PlanSettings
+from clfctl.settings.optimization import MAX_EPOCHS
 from clfctl.settings.schedule import AUTO
 from clfctl.settings.sources import Resolved
 from clfctl.settings.words import value_in_words

@@ -15,8 +15,9 @@ from clfctl.runs.history import check_measured, read_history
 from clfctl.schedules import Rate, Schedule, Segment, Span, before, parse_expression, sample_curve
 from clfctl.schedules.cautions import Course, cautions
 from clfctl.schedules.sampling import rates_of
-from clfctl.settings.groups import MAX_EPOCHS, PlanSettings
+from clfctl.settings.groups import PlanSettings
 from clfctl.settings.older import read_older, read_older_config
+from clfctl.settings.optimization import MAX_EPOCHS
 from clfctl.settings.sources import Resolved
 from clfctl.storage.json_lines import read_json_lines
 

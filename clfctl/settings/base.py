@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_core import PydanticCustomError
 
 from clfctl.errors import UsageError
@@ -44,6 +44,7 @@ def _at_home(path: Any) -> Any:
         raise PydanticCustomError("no_home", "{reason}", {"reason": error.message}) from None
 
 
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 # Paths that users write: `~` is their home folder in every source.
 UserPath = Annotated[Path, BeforeValidator(_at_home)]
 # Text that may be a path, such as the name of a data set or its folder.

@@ -20,7 +20,7 @@ from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_
 from clfctl.data.sources.base import ArrayImages, Data, Part
 from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError
-from clfctl.settings.groups import AugmentLevel, DataSettings
+from clfctl.settings.data import AugmentLevel, DataSettings
 
 SEEN = Preprocess(32)
 

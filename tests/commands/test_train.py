@@ -15,7 +15,7 @@ from typer.testing import Result
 from clfctl.data.sources.open import open_data
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import QUICK
 

@@ -14,7 +14,7 @@ from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.augment import OPERATIONS, OpName, change, erase, operate, rand_magnitude, trivial_magnitude
 from clfctl.data.pixels.transform import Augmentation, Preprocess
 from clfctl.data.sources.open import open_data
-from clfctl.settings.groups import AugmentLevel, DataSettings
+from clfctl.settings.data import AugmentLevel, DataSettings
 
 PHOTO = Image.fromarray(load_sample_images().images[1]).resize((96, 64))
 LEVELS = get_args(AugmentLevel)

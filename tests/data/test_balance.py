@@ -17,7 +17,7 @@ from clfctl.data.sources.splits import labels_of, limit_classes
 from clfctl.engine.device import pick_precision
 from clfctl.engine.step import train_step
 from clfctl.errors import DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.conftest import SMALL
 
 Cli = Callable[..., Result]

@@ -33,7 +33,7 @@ from clfctl.data.pixels.transform import (
 from clfctl.data.sources.base import ArrayImages, Data, ImageSource, TorchvisionImages
 from clfctl.data.sources.idx import SYSTEM_FOLDERS
 from clfctl.data.sources.open import open_data
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from clfctl.storage.lock import locked
 from tests.nobody import NOBODY
 

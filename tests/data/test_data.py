@@ -20,7 +20,7 @@ from clfctl.data.sources.folder import images_in, index_folder
 from clfctl.data.sources.open import open_data
 from clfctl.data.sources.splits import limit_classes, stratified_split
 from clfctl.errors import ClfctlError, DataError, UsageError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 SEEN = Preprocess(32, 1.0)
 

@@ -9,7 +9,7 @@ from typer.testing import Result
 
 from clfctl.data.pixels.image_file import load, read_image
 from clfctl.data.sources.open import open_data
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 heif = pytest.importorskip("pillow_heif", exc_type=ImportError)
 

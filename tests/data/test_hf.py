@@ -11,7 +11,7 @@ from typer.testing import Result
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.conftest import SMALL
 
 Cli = Callable[..., Result]

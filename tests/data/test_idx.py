@@ -11,7 +11,7 @@ from clfctl.data.sources.idx import SYSTEM_FOLDERS, find_idx, read_idx
 from clfctl.data.sources.labelled import open_other
 from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 HEADER = b"\0\0\x08\x02" + struct.pack(">II", 2, 3)
 

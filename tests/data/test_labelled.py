@@ -12,7 +12,7 @@ from clfctl.data.sources.base import FileImages, Part
 from clfctl.data.sources.labelled import ALL, Labelled, held_out, match, open_other
 from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError, DataError, UsageError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 RUN = ("blue", "green", "red")
 

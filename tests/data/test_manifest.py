@@ -13,7 +13,7 @@ from clfctl.data.sources.base import Data, FileImages
 from clfctl.data.sources.fingerprint import compare, list_images
 from clfctl.data.sources.open import open_data
 from clfctl.errors import ClfctlError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.conftest import SMALL
 
 Cli = Callable[..., Result]

@@ -17,7 +17,7 @@ from clfctl.data.sources.base import Data
 from clfctl.data.sources.open import open_data
 from clfctl.data.sources.samples import Counts, read_samples
 from clfctl.errors import ClfctlError, DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.conftest import SMALL
 from tests.real.shards import shard
 

@@ -14,7 +14,8 @@ from clfctl.errors import UsageError
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.factory import rebuild_model
 from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
-from clfctl.settings.groups import OptimizerSettings, TrainSettings
+from clfctl.settings.groups import TrainSettings
+from clfctl.settings.optimization import OptimizerSettings
 from tests.engine.test_exact_resume import QUICK, assert_same, state_of, trainer_of
 
 OF_OURS = ("adam", "adamw", "sgd")

@@ -12,7 +12,7 @@ from clfctl.errors import ModelError, UsageError
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.models.sources import model_names, source_of
-from clfctl.settings.groups import ModelSettings
+from clfctl.settings.network import ModelSettings
 
 
 def wanted(**values: object) -> ModelSettings:

@@ -15,7 +15,7 @@ from clfctl.errors import ModelError, UsageError
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.factory import build_model
 from clfctl.models.weights import load_weights
-from clfctl.settings.groups import ModelSettings
+from clfctl.settings.network import ModelSettings
 
 State = dict[str, torch.Tensor]
 HEAD = {"head.weight", "head.bias"}

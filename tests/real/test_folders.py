@@ -13,7 +13,8 @@ from clfctl.data.sources.open import open_data
 from clfctl.data.sources.walk import SUFFIXES
 from clfctl.errors import DataError
 from clfctl.inference.inputs import find_inputs
-from clfctl.settings.groups import DataSettings, TrainSettings
+from clfctl.settings.data import DataSettings
+from clfctl.settings.groups import TrainSettings
 from tests.real import folders as real
 
 Make = Callable[[Path], Path]

@@ -18,7 +18,7 @@ from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.labelled import ALL, open_other
 from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError, UsageError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.conftest import SMALL_IMAGES
 from tests.real import hugging_face as real
 from tests.real.test_shards import counted, opened

@@ -19,7 +19,7 @@ from clfctl.data.sources.open import open_data
 from clfctl.data.sources.samples import Counts, read_samples
 from clfctl.data.sources.unpacked import place_of, unpack
 from clfctl.errors import ClfctlError, DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.real import shards as real
 
 FOUR = {"cat": 4, "dog": 4}

@@ -14,7 +14,7 @@ from clfctl.data.sources.labelled import open_other
 from clfctl.data.sources.missing import missing
 from clfctl.data.sources.open import open_data
 from clfctl.errors import DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from tests.real import tables as real
 
 Cli = Callable[..., Result]

@@ -11,7 +11,8 @@ from typer.testing import Result
 
 from clfctl.errors import UsageError
 from clfctl.settings.dump import env_example, to_toml
-from clfctl.settings.groups import MAX_EPOCHS, OutputSettings, TrainSettings
+from clfctl.settings.groups import OutputSettings, TrainSettings
+from clfctl.settings.optimization import MAX_EPOCHS
 from clfctl.settings.sources import read_config, recipe_names, resolve
 
 REPOSITORY = Path(__file__).parents[2]

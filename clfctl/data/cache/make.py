@@ -23,7 +23,7 @@ from clfctl.data.sources.arrow import ArrowImages, LateColumn
 from clfctl.data.sources.base import Data, ImageSource
 from clfctl.data.workers import n_cores
 from clfctl.errors import DataError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 from clfctl.storage.files import explained, in_bytes, replace_file
 from clfctl.storage.lock import Holder, locked_in_turn
 

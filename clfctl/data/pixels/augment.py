@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from clfctl.data.pixels.decode import Pixels
-from clfctl.settings.groups import AugmentLevel
+from clfctl.settings.data import AugmentLevel
 
 OpName = Literal[
     "Identity", "ShearX", "ShearY", "TranslateX", "TranslateY", "Rotate", "Brightness", "Color", "Contrast",

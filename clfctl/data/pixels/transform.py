@@ -16,7 +16,7 @@ from clfctl.data.pixels.decode import (
     resize,
     upright_size,
 )
-from clfctl.settings.groups import AugmentLevel
+from clfctl.settings.data import AugmentLevel
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -9,7 +9,7 @@ from clfctl.data.sources.base import ArrayImages, Opened, TorchvisionImages
 from clfctl.data.sources.idx import find_idx, open_idx
 from clfctl.data.sources.names import DIGITS, TORCHVISION, NamedData
 from clfctl.errors import DataError, first_line
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 
 def open_digits() -> Opened:

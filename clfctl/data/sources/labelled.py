@@ -20,7 +20,7 @@ from clfctl.data.sources.open import open_data, runs_dir_of
 from clfctl.data.sources.packed import find_packed
 from clfctl.data.sources.parts import PartName
 from clfctl.errors import DataError, UsageError
-from clfctl.settings.groups import DataSettings
+from clfctl.settings.data import DataSettings
 
 ALL = "all"
 T = TypeVar("T")

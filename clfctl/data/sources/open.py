@@ -17,7 +17,8 @@ from clfctl.data.sources.names import DATA_NAMES, DIGITS, about_name, is_named
 from clfctl.data.sources.packed import find_packed
 from clfctl.data.sources.splits import about_singles, limit_classes, stratified_split
 from clfctl.errors import UsageError, nearest
-from clfctl.settings.groups import DataSettings, RunsDirSettings
+from clfctl.settings.data import DataSettings
+from clfctl.settings.running import RunsDirSettings
 
 S = TypeVar("S", bound=DataSettings)
 

@@ -1,0 +1,65 @@
+"""Settings of the data: where it is, and what becomes of the images before the model sees them."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
+
+from clfctl.settings.base import Fraction, Option, Settings, UserPath, UserText
+from clfctl.settings.fixed import NEW_IMAGES, NEW_SPLIT, NEW_WEIGHTS
+
+AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
+Balance = Literal["none", "sampler", "loss"]
+BadImagePolicy = Literal["skip", "error"]
+
+
+class DataSettings(Settings):
+    """Data"""
+
+    data: Annotated[UserText, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
+    """`digits`, a torchvision data set by name (`fashion-mnist`, `cifar10`, `flowers102`, …), a folder of class
+    folders, a folder with train/, val/ and test/, a .csv, .tsv or .parquet table with the columns path and label,
+    WebDataset shards (a .tar or a folder of them), or Hugging Face data: Parquet files with images inside, or what
+    `save_to_disk` wrote."""
+    data_dir: Annotated[UserPath, Option(values="folders")] = Path("data")
+    """Where torchvision data sets are, or are downloaded to."""
+    download: bool = False
+    """Download a torchvision data set that is not in the data folder yet."""
+    val_split: Annotated[Fraction, Option(aliases=("validation_split",), fixed=NEW_SPLIT)] = 0.2
+    """Share of the training images kept for validation where the data has no val/: stratified by class, and the same
+    for the same seed."""
+    image_size: Annotated[PositiveInt, Option(aliases=("img_size", "input_size"), fixed=NEW_WEIGHTS)] = 224
+    """Height and width of the images that the model gets, in pixels."""
+    augment: Annotated[AugmentLevel, Option(aliases=("augmentation",))] = "light"
+    """Random changes of training images: `light` is a random resized crop and a horizontal flip; `medium` also changes
+    brightness, contrast and saturation, `strong` changes them more, and the angle; `trivial` and `rand` are `light`
+    with TrivialAugment or RandAugment."""
+    random_erasing: Annotated[Fraction, Option(aliases=("reprob",))] = 0.0
+    """Share of the training images in which a random box is covered with the mean colour."""
+    mixup: Annotated[NonNegativeFloat, Option(aliases=("mixup_alpha",))] = 0.0
+    """Mix training images and their labels in pairs, with shares drawn from Beta(alpha, alpha) for this alpha, such as
+    0.2; 0 does not mix."""
+    cutmix: Annotated[NonNegativeFloat, Option(aliases=("cutmix_alpha",))] = 0.0
+    """Paste a box of another image into each training image, and mix their labels by area: alpha as for mixup, such as
+    1; with both, each gets half of the batches."""
+    batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
+    """Images per optimizer step."""
+    workers: Annotated[
+        NonNegativeInt | Literal["auto"],
+        Option(aliases=("num_workers",), metavar="N|auto", accepts="a whole number of at least 0, or auto"),
+    ] = "auto"
+    """Threads that decode images ahead of the model; 0 decodes in the training thread, `auto` reads a few images and
+    takes one for each core, or more where the disk is slow. Results do not depend on it."""
+    balance: Annotated[Balance, Option(aliases=("class_balance",))] = "none"
+    """What to do about classes with fewer images: nothing, draw them as often as the others (`sampler`), or give them
+    more weight in the loss (`loss`)."""
+    max_per_class: Annotated[NonNegativeInt, Option(fixed=NEW_IMAGES)] = 0
+    """Training images kept of each class, the same for the same seed; 0 keeps all."""
+    cache: Literal["none", "ram", "disk"] = "none"
+    """Keep the images decoded and scaled to little more than the training size: in memory (`ram`), or in a file that
+    the next run on the same images uses too (`disk`). Several times as fast where decoding takes most of the time."""
+    cache_dir: Annotated[UserPath | None, Option(values="folders")] = None
+    """Where `cache=disk` puts its files, and what is packed in Parquet files and compressed shards is unpacked; unset:
+    clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
+    on_bad_image: BadImagePolicy = "skip"
+    """What to do with an image that cannot be read: name it, count it and go on without it, or stop."""

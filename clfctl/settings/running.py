@@ -1,0 +1,82 @@
+"""Settings of the loop, the machine it runs on and the run folder."""
+
+from collections.abc import Collection
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import NonNegativeInt, field_validator
+
+from clfctl.errors import nearest
+from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
+from clfctl.settings.base import FieldError, Option, Settings, UserPath
+from clfctl.settings.fixed import NEW_SPLIT, OTHER_PLACE
+
+Amp = Literal["auto", "off", "bf16", "fp16"]
+
+
+def _check_metric(field: str, name: str, known: Collection[str]) -> str:
+    if name not in known:
+        raise FieldError(field, f"{name!r} is not a metric", nearest(name, known) or "there are: " + ", ".join(known))
+    return name
+
+
+class MonitorSettings(Settings):
+    """Training"""
+
+    monitor: Annotated[str, Option(values="metrics", metavar="METRIC", accepts="the name of a metric")] = "val_loss"
+    """Metric that early stopping and plateau go by: any that epochs record, such as `val_loss`, `val_top1` or
+    `val_f1`."""
+    early_stopping: Annotated[NonNegativeInt, Option(aliases=("early_stopping_patience",))] = 0
+    """Stop after this many epochs without improvement of the monitored metric; 0 never stops early."""
+    cooldown: NonNegativeInt = 0
+    """When early stopping fires, anneal the learning rate to `eta_min=` over this many more epochs, then stop."""
+
+    @field_validator("monitor")
+    @classmethod
+    def _is_metric(cls, name: str) -> str:
+        return _check_metric("monitor", name, METRICS)
+
+
+class MachineSettings(Settings):
+    """Training"""
+
+    seed: Annotated[NonNegativeInt, Option(fixed=NEW_SPLIT)] = 0
+    """Seed of everything random: first weights, split, order, augmentation, dropout."""
+    device: str = "auto"
+    """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
+    amp: Annotated[Amp, Option(aliases=("precision",))] = "auto"
+    """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
+
+
+class LoopSettings(MachineSettings, MonitorSettings):
+    """Training"""
+
+
+class RunsDirSettings(Settings):
+    """Run folder"""
+
+    runs_dir: Annotated[UserPath, Option(values="folders")] = Path("runs")
+    """Folder that holds all runs."""
+
+
+class RunSettings(RunsDirSettings):
+    """Run folder"""
+
+    run_name: Annotated[str, Option(short="-n", aliases=("name",), fixed=OTHER_PLACE)] = ""
+    """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made up."""
+    save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
+    """Epochs between two saves of the last state; 0 saves only at the end and when stopped."""
+    save_every_batches: NonNegativeInt = 0
+    """Batches between two saves inside an epoch, for epochs that take long; 0 saves only between epochs."""
+    keep_best: Annotated[
+        str, Option(values="metrics", metavar="METRIC", accepts=f"the name of a metric, or {AS_MONITORED}")
+    ] = "val_top1"
+    """Metric by which the best checkpoint is chosen, equal epochs by val_loss; `monitor`: whatever `monitor=` is.
+    Without validation images it is that in any case."""
+    export: bool = True
+    """Write model.onnx at the end of training, so that `clfctl predict` needs no torch; needs the extra `onnx`."""
+
+    @field_validator("keep_best")
+    @classmethod
+    def _is_metric_or_monitor(cls, name: str) -> str:
+        return _check_metric("keep_best", name, [*METRICS, AS_MONITORED])
