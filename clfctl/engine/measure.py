@@ -36,7 +36,7 @@ def measure(
     n_views = sum(len(mirrored) for _, mirrored in views)
     n_seen, labels = np.zeros(n_all, np.int64), np.zeros(n_all, np.int64)
     for loader, mirrored in views:
-        for places, batch, logits in _placed(answers(model, loader, precision, normalize, mirrored), loader):
+        for places, batch, logits in placed(answers(model, loader, precision, normalize, mirrored), loader):
             for each in logits:
                 answer = each.log_softmax(1).cpu().numpy()
                 _check_finite(answer, loader, batch)
@@ -55,7 +55,7 @@ def measure(
     return _outputs(np.asarray(views[0][0].part.indices, np.int64), labels, log_p, whole, n_views)
 
 
-def _placed(
+def placed(
     answered: Iterable[tuple[Batch, list[torch.Tensor]]], loader: Loader
 ) -> Iterator[tuple[Numbers, Batch, list[torch.Tensor]]]:
     """Yield the batches that have images, with the places of their images in the part, and the answers for them."""

@@ -22,11 +22,20 @@ class CustomCNN(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(WIDTHS[-1], n_classes)
 
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        """Return what the stages make of images: (B, 512, H / 32, W / 32)."""
+        features: torch.Tensor = self.stages(images)
+        return features
+
+    def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        """Return logits (B, n_classes) of the stages' features, or with `pre_logits` what the head takes: (B, 512)."""
+        pooled: torch.Tensor = self.dropout(features.mean(dim=(2, 3)))
+        logits: torch.Tensor = pooled if pre_logits else self.head(pooled)
+        return logits
+
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (B, n_classes)."""
-        features: torch.Tensor = self.stages(images).mean(dim=(2, 3))
-        logits: torch.Tensor = self.head(self.dropout(features))
-        return logits
+        return self.forward_head(self.forward_features(images))
 
     def get_classifier(self) -> nn.Module:
         """Return the head, as timm's models do."""

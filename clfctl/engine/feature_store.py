@@ -1,0 +1,117 @@
+"""Features kept on disk: computed once for a network, its preprocessing, the views and the images."""
+
+import json
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import xxhash
+from torch import nn
+
+from clfctl.data.cache.folder import lock_for, temporary_for
+from clfctl.data.cache.key import content_digest
+from clfctl.data.pixels.transform import Preprocess
+from clfctl.data.sources.base import Part
+from clfctl.engine.features import Seen
+from clfctl.errors import WriteError
+from clfctl.storage.files import cache_folder, explained, hint_of, reason_of, replace_file
+from clfctl.storage.lock import Holder, locked_in_turn
+from clfctl.storage.tensor_file import Entry, make_header, read_header
+
+# Raise it when features are computed in another way than before.
+FORMAT = 1
+SUFFIX = ".features"
+_KEY, _DIGEST = "clfctl features", "xxh3"
+_FEATURES, _PLACES = "features", "places"
+
+
+def digest_of(model: nn.Module, head: set[str]) -> str:
+    """Return what identifies the weights of a network but for its classifier, 16 hexadecimal digits."""
+    digest = xxhash.xxh3_64()
+    for name, tensor in model.state_dict().items():
+        if name not in head:
+            digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).numpy().data)
+    return digest.hexdigest()
+
+
+def key_of(weights: str, dtype: str, preprocess: Preprocess, n_views: int, part: Part) -> str:
+    """Return all that features depend on, as a line of JSON; stats every image file."""
+    images = content_digest(part.source, np.asarray(part.indices, np.int64)).hex()
+    seen = {"weights": weights, "dtype": dtype, "views": n_views, "images": images, **asdict(preprocess)}
+    return json.dumps({"format": FORMAT, **seen})
+
+
+def kept_features(
+    folder: Path | None, title: str, key: str, compute: Callable[[], Seen], tell: Callable[[str], None]
+) -> tuple[Seen, bool]:
+    """Return the features of a key, from the disk if they are there, and whether they were; else compute and keep them.
+
+    `title` begins the name of the file, of which there is one for each title and key. Safe with two processes: the
+    second waits for the first, and takes what it wrote. Raises WriteError if they cannot be kept.
+    """
+    folder = _made(folder)
+    stem = re.sub(r"[^\w.-]+", "-", title)[:80].strip("-.")
+    path = folder / f"{stem}-{xxhash.xxh3_64_hexdigest(key.encode())}{SUFFIX}"
+    if (found := _read(path, key)) is not None:
+        return found, True
+
+    def on_wait(holder: Holder) -> None:
+        tell(f"Waiting for {holder}, which computes these features")
+
+    with locked_in_turn(lock_for(folder, path.stem), on_wait):
+        if (found := _read(path, key)) is not None:
+            return found, True
+        seen = compute()
+        _write(path, key, seen)
+        return seen, False
+
+
+def _made(folder: Path | None) -> Path:
+    folder = folder or cache_folder() / "features"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise WriteError(f"{folder} cannot be made: {reason_of(error)}", hint_of(error), field="cache_dir") from None
+    return folder
+
+
+def _write(path: Path, key: str, seen: Seen) -> None:
+    # Falling item size, as the format wants it.
+    entries = [Entry(_PLACES, "I64", seen.places.shape), Entry(_FEATURES, "F32", seen.features.shape)]
+    contents = [np.ascontiguousarray(each).reshape(-1).view(np.uint8).data for each in (seen.places, seen.features)]
+    header = make_header(entries, {_KEY: key, _DIGEST: _digest(contents)})
+    with explained(path):
+        replace_file(path, [header.raw, *contents], temporary=temporary_for(path))
+
+
+def _digest(contents: Iterable[bytearray | memoryview]) -> str:
+    digest = xxhash.xxh3_64()
+    for each in contents:
+        digest.update(each)
+    return digest.hexdigest()
+
+
+def _read(path: Path, key: str) -> Seen | None:
+    """Return the features of a file; None if there is none, or it is not whole, or of another key."""
+    try:
+        with path.open("rb") as file:
+            header = read_header(file)
+            if header.metadata.get(_KEY) != key:
+                return None
+            if header.n_bytes != path.stat().st_size:
+                return None
+            contents = [bytearray(entry.n_bytes) for entry in header.entries]
+            for content in contents:
+                file.readinto(content)
+            if _digest(contents) != header.metadata.get(_DIGEST):
+                return None
+            places, features = (
+                np.frombuffer(content, dtype).reshape(entry.shape)
+                for entry, content, dtype in zip(header.entries, contents, (np.int64, np.float32), strict=True)
+            )
+            return Seen(features, places)
+    except (OSError, ValueError, KeyError):
+        return None
