@@ -15,6 +15,7 @@ from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
+from clfctl.engine.check import check_accumulate
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
@@ -76,7 +77,8 @@ def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -
 def _parts(
     settings: TrainSettings, data: Data, built: Built, precision: Precision, before: str = CHANNELS_LAST
 ) -> Parts:
-    if settings.batch_size == 1:
+    check_accumulate(settings)
+    if settings.batch_size == settings.accumulate:
         _check_single_image(settings, built)
     lay_out(built.model, precision.device, before)
     return Parts(settings, data, built, build_optimizer(settings, built.model), precision)
@@ -91,9 +93,11 @@ def _check_single_image(settings: TrainSettings, built: Built) -> None:
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
-        what = f"one image a step is too few for {settings.model} at {size} pixels: its last map is a single value"
-        hint = "batch normalization needs several: use `batch_size=2` or more, or larger images with `image_size=`"
-        raise UsageError(what, hint, field="batch_size") from None
+        at_once = "a step" if settings.batch_size == 1 else "at once"
+        what = f"one image {at_once} is too few for {settings.model} at {size} pixels: its last map is a single value"
+        more = "`batch_size=2` or more" if settings.batch_size == 1 else "a smaller `accumulate=`"
+        hint = f"batch normalization needs several: use {more}, or larger images with `image_size=`"
+        raise UsageError(what, hint, field="batch_size" if settings.batch_size == 1 else "accumulate") from None
 
 
 def make_trainer(

@@ -26,10 +26,20 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     source_of(settings.model)
     data = open_data(settings, settings.seed, tell)
     settings = fit_batch_size(settings, data)
+    check_accumulate(settings)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     refuse_cautions(settings, plan)
     return data, plan
+
+
+def check_accumulate(settings: TrainSettings) -> None:
+    """Raise UsageError if a batch cannot be divided into so many parts."""
+    n, size = settings.accumulate, settings.batch_size
+    if size % n:
+        divisor = next(each for each in range(min(n, size), 0, -1) if not size % each)
+        hint = f"use `accumulate={divisor}`, or a `batch_size=` that is a multiple of {n}"
+        raise UsageError(f"a batch of {size} images cannot be divided into {n} equal parts", hint, field="accumulate")
 
 
 def check_metrics(settings: TrainSettings, n_val: int, n_classes: int, fields: Collection[str] = METRIC_FIELDS) -> None:

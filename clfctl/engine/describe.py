@@ -1,5 +1,7 @@
 """A training in words: data, model, device and loader, a line each, and what about its rates is likely a mistake."""
 
+from torch import nn
+
 from clfctl.data.balance import describe_counts
 from clfctl.engine.assemble import Parts
 from clfctl.engine.device import describe
@@ -24,6 +26,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *(f"Note   {each}" for each in data.notes),
         *describe_counts(data.train, data.classes, parts.settings.balance),
         *_fitted(parts),
+        *_divided(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
     ]
@@ -36,6 +39,17 @@ def _fitted(parts: Parts) -> list[str]:
     if "batch_size" in settings.model_fields_set or settings.batch_size >= default:
         return []
     return [f"Batch size {settings.batch_size}: fewer training images than the default of {default}"]
+
+
+def _divided(parts: Parts) -> list[str]:
+    """Return what is said of batches that are computed in parts."""
+    settings = parts.settings
+    if settings.accumulate == 1:
+        return []
+    size = settings.batch_size // settings.accumulate
+    normalizes = any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in parts.built.model.modules())
+    seen = f"; batch normalization sees the {size} of a part" if normalizes else ""
+    return [f"Steps  {settings.batch_size} images each, computed in {settings.accumulate} parts of {size}{seen}"]
 
 
 def describe_loader(trainer: Trainer) -> list[str]:

@@ -23,18 +23,27 @@ class Mixture:
     share: float
     box: Box | None = None
 
-    def images(self, images: torch.Tensor) -> torch.Tensor:
-        """Return images (B, C, H, W), floating point, mixed; those that were given may be written to."""
-        others = images.roll(1, 0)
+    def images(self, images: torch.Tensor, others: torch.Tensor | None = None) -> torch.Tensor:
+        """Return images (B, C, H, W), floating point, mixed; those that were given may be written to.
+
+        `others` are what they are mixed with, for a part of a batch.
+        """
+        others = images.roll(1, 0) if others is None else others
         if self.box is None:
             return images.mul_(self.share).add_(others, alpha=1 - self.share)
         left, top, right, bottom = self.box
         images[:, :, top:bottom, left:right] = others[:, :, top:bottom, left:right]
         return images
 
-    def loss(self, loss_of: Callable[[torch.Tensor], torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+    def loss(
+        self,
+        loss_of: Callable[[torch.Tensor], torch.Tensor],
+        labels: torch.Tensor,
+        others: torch.Tensor | None = None,
+    ) -> torch.Tensor:
         """Return the loss for both labels of each image, in their shares; `loss_of` is that for labels (B,)."""
-        return self.share * loss_of(labels) + (1 - self.share) * loss_of(labels.roll(1, 0))
+        others = labels.roll(1, 0) if others is None else others
+        return self.share * loss_of(labels) + (1 - self.share) * loss_of(others)
 
 
 @dataclass(frozen=True)

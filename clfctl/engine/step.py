@@ -1,17 +1,18 @@
 """The training step: a batch of images and labels makes the model a little better."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import partial
 
 import torch
 from torch import nn
-from torch.nn import functional
 from torch.optim import Optimizer
 
 from clfctl.data.loader import Batch
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.device import Precision
-from clfctl.engine.mixing import Mixer, Mixture
+from clfctl.engine.losses import Loss
+from clfctl.engine.micro_batches import MicroBatch, micro_batches
+from clfctl.engine.mixing import Mixer
 from clfctl.settings.groups import TrainSettings
 
 
@@ -37,35 +38,28 @@ def train_step(
     model: nn.Module,
     optimizer: Optimizer,
     precision: Precision,
-    images: torch.Tensor,
-    labels: torch.Tensor,
+    parts: Iterable[MicroBatch],
+    loss: Loss,
     *,
-    label_smoothing: float,
     clip_grad: float,
-    class_weights: torch.Tensor | None = None,
-    mixture: Mixture | None = None,
 ) -> torch.Tensor:
-    """Make one optimizer step and return the mean loss of the batch, still on the device.
+    """Make one optimizer step on the parts of a batch and return the mean loss of it, still on the device.
 
-    `images` (B, 3, H, W) float32 normalized, `labels` (B,) int64; with `class_weights` (n_classes,) float32 the mean is
-    weighted by those of the labels. The images are mixed as `mixture` says. The only place where autocast, backward,
-    unscale, clip, step and zero_grad occur.
+    The only place where autocast, backward, unscale, clip, step and zero_grad occur.
     """
-    images = mixture.images(images) if mixture else images
-    with precision.autocast():
-        logits = model(images)
-        # Weights and logits must be of one type; without weights autocast may choose.
-        logits = logits if class_weights is None else logits.float()
-        loss_of = partial(functional.cross_entropy, logits, weight=class_weights, label_smoothing=label_smoothing)
-        loss = mixture.loss(loss_of, labels) if mixture else loss_of(labels)
-    precision.scaler.scale(loss).backward()
+    values = []
+    for part in parts:
+        with precision.autocast():
+            value = part.loss(loss, model(part.images))
+        precision.scaler.scale(value).backward()
+        values.append(value.detach())
     if clip_grad:
         precision.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
     precision.scaler.step(optimizer)
     precision.scaler.update()
     optimizer.zero_grad(set_to_none=True)
-    return loss.detach()
+    return values[0] if len(values) == 1 else torch.stack(values).sum()
 
 
 @dataclass(frozen=True)
@@ -81,20 +75,27 @@ class Stepper:
 
     def step(self, batch: Batch, number: int) -> torch.Tensor:
         """Train on a batch, the `number`-th of the run (from 0), which seeds its mixture; return the loss."""
-        settings = self.settings
-        mixer = Mixer(settings.mixup, settings.cutmix, settings.seed)
         return train_step(
             self.model,
             self.optimizer,
             self.precision,
-            self.normalize(batch.images),
-            batch.labels.to(self.precision.device, non_blocking=True),
-            label_smoothing=settings.label_smoothing,
-            class_weights=self.class_weights,
-            clip_grad=settings.clip_grad,
-            mixture=mixer.mixture(number, *batch.images.shape[2:]),
+            self._parts(batch, number),
+            self.loss,
+            clip_grad=self.settings.clip_grad,
         )
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that is trained with."""
+        settings = self.settings
+        return Loss(settings.loss, settings.label_smoothing, settings.focal_gamma, self.class_weights)
 
     def can_train_on(self, batch: Batch) -> bool:
         """Return whether there is enough: one image left of a batch has no variance for batch normalization."""
         return len(batch.labels) >= min(2, self.settings.batch_size)
+
+    def _parts(self, batch: Batch, number: int) -> Iterator[MicroBatch]:
+        settings = self.settings
+        mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(number, *batch.images.shape[2:])
+        size = settings.batch_size // settings.accumulate
+        return micro_batches(batch, size, self.normalize, self.precision.device, self.loss, mixture)

@@ -15,6 +15,8 @@ from clfctl.data.sources.base import FileImages, Part
 from clfctl.data.sources.open import open_data
 from clfctl.data.sources.splits import labels_of, limit_classes
 from clfctl.engine.device import pick_precision
+from clfctl.engine.losses import Loss
+from clfctl.engine.micro_batches import MicroBatch
 from clfctl.engine.step import train_step
 from clfctl.errors import DataError
 from clfctl.settings.data import DataSettings
@@ -78,10 +80,8 @@ def test_weights_reach_the_gradient() -> None:
         nn.init.zeros_(model.weight)
         optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
         precision = pick_precision("off", torch.device("cpu"))
-        images, labels = torch.ones(3, 1), torch.tensor([0, 0, 1])
-        train_step(
-            model, optimizer, precision, images, labels, label_smoothing=0.0, clip_grad=0.0, class_weights=weights
-        )
+        batch = MicroBatch(torch.ones(3, 1), torch.tensor([0, 0, 1]))
+        train_step(model, optimizer, precision, [batch], Loss(class_weights=weights), clip_grad=0.0)
         return model.weight.detach().flatten()
 
     assert gradient(None).tolist() == pytest.approx([1 / 6, -1 / 6])

@@ -65,7 +65,9 @@ def train_one_batch(name: str) -> dict[str, Any]:
     import torch
 
     from clfctl.engine.device import pick_precision
+    from clfctl.engine.losses import Loss
     from clfctl.engine.memory_format import format_of, lay_out
+    from clfctl.engine.micro_batches import MicroBatch
     from clfctl.engine.optimizers import build_optimizer
     from clfctl.engine.step import Normalize, train_step
     from clfctl.errors import ClfctlError
@@ -83,9 +85,8 @@ def train_one_batch(name: str) -> dict[str, Any]:
         optimizer = build_optimizer(settings, built.model)
         built.model.train()
         images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
-        images, precision = Normalize(built.preprocess, cpu)(images), pick_precision("off", cpu)
-        labels = torch.tensor([0, 1])
-        loss = train_step(built.model, optimizer, precision, images, labels, label_smoothing=0.0, clip_grad=0.0)
+        batch = MicroBatch(Normalize(built.preprocess, cpu)(images), torch.tensor([0, 1]))
+        loss = train_step(built.model, optimizer, pick_precision("off", cpu), [batch], Loss(), clip_grad=0.0)
         is_finite = all(bool(each.isfinite().all()) for each in built.model.parameters())
     except (ClfctlError, RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
         return {"size": size, "error": f"{type(error).__name__}: {error}"[:160]}
