@@ -1,7 +1,5 @@
 """A batch in parts has the gradient of the whole; the last batch, odd ones and pairs that are mixed included."""
 
-from dataclasses import dataclass
-
 import pytest
 import torch
 from torch import nn
@@ -39,11 +37,10 @@ OPTIONS: dict[str, tuple[dict[str, object], bool]] = {
 }
 
 
-@dataclass
 class Double(Normalize):
     """Pixels as float64: what is compared is to differ by rounding alone."""
 
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         super().__init__(Preprocess(SIDE), CPU)
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:
