@@ -16,6 +16,7 @@ from clfctl.errors import UsageError, shortened
 from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview import Track, track_of, tracks_of
+from clfctl.planning.start import taken_over
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
 from clfctl.schedules.base import Schedule
 from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
@@ -276,9 +277,8 @@ def _record(session: "Session", exported: "Exported | None") -> Trained:
 
 
 def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:
-    if settings is None:
-        return keep_fitting(from_fields(TrainSettings, fields)).settings
-    return keep_fitting(from_fields(TrainSettings, {**settings.model_dump(exclude_unset=True), **fields})).settings
+    stated = {} if settings is None else settings.model_dump(exclude_unset=True)
+    return taken_over(keep_fitting(from_fields(TrainSettings, {**stated, **fields}))).settings
 
 
 def _numbers(metrics: Iterable[float]) -> tuple[float, ...]:

@@ -142,5 +142,6 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "runs": runs,
     "folders": folders,
     "checkpoints": checkpoints,
+    "trained": exportable,
     "metrics": metrics,
 }

@@ -29,8 +29,9 @@ def train(
 
     if show_batch:
         from clfctl.commands.show_batch import show_batch as show
+        from clfctl.planning.start import taken_over
 
-        show(settings.settings, show_batch, output)
+        show(taken_over(settings).settings, show_batch, output)
         return
 
     (command.dry_run if dry_run else command.train)(settings, output)

@@ -8,6 +8,7 @@ from clfctl.display.output import Output
 from clfctl.engine.check import check_training
 from clfctl.engine.signals import stopping_at_once
 from clfctl.planning.plan import keep_fitting
+from clfctl.planning.start import taken_over
 from clfctl.schedules import sample_curve
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 def train(resolved: Resolved[TrainSettings], output: Output) -> None:
     """Train a classifier; the run folder is made when everything that can be checked before is checked."""
     with stopping_at_once("nothing was trained yet"):
-        settings = keep_fitting(resolved).settings
+        settings = taken_over(keep_fitting(resolved)).settings
         with api.begin(settings, output.onlookers()) as session:
             _train(session, output)
 
@@ -35,7 +36,7 @@ def _train(session: "Session", output: Output) -> None:
 
 def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     """Check everything as train does, show settings with their sources, curve and model, and stop."""
-    resolved = keep_fitting(resolved)
+    resolved = taken_over(keep_fitting(resolved))
     settings = resolved.settings
     data, plan = check_training(settings, output.note)
     from clfctl.data.cache.make import describe_cache

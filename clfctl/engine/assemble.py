@@ -20,15 +20,16 @@ from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.place import place_here, place_of
-from clfctl.engine.saving import RunSaver, card_of, restore
+from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import UsageError
 from clfctl.models.built import Built
-from clfctl.models.card import Card
+from clfctl.models.card import Card, card_of
 from clfctl.models.factory import build_model, rebuild_model
+from clfctl.models.start import build_from
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
@@ -61,7 +62,10 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
     settings = fit_batch_size(settings, data)
     precision = pick_precision(settings.amp, pick_device(settings.device))
     torch.manual_seed(hash_key(WEIGHTS, settings.seed))
-    built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)
+    if settings.start_from:
+        built = build_from(settings, data.classes, settings.image_size, is_small=data.is_small)
+    else:
+        built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)
     return _parts(settings, data, built, precision)
 
 

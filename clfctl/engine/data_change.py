@@ -16,9 +16,8 @@ def data_change(
     if data.classes != before:
         more, less = sorted(set(data.classes) - set(before)), sorted(set(before) - set(data.classes))
         parts = [f"{what}: {', '.join(each)}" for what, each in (("new", more), ("missing", less)) if each]
-        hint = (
-            "the model has one output for each class it began with; train a new run, from these weights with `weights=`"
-        )
+        why = "the model has one output for each class it began with"
+        hint = f"{why}; train a new run that starts from this one: `start_from={run.path}`"
         message = f"the class folders of {settings.data} are not those that the run began with ({'; '.join(parts)})"
         raise DataError(message, hint, field="data")
     now = list_images(data, settings.data)

@@ -14,8 +14,11 @@ from clfctl.version import __version__
 PACKAGES = ("torch", "torchvision", "timm", "numpy", "pillow", "safetensors")
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """Return the environment as JSON can hold it; `git` is None outside a repository."""
+def environment(device: torch.device, origin: str) -> dict[str, Any]:
+    """Return the environment as JSON can hold it; `git` is None outside a repository.
+
+    `origin` says where the first weights came from.
+    """
     return {
         "clfctl": __version__,
         "python": platform.python_version(),
@@ -26,6 +29,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "platform": platform.platform(),
         "git": _git_commit(),
         "command": sys.argv,
+        "first_weights": origin,
     }
 
 

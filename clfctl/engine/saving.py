@@ -10,7 +10,7 @@ from clfctl.engine.optimizer_state import restore_optimizer
 from clfctl.engine.place import Place, place_here
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
-from clfctl.models.card import Card, preprocess_from
+from clfctl.models.card import Card
 from clfctl.runs.checkpoint import (
     LOSSES,
     MODEL,
@@ -77,15 +77,6 @@ class RunSaver:
         )
 
 
-def card_of(checkpoint: Checkpoint) -> Card:
-    """Return the card of a checkpoint's model. Raises CheckpointError if it has none that can be read."""
-    header = checkpoint.header
-    try:
-        return Card(header.model, header.classes, preprocess_from(header.preprocess))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CheckpointError(f"{checkpoint.path} does not say what its model was trained to see: {error}") from None
-
-
 def saved_settings(checkpoint: Checkpoint) -> tuple[TrainSettings, tuple[str, ...]]:
     """Return the settings that a checkpoint was trained with, whatever the environment says today, and notes on them.
 
@@ -113,7 +104,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
         state.precision.scaler.load_state_dict(dict(saved.scaler))
     except (KeyError, IndexError, TypeError, ValueError, AttributeError, RuntimeError) as error:
         what = f"the optimizer state in {checkpoint.path} does not fit this run: {error}"
-        raise CheckpointError(what, "train a new run from these weights with `weights=FILE`") from error
+        raise CheckpointError(what, f"train a new run from its model with `start_from={checkpoint.path}`") from error
     cursor.epoch, cursor.batch, cursor.n_images = saved.position.epoch, saved.position.batch, list(saved.n_images)
     cursor.train_s, cursor.lr_start, cursor.lr = saved.train_s, saved.lr_start, saved.lr
     cursor.history = list(checkpoint.header.history)
@@ -123,7 +114,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
         return
     losses = checkpoint.tensors[LOSSES]
     if losses.shape != cursor.losses.shape:
-        hint = "the data has another number of images; train a new run from these weights with `weights=FILE`"
+        hint = f"the data has another number of images; train a new run from its model: `start_from={checkpoint.path}`"
         raise CheckpointError(f"the run had {len(losses)} batches an epoch, now there are {len(cursor.losses)}", hint)
     cursor.losses.copy_(losses)
 

@@ -211,7 +211,7 @@ def _first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
     trainer.read_from(sources.train, sources.val)
     try:
         write_text(run.classes, dump_json(parts.data.classes) + "\n")
-        write_text(run.environment, dump_json(environment(parts.precision.device)) + "\n")
+        write_text(run.environment, dump_json(environment(parts.precision.device, parts.built.origin)) + "\n")
         write_listing(run.data, list_images(parts.data, parts.settings.data))
         trainer.save_last()
         # The last file that makes it a run: a folder that has it can be resumed, whatever happens.

@@ -2,9 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from clfctl.data.pixels.transform import Preprocess
+from clfctl.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from clfctl.runs.checkpoint import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -38,3 +42,12 @@ def preprocess_from(saved: Mapping[str, Any]) -> Preprocess:
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("mean and std are of three channels")
     return Preprocess(usual.image_size, float(saved.get("crop_ratio", usual.crop_ratio)), mean, std)
+
+
+def card_of(checkpoint: "Checkpoint") -> Card:
+    """Return the card of a checkpoint's model. Raises CheckpointError if it has none that can be read."""
+    header = checkpoint.header
+    try:
+        return Card(header.model, header.classes, preprocess_from(header.preprocess))
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CheckpointError(f"{checkpoint.path} does not say what its model was trained to see: {error}") from None

@@ -1,7 +1,7 @@
 """First weights from a file: ours or anyone's, under whatever names another trainer put before its own."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,9 +28,9 @@ class Loaded:
 
     def __str__(self) -> str:
         average = " (the average of the weights, EMA)" if self.is_average else ""
-        new = f", new classifier ({_listed(self.new)})" if self.new else ""
+        new = f", new classifier ({listed(self.new)})" if self.new else ""
         n_left = "1 tensor" if len(self.left_over) == 1 else f"{len(self.left_over)} tensors"
-        left = f", {n_left} of the file left over ({_listed(self.left_over)})"
+        left = f", {n_left} of the file left over ({listed(self.left_over)})"
         return f"{average}, {len(self.matched)} tensors{new}{left if self.left_over else ''}"
 
 
@@ -40,8 +40,34 @@ def load_weights(model: nn.Module, path: Path, head: Set[str], adapt: Callable[[
     `adapt` is tried on tensors that do not fit: it may make others of them, such as a position embedding of another
     size. Raises UsageError if the file does not exist, ModelError if it cannot be read or belongs to another model.
     """
-    found, own = read_state(path), model.state_dict()
-    tensors, left_over = _without_prefix(found.tensors, own)
+    found = read_state(path)
+    tensors, left_over = _without_prefix(found.tensors, model.state_dict())
+    filled = fill(model, tensors, head, adapt)
+    if filled.difference:
+        hint = "choose the model that the weights belong to with `model=`"
+        raise ModelError(f"{path} belongs to another model: {filled.difference}", hint, field="weights")
+    return Loaded(filled.matched, filled.new, (*left_over, *filled.left_over), found.is_average)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """Which tensors filled a model, which of its head are still new, and which were not used.
+
+    Where they do not fit `difference` says how, and the model is as it was.
+    """
+
+    matched: tuple[str, ...] = ()
+    new: tuple[str, ...] = ()
+    left_over: tuple[str, ...] = ()
+    difference: str = ""
+
+
+def fill(model: nn.Module, tensors: State, head: Set[str], adapt: Callable[[State], State] | None = None) -> Filled:
+    """Fill a model with tensors of its names, but for those of its head that are not there or have another shape.
+
+    `adapt` is tried on tensors that do not fit, as in `load_weights`.
+    """
+    own = model.state_dict()
     missing, wrong = _misfits(tensors, own, head)
     reason = ""
     if (missing or wrong) and adapt:
@@ -53,14 +79,11 @@ def load_weights(model: nn.Module, path: Path, head: Set[str], adapt: Callable[[
             if not any(others := _misfits(adapted, own, head)):
                 tensors, (missing, wrong) = adapted, others
     if missing or wrong:
-        difference = _difference(own, tensors, missing, wrong)
-        hint = "choose the model that the weights belong to with `model=`"
-        raise ModelError(f"{path} belongs to another model: {difference}{reason}", hint, field="weights")
-    matched = [name for name in own if name in tensors and tensors[name].shape == own[name].shape]
+        return Filled(difference=_difference(own, tensors, missing, wrong) + reason)
+    matched = tuple(name for name in own if name in tensors and tensors[name].shape == own[name].shape)
     model.load_state_dict({name: tensors[name] for name in matched}, strict=False)
     new = tuple(name for name in own if name in head and name not in matched)
-    left_over += [name for name in tensors if name not in own]
-    return Loaded(tuple(matched), new, tuple(left_over), found.is_average)
+    return Filled(matched, new, tuple(name for name in tensors if name not in own))
 
 
 def _without_prefix(found: State, own: State) -> tuple[State, list[str]]:
@@ -92,5 +115,6 @@ def _difference(own: State, found: State, missing: list[str], wrong: list[str]) 
     return f"it lacks {len(missing)} of the model's {len(own)} tensors, such as {missing[0]}"
 
 
-def _listed(names: tuple[str, ...]) -> str:
+def listed(names: Sequence[str]) -> str:
+    """Return the first few names, with `…` where there are more."""
     return ", ".join(names[:N_NAMED]) + (", …" if len(names) > N_NAMED else "")

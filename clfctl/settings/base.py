@@ -12,7 +12,17 @@ from clfctl.errors import UsageError
 from clfctl.storage.home import expand_home
 
 Values = Literal[
-    "models", "recipes", "data", "optimizers", "runs", "schedules", "files", "folders", "checkpoints", "metrics"
+    "models",
+    "recipes",
+    "data",
+    "optimizers",
+    "runs",
+    "schedules",
+    "files",
+    "folders",
+    "checkpoints",
+    "metrics",
+    "trained",
 ]
 
 

@@ -20,6 +20,12 @@ class NetworkSettings(Settings):
 class ModelSettings(NetworkSettings):
     """Model"""
 
+    start_from: Annotated[
+        UserPath | None,
+        Option(spelling="from", aliases=("from",), values="trained", metavar="RUN|CHECKPOINT", fixed=NEW_WEIGHTS),
+    ] = None
+    """Start from the model of a run (its best checkpoint) or of a checkpoint file, whatever classes it has: those of
+    the same name keep their part of the classifier. Model and image size are taken over unless stated."""
     pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
     """Start from the model's published weights; unset: yes for every timm model that has them."""
     weights: Annotated[UserPath | None, Option(values="files", fixed=NEW_WEIGHTS)] = None

@@ -23,6 +23,8 @@ S = TypeVar("S", bound=Settings)
 
 # The strongest source, of a command and of a call.
 TYPED, PASSED = "command line", "arguments"
+# The weakest, and how the label of a data set's begins.
+DEFAULT = "default"
 ENV_PREFIX = "CLFCTL_"
 ENV_FILE = ".env"
 CONFIG_FILE = "clfctl.toml"
@@ -53,6 +55,10 @@ class Resolved(Generic[S]):
     settings: S
     origins: Mapping[str, str]
     ranks: Mapping[str, int]
+
+    def is_stated(self, name: str) -> bool:
+        """Return whether a source states a field: defaults, those of a data set included, do not."""
+        return not self.origins[name].startswith(DEFAULT)
 
 
 def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
@@ -103,7 +109,7 @@ def _beneath(settings_type: type[Settings], layers: Sequence[Layer]) -> Iterator
     if data is None and "data" in settings_type.model_fields:
         data = settings_type.model_fields["data"].default
     if str(data) in (defaults := _data_defaults()):
-        yield Layer(f"default for {data}", defaults[str(data)])
+        yield Layer(f"{DEFAULT} for {data}", defaults[str(data)])
 
 
 def _config_path(written: str) -> Path:
@@ -246,7 +252,7 @@ def _data_defaults() -> dict[str, dict[str, Any]]:
 def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
     names = settings_type.model_fields.keys()
     stated = ChainMap(*({n: v for n, v in layer.values.items() if n in names} for layer in layers))
-    layers = [*layers, Layer("default", {})]
+    layers = [*layers, Layer(DEFAULT, {})]
     ranks = {
         name: next((n for n, layer in enumerate(layers) if name in layer.values), len(layers) - 1) for name in names
     }

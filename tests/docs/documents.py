@@ -16,7 +16,14 @@ QUICKREF = ROOT / "docs/lr-quickref.md"
 INFERENCE = ROOT / "docs/inference.md"
 PICTURES = Path("docs/images/lr")
 # Those that are there: docs/reliability.md is written elsewhere.
-_OTHERS = ("docs/evaluation.md", "README.md", "docs/reliability.md", "docs/bench-data.md", "docs/python.md")
+_OTHERS = (
+    "docs/evaluation.md",
+    "README.md",
+    "docs/reliability.md",
+    "docs/bench-data.md",
+    "docs/python.md",
+    "docs/weights.md",
+)
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 
 ELLIPSIS = "…"

@@ -23,12 +23,11 @@ import clfctl
 from clfctl import __version__
 from clfctl.data.pixels.decode import Pixels, resize, resize_by_pillow
 from clfctl.data.pixels.transform import Preprocess, to_pixels
-from clfctl.engine.saving import card_of
 from clfctl.errors import ClfctlError, DamagedError, ModelError
 from clfctl.inference.export import TOLERANCE, FromPixels, difference, to_onnx
 from clfctl.inference.onnx_file import read_onnx, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import load_onnx, start_onnx
-from clfctl.models.card import Card
+from clfctl.models.card import Card, card_of
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
