@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 import torch
 
 from clfctl.data.loader import Batch, Loader
+from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.step import Stepper
 
 
@@ -15,7 +16,7 @@ def endless_steps(stepper: Stepper, loader: Loader) -> Generator[int, None, None
 
     A device that computes beside the processor is a few steps behind, always the same few.
     """
-    stepper.model.train()
+    begin_epoch(stepper.model, stepper.optimizer, 0)
     number = 0
     for epoch in itertools.count():
         for batch in loader.batches(epoch):
@@ -30,7 +31,7 @@ def model_rate(stepper: Stepper, batch: Batch, seconds: float, n_windows: int) -
 
     Two steps to warm up: the first lays out memory and chooses kernels.
     """
-    stepper.model.train()
+    begin_epoch(stepper.model, stepper.optimizer, 0)
     for _ in range(2):
         started = time.perf_counter()
         stepper.step(batch, 0).item()

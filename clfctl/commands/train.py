@@ -1,6 +1,8 @@
 """clfctl train: from settings to a run folder with a trained model; or, dry, to a look at what it would be."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 from clfctl import api
 from clfctl.commands.next_steps import summary
@@ -15,6 +17,7 @@ from clfctl.settings.sources import Resolved
 from clfctl.storage.names import shell
 
 if TYPE_CHECKING:
+    from clfctl.engine.describe import GroupRow
     from clfctl.engine.session import Session
 
 
@@ -42,13 +45,20 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     from clfctl.data.cache.make import describe_cache
     from clfctl.display.settings_table import print_dry_run
     from clfctl.engine.assemble import build_parts
-    from clfctl.engine.describe import describe_parts, warnings_of
+    from clfctl.engine.describe import describe_parts, group_rows, warnings_of
 
     parts = build_parts(settings, data)
     lines = [*warnings_of(plan), *describe_parts(parts), *describe_cache(settings, data, parts.built.preprocess)]
     curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
-    values = settings.model_dump(mode="json")
+    rows = group_rows(parts, curve)
     output.result(
-        json=lambda: [{name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}],
-        rich=lambda console: print_dry_run(console, resolved, curve, lines, output.spelled),
+        json=lambda: [as_json(resolved, rows)],
+        rich=lambda console: print_dry_run(console, resolved, curve, rows, lines, output.spelled),
     )
+
+
+def as_json(resolved: Resolved[TrainSettings], rows: "Sequence[GroupRow]") -> dict[str, Any]:
+    """Return all settings with their sources, and the param groups that they make of the model."""
+    values = resolved.settings.model_dump(mode="json")
+    made: dict[str, Any] = {name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}
+    return made | {"param_groups": {"value": [asdict(row) for row in rows], "from": "the settings and the model"}}

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clfctl.display.curve import draw_curve
+from clfctl.engine.describe import GroupRow
 from clfctl.settings.base import panel_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -21,18 +22,34 @@ def print_dry_run(
     console: Console,
     resolved: Resolved[TrainSettings],
     curve: Sequence[tuple[float, float]],
+    groups: Sequence[GroupRow],
     description: Sequence[str],
     spelled: Callable[[str], str],
 ) -> None:
-    """Print all settings, the learning-rate curve and the description lines, as `spelled` writes them."""
+    """Print settings, learning-rate curve, param groups and the description lines, as `spelled` writes them."""
     console.print(settings_table(resolved, spelled))
     console.print()
     console.print("Learning rate", style="bold")
     for line in draw_curve([curve], min(console.width, MAX_WIDTH), CURVE_HEIGHT):
         console.print(Text(line, no_wrap=True))
     console.print()
+    console.print(groups_table(groups))
+    console.print()
     for line in description:
         console.print(Text(spelled(line)), soft_wrap=True)
+
+
+def groups_table(groups: Sequence[GroupRow]) -> Table:
+    """Return name, size, peak learning rate, weight decay and beginning of every param group."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("param group", no_wrap=True)
+    for name in ("parameters", "peak rate", "weight decay", "trained"):
+        table.add_column(name, justify="right")
+    for row in groups:
+        begins = {0: "from the start", None: "never"}.get(row.starts_at, f"from epoch {(row.starts_at or 0) + 1}")
+        values = (f"{row.n_parameters:,}", f"{row.peak_lr:.3g}", f"{row.weight_decay:g}", begins)
+        table.add_row(row.name, *values, style="dim" if row.starts_at is None else "")
+    return table
 
 
 def settings_table(resolved: Resolved[TrainSettings], spelled: Callable[[str], str]) -> Table:

@@ -17,6 +17,7 @@ from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
 from clfctl.engine.check import check_accumulate
 from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.place import place_here, place_of
@@ -29,6 +30,7 @@ from clfctl.errors import UsageError
 from clfctl.models.built import Built
 from clfctl.models.card import Card, card_of
 from clfctl.models.factory import build_model, rebuild_model
+from clfctl.models.sources import source_of
 from clfctl.models.start import build_from
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import Checkpoint
@@ -82,18 +84,21 @@ def _parts(
     settings: TrainSettings, data: Data, built: Built, precision: Precision, before: str = CHANNELS_LAST
 ) -> Parts:
     check_accumulate(settings)
-    if settings.batch_size == settings.accumulate:
-        _check_single_image(settings, built)
     lay_out(built.model, precision.device, before)
-    return Parts(settings, data, built, build_optimizer(settings, built.model), precision)
+    optimizer = build_optimizer(settings, built.model, source_of(settings.model))
+    if settings.batch_size == settings.accumulate:
+        _check_single_image(settings, built, optimizer, precision.device)
+    return Parts(settings, data, built, optimizer, precision)
 
 
-def _check_single_image(settings: TrainSettings, built: Built) -> None:
+def _check_single_image(settings: TrainSettings, built: Built, optimizer: Optimizer, device: torch.device) -> None:
     """Raise UsageError for a model that cannot be trained on one image a step: what it normalizes is a single value."""
     size = built.preprocess.image_size
     try:
         with torch.no_grad():
-            copy.deepcopy(built.model).train()(torch.zeros(1, 3, size, size))
+            model, optimizer = copy.deepcopy((built.model, optimizer))
+            begin_epoch(model, optimizer, settings.epochs)  # with all that will ever be trained
+            model(torch.zeros(1, 3, size, size, device=device))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise

@@ -29,6 +29,7 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     check_accumulate(settings)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
+    check_unfreezing(settings, plan)
     refuse_cautions(settings, plan)
     return data, plan
 
@@ -40,6 +41,18 @@ def check_accumulate(settings: TrainSettings) -> None:
         divisor = next(each for each in range(min(n, size), 0, -1) if not size % each)
         hint = f"use `accumulate={divisor}`, or a `batch_size=` that is a multiple of {n}"
         raise UsageError(f"a batch of {size} images cannot be divided into {n} equal parts", hint, field="accumulate")
+
+
+def check_unfreezing(settings: TrainSettings, plan: Plan) -> None:
+    """Raise UsageError if the settings say when to train what is frozen, and nothing is, or training has ended then."""
+    if settings.unfreeze_at is None:
+        return
+    if not settings.freeze:
+        hint = "say what is with `freeze=`, such as `freeze=backbone`"
+        raise UsageError("nothing is frozen", hint, field="unfreeze_at")
+    if settings.unfreeze_at >= plan.epochs:
+        what = f"{settings.unfreeze_at} is after the end: training has {plan.epochs} epochs"
+        raise UsageError(what, "use fewer; without it, what is frozen stays so", field="unfreeze_at")
 
 
 def check_metrics(settings: TrainSettings, n_val: int, n_classes: int, fields: Collection[str] = METRIC_FIELDS) -> None:

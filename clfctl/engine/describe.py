@@ -1,14 +1,63 @@
 """A training in words: data, model, device and loader, a line each, and what about its rates is likely a mistake."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
 from torch import nn
 
 from clfctl.data.balance import describe_counts
 from clfctl.engine.assemble import Parts
 from clfctl.engine.device import describe
+from clfctl.engine.frozen import has_begun
 from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
 from clfctl.storage.files import in_bytes
+
+
+@dataclass(frozen=True)
+class GroupRow:
+    """A param group: how many numbers it has, the largest learning rate that it gets, and how long it is frozen.
+
+    `starts_at` is in epochs, 0 from the beginning, None for one that is never trained.
+    """
+
+    name: str
+    n_parameters: int
+    peak_lr: float
+    weight_decay: float
+    starts_at: int | None
+
+
+def group_rows(parts: Parts, curve: Sequence[tuple[float, float]]) -> list[GroupRow]:
+    """Return the param groups of a training whose learning rate follows a curve of (time in epochs, rate)."""
+    rows = []
+    for group in parts.optimizer.param_groups:
+        peak = max((lr for t, lr in curve if has_begun(group, t)), default=0.0) * group["rate_scale"]
+        n_parameters = sum(each.numel() for each in group["params"])
+        decay = float(group.get("weight_decay", 0.0))
+        rows.append(GroupRow(group["name"], n_parameters, peak, decay, group.get("starts_at", 0)))
+    return rows
+
+
+def _frozen(parts: Parts) -> list[str]:
+    """Return how much is not trained, and for how long, if anything is."""
+    groups = parts.optimizer.param_groups
+    frozen = [group for group in groups if group.get("starts_at", 0) != 0]
+    if not frozen:
+        return []
+    (n, n_tensors), (n_all, n_all_tensors) = _counted(frozen), _counted(groups)
+    starts_at = frozen[0]["starts_at"]
+    until = "" if starts_at is None else f" until epoch {starts_at + 1}"
+    size = f"{n:,} of {n_all:,} parameters, {n_tensors} of {n_all_tensors} tensors"
+    return [f"Frozen {size} (`freeze={parts.settings.freeze}`){until}"]
+
+
+def _counted(groups: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
+    """Return how many numbers and how many tensors are in groups."""
+    tensors = [each for group in groups for each in group["params"]]
+    return sum(each.numel() for each in tensors), len(tensors)
 
 
 def describe_parts(parts: Parts) -> list[str]:
@@ -28,6 +77,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *_fitted(parts),
         *_divided(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
+        *_frozen(parts),
         f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
     ]
 

@@ -24,14 +24,14 @@ def restore_optimizer(optimizer: Optimizer, model: nn.Module, checkpoint: Checkp
     """
     saved = optimizer_state(checkpoint.part(OPTIMIZER), checkpoint.resumption.optimizer)
     # The file counts parameters through; the names in its groups say what is counted.
-    named = names_by_position(model, saved["param_groups"])
+    own = optimizer.param_groups
+    named = names_by_position(model, {name for group in own for name in group["names"]}, saved["param_groups"])
     order = [name for _, names in named for name in names]
     values = {name: saved["state"][n] for n, name in enumerate(order) if n in saved["state"]}
     groups = [
         group | {"name": name, "names": names}
         for group, (name, names) in zip(saved["param_groups"], named, strict=True)
     ]
-    own = optimizer.param_groups
     if sorted(order) != sorted(name for group in own for name in group["names"]):
         raise CheckpointError("the optimizer of the checkpoint was made for other parameters than the model has")
     if not keeps_groups:
@@ -68,8 +68,10 @@ def _value_of(saved: Sequence[Group], own: Group) -> Group:
     """Return a group of today with what was moved in the saved group of its name, or of its first parameter."""
     same = next((each for each in saved if each["name"] == own["name"]), None)
     before = same or next(each for each in saved if own["names"][0] in each["names"])
-    today = ("name", "names", "rate_scale", "weight_decay")
-    return before | {key: own[key] for key in today if key in own}
+    today = ("name", "names", "rate_scale", "weight_decay", "starts_at")
+    return {key: value for key, value in before.items() if key not in today} | {
+        key: own[key] for key in today if key in own
+    }
 
 
 def _complete(optimizer: Optimizer, groups: Sequence[Group]) -> list[Group]:
@@ -91,8 +93,9 @@ def _regroup(optimizer: Optimizer, model: nn.Module, groups: Sequence[Group]) ->
         return
     parameters = dict(model.named_parameters())
     base_lr = own[0]["initial_lr"] / own[0]["rate_scale"]
+    plain = {key: value for key, value in own[0].items() if key != "starts_at"}
     optimizer.param_groups = [
-        own[0]
+        plain
         | {"params": [parameters[name] for name in group["names"]], "name": group["name"], "names": group["names"]}
         | {"initial_lr": base_lr * group.get("rate_scale", 1.0), "rate_scale": group.get("rate_scale", 1.0)}
         for group in groups

@@ -5,19 +5,22 @@ from torch.optim import SGD, Adam, AdamW, Optimizer
 
 from clfctl.engine.param_groups import make_groups, rules_for
 from clfctl.errors import UsageError, first_line, nearest
+from clfctl.models.source import ModelSource
 from clfctl.settings.optimization import OptimizerSettings
 
 SGD_MOMENTUM = 0.9
 LOOKAHEAD = "lookahead_"
 
 
-def build_optimizer(settings: OptimizerSettings, model: nn.Module) -> Optimizer:
+def build_optimizer(settings: OptimizerSettings, model: nn.Module, source: ModelSource | None = None) -> Optimizer:
     """Return the optimizer; `initial_lr` of each param group is what the schedule multiplies.
+
+    `source` is where the model comes from: it knows the layers that the settings may treat differently.
 
     Raises UsageError, with the nearest names, for an optimizer that there is not, and with the reason for one that
     cannot train here, cannot be saved, or cannot go by the settings.
     """
-    groups = make_groups(model, rules_for(model, settings.weight_decay), settings.lr, settings.weight_decay)
+    groups = make_groups(model, rules_for(model, settings, source), settings.lr, settings.weight_decay)
     optimizer = _make(settings, groups)
     for group, wanted in zip(optimizer.param_groups, groups, strict=True):
         # Read back: an optimizer may have a default of its own, or no weight decay at all.

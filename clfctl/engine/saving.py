@@ -7,6 +7,7 @@ from torch import nn
 
 from clfctl.engine.memory_format import format_of
 from clfctl.engine.optimizer_state import restore_optimizer
+from clfctl.engine.param_groups import DIVIDING
 from clfctl.engine.place import Place, place_here
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
@@ -98,7 +99,8 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     """Put a training where the checkpoint was written, or at the beginning of the epoch that it was in."""
     saved, cursor = checkpoint.resumption, state.cursor
     load_model(state.model, checkpoint)
-    keeps = saved_settings(checkpoint)[0].weight_decay == state.settings.weight_decay
+    before = saved_settings(checkpoint)[0]
+    keeps = all(getattr(before, name) == getattr(state.settings, name) for name in DIVIDING)
     try:
         restore_optimizer(state.optimizer, state.model, checkpoint, keeps_groups=keeps)
         state.precision.scaler.load_state_dict(dict(saved.scaler))

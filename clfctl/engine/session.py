@@ -11,7 +11,7 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.fingerprint import DataChange, list_images, write_listing
 from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import Parts, build_parts, make_trainer, rebuild_parts
-from clfctl.engine.check import METRIC_FIELDS, check_metrics
+from clfctl.engine.check import METRIC_FIELDS, check_metrics, check_unfreezing
 from clfctl.engine.data_change import data_change
 from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
 from clfctl.engine.device import set_threads
@@ -179,6 +179,7 @@ def reopen(
         parts = rebuild_parts(settings, data, checkpoint)
         trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
         _check_epochs(trainer)
+        check_unfreezing(settings, trainer.plan)
         refuse_cautions(settings, trainer.plan)
         told = (warning, *left_out, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
         warnings = [each for each in (*told, _gone(trainer, trainer.best())) if each]

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from clfctl.data.loader import Batch
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.device import Precision
+from clfctl.engine.frozen import begun_only
 from clfctl.engine.losses import Loss
 from clfctl.engine.micro_batches import MicroBatch, micro_batches
 from clfctl.engine.mixing import Mixer
@@ -56,7 +57,8 @@ def train_step(
     if clip_grad:
         precision.scaler.unscale_(optimizer)
         nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
-    precision.scaler.step(optimizer)
+    with begun_only(optimizer):
+        precision.scaler.step(optimizer)
     precision.scaler.update()
     optimizer.zero_grad(set_to_none=True)
     return values[0] if len(values) == 1 else torch.stack(values).sum()

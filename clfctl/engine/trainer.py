@@ -11,6 +11,7 @@ from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import evaluate
+from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.progress import Progress
 from clfctl.engine.rates import set_rates
 from clfctl.engine.saving import RunSaver
@@ -104,7 +105,7 @@ class Trainer:
         cursor, progress = self.state.cursor, self.progress
         n_batches = self.train_loader.n_batches
         self._enter_phase("train", n_batches, cursor.batch)
-        self.state.model.train()
+        begin_epoch(self.state.model, self.state.optimizer, cursor.epoch)
         started, trained_s, planned = time.perf_counter(), cursor.train_s, self.plan.given(self.metrics())
         for batch in self.train_loader.batches(cursor.epoch, cursor.batch):
             cursor.lr = progress.lr = self._set_lr(planned)
@@ -136,8 +137,9 @@ class Trainer:
 
     def _set_lr(self, planned: Callable[[float], Values]) -> float:
         """Write what is planned for the coming step into the optimizer, and return its learning rate."""
-        values = planned(self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches)
-        set_rates(self.state.optimizer, values, self.plan.base_lr)
+        t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
+        values = planned(t)
+        set_rates(self.state.optimizer, values, self.plan.base_lr, t)
         return values.lr
 
     def _validate(self) -> dict[str, float]:

@@ -54,6 +54,13 @@ class CustomModels:
         """See `ModelSource`."""
         return {"head.weight", "head.bias"}
 
+    def layers(self, model: "nn.Module") -> "Mapping[str, int]":
+        """See `ModelSource`: a group for each stage, and one for the head."""
+        names = [name for name, _ in model.named_parameters()]
+        stage_of = {name: int(name.split(".")[1]) for name in names if name.startswith("stages.")}
+        last = 1 + max(stage_of.values())
+        return {name: stage_of.get(name, last) for name in names}
+
     def adapted(self, model: "nn.Module", tensors: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
         """See `ModelSource`."""
         return tensors

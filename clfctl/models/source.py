@@ -40,6 +40,10 @@ class ModelSource(Protocol):
         """Return the names of the tensors whose shape depends on the number of classes."""
         ...
 
+    def layers(self, model: "nn.Module") -> "Mapping[str, int]":
+        """Return the layer group of every parameter by its name: 0 is the one that sees the images first."""
+        ...
+
     def adapted(self, model: "nn.Module", tensors: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
         """Return what the model makes of weights that do not fit it, or the same ones; may raise any exception."""
         ...

@@ -84,6 +84,19 @@ class TimmModels:
         names |= set((classifiers,) if isinstance(classifiers, str) else classifiers)
         return {each for each in model.state_dict() if any(each.startswith(f"{name}.") for name in names)}
 
+    def layers(self, model: "nn.Module") -> "Mapping[str, int]":
+        """See `ModelSource`: as timm's own layer decay groups them."""
+        from timm.models import group_parameters
+        from timm.optim import auto_group_layers
+
+        matcher: Any = getattr(model, "group_matcher", None)
+        found: dict[str, int]
+        if matcher is None:
+            found = auto_group_layers(model)
+        else:
+            found = group_parameters(model, matcher(coarse=False), reverse=True)
+        return found
+
     def adapted(self, model: "nn.Module", tensors: "Mapping[str, Tensor]") -> "Mapping[str, Tensor]":
         """See `ModelSource`: names of the papers' own code become timm's, position embeddings are resampled."""
         adapt = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)

@@ -2,12 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from clfctl.settings.base import Fraction, Option, Settings
 from clfctl.settings.fixed import NEW_STATE
 
 MAX_EPOCHS = 10_000_000
+# What `freeze` says for all layers but the classifier.
+BACKBONE = "backbone"
+
+# `freeze=2` of Python and TOML is a number.
+TextOrNumber = Annotated[str, BeforeValidator(lambda given: str(given) if type(given) is int else given)]
 
 LossName = Literal["cross-entropy", "focal", "bce"]
 
@@ -23,7 +28,25 @@ class BaseRateSettings(Settings):
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
 
 
-class OptimizerSettings(BaseRateSettings):
+class FineTuningSettings(Settings):
+    """Fine-tuning"""
+
+    freeze: Annotated[TextOrNumber, Option(metavar="backbone|N|PATTERN")] = ""
+    """Parameters that keep their first values: `backbone` (all but the classifier), the first N of the model's layer
+    groups, or those whose names match a pattern (`blocks.0.*`, or a regular expression)."""
+    unfreeze_at: Annotated[PositiveInt | None, Option(metavar="EPOCHS")] = None
+    """Train what is frozen after this many epochs too; unset: never."""
+    backbone_lr_scale: PositiveFloat = 1.0
+    """Learning rate of all but the classifier, as a multiple of `lr=`."""
+    layer_decay: Annotated[
+        float | None,
+        Field(gt=0, lt=1),
+        Option(accepts="a number greater than 0 and less than 1, such as 0.75; unset, all layers have one rate"),
+    ] = None
+    """Learning rate of each layer group as a multiple of the next one's, such as 0.75; the last has `lr=`."""
+
+
+class OptimizerSettings(FineTuningSettings, BaseRateSettings):
     """Optimization"""
 
     weight_decay: NonNegativeFloat = 0.0

@@ -56,6 +56,13 @@ FEATURES: dict[str, dict[str, object]] = {
     "one worker": {"augment": "light", "workers": 1},
     "two workers": {"augment": "light", "workers": 2},
     "the last batch of one image": {"batch_size": 13},
+    "freeze": {"freeze": "backbone", "optimizer": "adamw", "weight_decay": 0.1},
+    # Stopped before, at and after the beginning of what was frozen.
+    "freeze, unfreeze": {"freeze": "backbone", "unfreeze_at": 2, "optimizer": "adamw", "weight_decay": 0.1},
+    "freeze, unfreeze early": {"freeze": "2", "unfreeze_at": 1, "optimizer": "sgd", "drop_path": 0.2},
+    "unfreeze with counters of groups": {"freeze": "backbone", "unfreeze_at": 1, "optimizer": "lamb", "epochs": 2},
+    "layer decay": {"layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.1, "clip_grad": 1.0},
+    "slower backbone": {"backbone_lr_scale": 0.1, "scheduler": "cosine", "warmup": 1},
     "all at once": {
         "scheduler": "linear:1 > cosine", "warmup": 0.5, "amp": "bf16", "clip_grad": 1.0, "label_smoothing": 0.1,
         "dropout": 0.2, "drop_path": 0.2, "optimizer": "adamw", "weight_decay": 0.05, "augment": "light",

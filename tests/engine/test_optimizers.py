@@ -101,20 +101,19 @@ def test_what_the_help_leaves_out_is_not_decayed(model: str) -> None:
 def test_the_first_rule_that_matches_decides() -> None:
     model = CustomCNN(2)
     rules = (
-        Rule("frozen", r"^stages\.0\.", is_frozen=True),
+        Rule("frozen", r"^stages\.0\.", starts_at=None),
         Rule("head", r"^head\.", rate_scale=10, weight_decay=0.0),
-        Rule("frozen head", r"^head\.bias", is_frozen=True),
+        Rule("second", r"^head\.bias", starts_at=2),
         Rule("body"),
     )
     groups = {group["name"]: group for group in make_groups(model, rules, 0.1, 0.05)}
-    assert list(groups) == ["head", "body"]
+    assert list(groups) == ["frozen", "head", "body"]
     assert (groups["head"]["lr"], groups["head"]["weight_decay"]) == (1.0, 0.0)
     assert groups["head"]["names"] == ["head.weight", "head.bias"]
     assert (groups["body"]["lr"], groups["body"]["weight_decay"]) == (0.1, 0.05)
-    assert not any(each.requires_grad for each in model.stages[0].parameters())
-    assert sum(len(group["params"]) for group in groups.values()) == sum(
-        each.requires_grad for each in model.parameters()
-    )
+    assert groups["frozen"]["starts_at"] is None
+    assert "starts_at" not in groups["body"]
+    assert sum(len(group["params"]) for group in groups.values()) == len([*model.parameters()])
 
 
 def resumes_to_the_bit(settings: TrainSettings) -> Trainer:
