@@ -38,8 +38,8 @@ def change_settings(
     """Return the saved settings with the stated ones in their place, and the changes that this makes.
 
     Messages say `where` they are stated. A parameter of the schedule that was saved for another kind than the new one
-    is dropped. Raises UsageError for a setting that cannot change, with the reason, and for a parameter that the
-    schedule does not have.
+    is dropped, and so is the time to train what is no longer frozen. Raises UsageError for a setting that cannot
+    change, with the reason, and for a parameter that the schedule does not have.
     """
     stated = {name: value for name, value in stated.items() if name not in WHERE}
     for name, value in stated.items():
@@ -53,6 +53,8 @@ def change_settings(
         problem, *_ = error.errors()
         name = str(problem["loc"][0])
         raise UsageError(explain(TrainSettings, name, problem, where), field=name) from None
+    if not changed.freeze and "unfreeze_at" not in stated:
+        changed = changed.model_copy(update={"unfreeze_at": None})  # what it was the time of is no more
     ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}
     origins = {name: "run" if rank else where for name, rank in ranks.items()}
     settings = keep_fitting(Resolved(changed, origins, ranks)).settings

@@ -160,6 +160,21 @@ def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
     assert not Path("runs").exists()
     values = json.loads(cli("train", "--dry-run", "--json").stdout)
     assert values["epochs"] == {"value": 8, "from": "default for digits"}
+    (group,) = values["param_groups"]["value"]
+    assert (group["name"], group["n_parameters"], group["starts_at"]) == ("all", 4_719_338, 0)
+
+
+def test_dry_run_shows_the_param_groups(cli: Cli) -> None:
+    words = ("train", "--dry-run", "--freeze", "backbone", "--unfreeze-at", "4", "--backbone-lr-scale", "0.5", "--lr",
+             "0.01", "--scheduler", "linear", "-e", "8")  # fmt: skip
+    result = cli(*words)
+    assert result.exit_code == 0, result.output
+    text = " ".join(result.stdout.split())
+    assert "frozen backbone 4,714,208 0.0025 0 from epoch 5" in text
+    assert "classifier 5,130 0.01 0 from the start" in text
+    assert "Frozen 4,714,208 of 4,719,338 parameters, 30 of 32 tensors (--freeze backbone) until epoch 5" in text
+    groups = json.loads(cli(*words, "--json").stdout)["param_groups"]["value"]
+    assert [(each["name"], each["starts_at"]) for each in groups] == [("frozen backbone", 4), ("classifier", 0)]
 
 
 BAD = [
@@ -176,6 +191,11 @@ BAD = [
     (("--runs-dir", "/proc/runs"), 1, "--runs-dir: cannot make a run folder in /proc/runs"),
     (("--weights", "gone.pth"), 2, "--weights: gone.pth does not exist"),
     (("--image-size", "16"), 2, "--image-size: custom cannot take images of 16 pixels"),
+    (("--freeze", "blocks.*"), 2, "--freeze: no parameter of the model matches 'blocks.*'"),
+    (("--freeze", "stages", "--freeze", "."), 2, "--freeze: '.' matches all 32 parameters"),
+    (("--unfreeze-at", "2"), 2, "--unfreeze-at: nothing is frozen"),
+    (("--freeze", "2", "--unfreeze-at", "8"), 2, "--unfreeze-at: 8 is after the end: training has 8 epochs"),
+    (("--layer-decay", "1"), 2, "--layer-decay: '1' (from the command line) is not allowed; it must be a number"),
 ]
 
 

@@ -16,6 +16,7 @@ from clfctl.models.custom import CustomModels
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.factory import rebuild_model
 from clfctl.models.sources import source_of
+from clfctl.planning.changes import change_settings
 from clfctl.planning.plan import Values
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.optimization import OptimizerSettings
@@ -150,10 +151,12 @@ class Counting(torch.optim.SGD):
 def test_counters_of_a_group_start_when_it_does() -> None:
     model = CustomCNN(3)
     rest = [each for name, each in model.named_parameters() if name not in HEAD]
-    optimizer = Counting(
-        [{"params": rest, "starts_at": 1}, {"params": [*model.head.parameters()]}, {"params": [], "starts_at": None}],
-        0.1,
-    )
+    groups: list[dict[str, Any]] = [
+        {"params": rest, "starts_at": 1},
+        {"params": [*model.head.parameters()]},
+        {"params": [], "starts_at": None},
+    ]
+    optimizer = Counting(groups, 0.1)
     counts = []
     for epoch in range(3):
         begin_epoch(model, optimizer, epoch)
@@ -229,6 +232,14 @@ def test_each_may_change_when_resuming_and_no_moment_is_lost(before: dict[str, A
     unmoved = {name for name in first if torch.equal(first[name], last[name])}
     is_ever_trained = changed.freeze != "backbone" or changed.unfreeze_at
     assert bool(unmoved) == (not is_ever_trained or changed.freeze == "2")
+
+
+def test_the_time_goes_with_what_was_frozen() -> None:
+    saved = TrainSettings(freeze="backbone", unfreeze_at=3)
+    changed, changes = change_settings(saved, {"freeze": ""})
+    assert (changed.freeze, changed.unfreeze_at) == ("", None)
+    assert [change.name for change in changes] == ["freeze", "unfreeze_at"]
+    assert change_settings(saved, {"freeze": 2})[0].unfreeze_at == 3
 
 
 def group_of(group: dict[str, Any]) -> tuple[object, ...]:
