@@ -36,7 +36,8 @@ from clfctl.bench.rows import Rates, ratio
 from clfctl.data.cache.make import cached_sources
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import decode, resize
-from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box
+from clfctl.data.pixels.fit import canvas_of, random_box
+from clfctl.data.pixels.transform import LIGHT, Preprocess
 from clfctl.data.sources.open import open_data
 from clfctl.display.output import Output
 from clfctl.settings.data import DataSettings
@@ -44,6 +45,7 @@ from clfctl.settings.groups import OutputSettings
 
 PHOTOGRAPHS = Path("/usr/share/backgrounds")
 N_THREADS, BATCH, CROP = 2, 16, 224
+SQUARE = (CROP, CROP)
 # What ours must be, at least, times the other, by size.
 BARS = {
     (500, 375): {"torchvision": 2.3, "DALI": 1.2, "bare stages": 0.85},
@@ -114,7 +116,9 @@ def runners_of(root: Path, *, with_cache: bool) -> dict[str, Runner]:
         for _ in cached.batches():
             pass
         runners[CACHED] = Runner(loader_feed(cached), n_ahead_of(cached), BATCH)
-    return runners | {name: Runner(feed(files, CROP, BATCH, N_THREADS), ahead, BATCH) for name, feed in others.items()}
+    return runners | {
+        name: Runner(feed(files, SQUARE, BATCH, N_THREADS), ahead, BATCH) for name, feed in others.items()
+    }
 
 
 def bare_process(paths: list[Path], seconds: float, seed: int, done: Any) -> None:
@@ -124,7 +128,7 @@ def bare_process(paths: list[Path], seconds: float, seed: int, done: Any) -> Non
     n_images, until = 0, time.perf_counter() + seconds
     while time.perf_counter() < until:
         with Image.open(draw.choice(paths)) as image:
-            resize(decode(image, 1, random_box(*image.size, draw), CROP), CROP, CROP)
+            resize(decode(image, 1, random_box(canvas_of(*image.size, "crop", SQUARE), draw), SQUARE), *SQUARE)
         n_images += 1
     done.put(n_images / seconds)
 

@@ -57,7 +57,7 @@ def n_ahead_of_rival(workers: int) -> int:
     return PREFETCH * max(1, workers)
 
 
-def torchvision_feed(files: Files, crop: int, batch_size: int, workers: int) -> Feed:
+def torchvision_feed(files: Files, crop: tuple[int, int], batch_size: int, workers: int) -> Feed:
     """Return torchvision's ImageFolder and RandomResizedCrop, torch's DataLoader and its worker processes."""
     from torchvision import datasets, transforms  # six seconds
 
@@ -83,7 +83,7 @@ def torchvision_feed(files: Files, crop: int, batch_size: int, workers: int) -> 
             yield len(images)
 
 
-def dali_feed(files: Files, crop: int, batch_size: int, workers: int) -> Feed:
+def dali_feed(files: Files, crop: tuple[int, int], batch_size: int, workers: int) -> Feed:
     """Return NVIDIA DALI's pipeline on the CPU: decoding of random crops, resize, flip."""
     # Not typed the same way from version to version.
     dali: Any = importlib.import_module(DALI)
@@ -94,7 +94,7 @@ def dali_feed(files: Files, crop: int, batch_size: int, workers: int) -> Feed:
         crops = fn.decoders.image_random_crop(
             encoded, device="cpu", output_type=types.RGB, random_area=[0.08, 1], random_aspect_ratio=[3 / 4, 4 / 3]
         )
-        small = fn.resize(crops, size=[crop, crop], interp_type=types.INTERP_LINEAR, antialias=True)
+        small = fn.resize(crops, size=list(crop), interp_type=types.INTERP_LINEAR, antialias=True)
         pipeline.set_outputs(fn.flip(small, horizontal=fn.random.coin_flip()), labels)
     pipeline.build()
     while True:

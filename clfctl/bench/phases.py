@@ -22,7 +22,7 @@ from clfctl.bench.stages import Work, time_stages
 from clfctl.bench.steps import endless_steps, model_rate, wait_for
 from clfctl.bench.windows import Sample, measure_once, take_sample
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.pixels.transform import Augmentation
+from clfctl.data.pixels.transform import augmentation_of
 from clfctl.data.sources.base import Data
 from clfctl.engine.assemble import Parts, build_parts, decide_workers, loss_weights, make_loader
 from clfctl.engine.step import Normalize, Stepper
@@ -111,7 +111,7 @@ class Bench:
         work = Work(
             self.sample.part,
             self.parts.built.preprocess,
-            Augmentation(settings.augment, settings.random_erasing),
+            augmentation_of(settings),
             settings.batch_size,
             settings.seed,
             self.bad_images,
@@ -155,7 +155,7 @@ class Bench:
     ) -> None:
         """Measure our configurations, and the feeds of others with as many workers as the first of ours, in turns."""
         workers = ours[0][0]
-        size, batch_size = self.parts.built.preprocess.image_size, self.settings.batch_size
+        size, batch_size = self.parts.built.preprocess.size, self.settings.batch_size
         runners = {}
         for config in ours:
             loader = self.loader(*config)

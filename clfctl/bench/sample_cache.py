@@ -48,13 +48,13 @@ def make_sample_cache(
 
     Raises WriteError or DataError if it cannot be written, or read again.
     """
-    shorter, source = preprocess.shorter_side, sample.part.source
-    some = Wanted(source, np.unique(np.asarray(sample.part.indices, np.int64)), shorter, "sample", "")
+    scaling, source = preprocess.scaling, sample.part.source
+    some = Wanted(source, np.unique(np.asarray(sample.part.indices, np.int64)), scaling, "sample", "")
     folder = images_folder(settings.cache_dir)
     started = time.perf_counter()
     made = _in_file(some, folder, bad_images, on_images) if kind == "disk" else _in_memory(some, bad_images, on_images)
     seconds = (time.perf_counter() - started) / len(some.indices)
-    every = wanted(data, shorter, settings.data, settings.max_per_class)
+    every = wanted(data, scaling, settings.data, settings.max_per_class)
     memory = free_memory()
     memory = sys.maxsize if memory is None else memory
     facts = CacheFacts(
@@ -63,7 +63,7 @@ def make_sample_cache(
         free=free_disk(folder) if kind == "disk" else memory,
         memory=memory,
     )
-    return SampleCache(kind, CachedImages(source, made, shorter), facts)
+    return SampleCache(kind, CachedImages(source, made, scaling), facts)
 
 
 def _in_memory(what: Wanted, bad_images: BadImages, on_images: Callable[[int], None]) -> Pictures:

@@ -18,14 +18,10 @@ from clfctl.data.pixels.augment import change, erase
 from clfctl.data.pixels.decode import (
     Picture,
     Pixels,
-    decode,
     mirrored,
-    orientation_of,
-    resize,
     see_and_close,
-    upright_size,
 )
-from clfctl.data.pixels.transform import Augmentation, Preprocess, random_box, to_pixels
+from clfctl.data.pixels.transform import Augmentation, Preprocess, placed, random_part, to_pixels
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Part
 from clfctl.errors import DataError
@@ -103,8 +99,8 @@ def _batch(work: Work, number: int, pool: ThreadPoolExecutor) -> dict[str, float
 def _make(work: Work, number: int) -> tuple[torch.Tensor, dict[str, float]]:
     """Return a batch as the loader makes it, (B, 3, H, W) uint8, and the seconds of each stage."""
     epoch, place = divmod(number, _n_batches(work))
-    size, n_images, clock = work.preprocess.image_size, 0, Clock()
-    batch = np.empty((work.batch_size, size, size, 3), np.uint8)
+    n_images, clock = 0, Clock()
+    batch = np.empty((work.batch_size, *work.preprocess.size, 3), np.uint8)
     for index in work.part.indices[place * work.batch_size : (place + 1) * work.batch_size]:
         try:
             pixels = pixels_of(work, index, hash_key(AUGMENT, work.seed, epoch, index), clock.lap)
@@ -128,7 +124,7 @@ def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> P
         read_bytes(image)
         lap(READ)
         if augmentation.level != "none":
-            return _random_part(image, preprocess, draw, lap)
+            return _random_part(image, work, draw, lap)
         pixels = to_pixels(image, preprocess)
         lap(CENTRE)
         return pixels
@@ -143,11 +139,9 @@ def pixels_of(work: Work, index: int, key: int, lap: Callable[[str], None]) -> P
     return pixels
 
 
-def _random_part(image: Picture, preprocess: Preprocess, draw: random.Random, lap: Callable[[str], None]) -> Pixels:
-    size, orientation = preprocess.image_size, orientation_of(image)
-    box = random_box(*upright_size(image, orientation), draw)
-    part = decode(image, orientation, box, size)
+def _random_part(image: Picture, work: Work, draw: random.Random, lap: Callable[[str], None]) -> Pixels:
+    decoded, cut = random_part(image, work.preprocess, work.augmentation, draw)
     lap(DECODE)
-    part = resize(part, size, size)
+    part = placed(decoded, cut, work.preprocess)
     lap(RESIZE)
     return mirrored(part) if draw.random() < 0.5 else part

@@ -29,8 +29,8 @@ def show_batch(settings: TrainSettings, path: Path, output: Output) -> None:
     loader = make_loader(settings, data.train, parts.built.preprocess, bad, parts.precision.device, settings.seed)
     if settings.cache != "none":
         # What a cache would hold of these few, without making one.
-        shorter = parts.built.preprocess.shorter_side
-        loader = loader.reading(CachedImages(data.train.source, NoPictures(), shorter))
+        scaling = parts.built.preprocess.scaling
+        loader = loader.reading(CachedImages(data.train.source, NoPictures(), scaling))
     batch = next(iter(loader.batches()))
     if not len(batch.labels):
         hint = f"look at them with: {shell('check-data', settings.data)}"

@@ -156,8 +156,7 @@ class Loader:
 
     def _load(self, draws: NDArray[np.int64], epoch: int) -> Batch:
         """Return a batch of (index, times it was drawn before in this epoch), (B, 2)."""
-        size = self.preprocess.image_size
-        pixels = np.empty((len(draws), size, size, 3), np.uint8)
+        pixels = np.empty((len(draws), *self.preprocess.size, 3), np.uint8)
         labels: list[int] = []
         read: list[int] = []
         for index, times in draws.tolist():

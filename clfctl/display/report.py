@@ -18,6 +18,7 @@ from clfctl.display.eval_text import interval_words, number_rows, percent, share
 from clfctl.display.plots import history_figures
 from clfctl.evaluation.record import Evaluation, Mistake
 from clfctl.runs.history import EpochResult
+from clfctl.settings.image_size import read_image_size, size_in_words
 from clfctl.version import __version__
 
 TEMPLATE = "report.html.jinja"
@@ -43,7 +44,7 @@ def render_report(
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters |= {"percent": percent, "share": share, "interval": interval_words}
+    environment.filters |= {"percent": percent, "share": share, "interval": interval_words, "in_words": _size_in_words}
     template = environment.from_string(resources.files("clfctl.display").joinpath(TEMPLATE).read_text("utf-8"))
     with drawing(in_text=True):
         confusion = svg_of(confusion_figure(metrics, INK), "confusion matrix")
@@ -65,6 +66,10 @@ def render_report(
         version=__version__,
     )
     yield from (piece.encode() for piece in pieces)
+
+
+def _size_in_words(size: int | str) -> str:
+    return size_in_words(read_image_size(size))
 
 
 def _curves(history: Sequence[EpochResult]) -> Iterator[tuple[str, Any]]:

@@ -11,7 +11,7 @@ from clfctl.data.balance import class_weights, with_chances
 from clfctl.data.keys import WEIGHTS, hash_key
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import see_and_close
-from clfctl.data.pixels.transform import Augmentation, Preprocess, to_pixels
+from clfctl.data.pixels.transform import Preprocess, augmentation_of, to_pixels
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
@@ -38,6 +38,7 @@ from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import CHANNELS_LAST
 from clfctl.settings.data import DataSettings
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.image_size import sides
 
 
 @dataclass(frozen=True)
@@ -64,10 +65,11 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
     settings = fit_batch_size(settings, data)
     precision = pick_precision(settings.amp, pick_device(settings.device))
     torch.manual_seed(hash_key(WEIGHTS, settings.seed))
+    size, fit = settings.image_size, settings.fit
     if settings.start_from:
-        built = build_from(settings, data.classes, settings.image_size, is_small=data.is_small)
+        built = build_from(settings, data.classes, size, fit=fit, is_small=data.is_small)
     else:
-        built = build_model(settings, len(data.classes), settings.image_size, is_small=data.is_small)
+        built = build_model(settings, len(data.classes), size, fit=fit, is_small=data.is_small)
     return _parts(settings, data, built, precision)
 
 
@@ -98,7 +100,7 @@ def _check_single_image(settings: TrainSettings, built: Built, optimizer: Optimi
         with torch.no_grad():
             model, optimizer = copy.deepcopy((built.model, optimizer))
             begin_epoch(model, optimizer, settings.epochs)  # with all that will ever be trained
-            model(torch.zeros(1, 3, size, size, device=device))
+            model(torch.zeros(1, 3, *sides(size), device=device))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
@@ -163,7 +165,7 @@ def make_loader(
 ) -> Loader:
     """Return the batches of a part: shuffled and augmented for training, where a seed is given, plain otherwise."""
     part = part if shuffle_seed is None else with_chances(part, settings.balance)
-    augment = None if shuffle_seed is None else Augmentation(settings.augment, settings.random_erasing)
+    augment = None if shuffle_seed is None else augmentation_of(settings)
     on_cuda = device.type == "cuda"
     workers = decide_workers(settings, part, preprocess)
     return Loader(

@@ -1,5 +1,6 @@
 """The features of images: what a frozen network makes of each, before its classifier."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from clfctl.engine.evaluate import answers
 from clfctl.engine.measure import View, placed
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError, UsageError, first_line
+from clfctl.settings.image_size import ImageSize, sides
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Pooled(nn.Module):
         return features
 
 
-def classifier_of(model: nn.Module, name: str, image_size: int) -> nn.Linear:
+def classifier_of(model: nn.Module, name: str, image_size: ImageSize) -> nn.Linear:
     """Return the layer that turns a model's pooled features into logits: what a probe fits, and a frozen model trains.
 
     Raises UsageError for a model without such a layer. Leaves the model in evaluation mode.
@@ -49,8 +51,8 @@ def classifier_of(model: nn.Module, name: str, image_size: int) -> nn.Linear:
         raise UsageError(f"{name} has no linear layer on pooled features", hint, field="model")
     weight = next(model.parameters())
     # Neither zeros nor a mean of zero, which networks may take to the same answer as others.
-    pixels = torch.linspace(-1, 2, 3 * image_size**2, device=weight.device, dtype=weight.dtype)
-    image = pixels.reshape(1, 3, image_size, image_size)
+    shape = (1, 3, *sides(image_size))
+    image = torch.linspace(-1, 2, math.prod(shape), device=weight.device, dtype=weight.dtype).reshape(shape)
     with torch.inference_mode():
         try:
             logits, again = model.eval()(image), head(Pooled(model)(image))

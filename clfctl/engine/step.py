@@ -23,8 +23,8 @@ class Normalize:
     def __init__(self, preprocess: Preprocess, device: torch.device) -> None:
         mean, std = (torch.tensor(each, device=device) for each in (preprocess.mean, preprocess.std))
         # For a whole row: in channels-last memory, factors of three channels would be applied to three at a time.
-        size = preprocess.image_size
-        self.scale, self.shift = (1 / (255 * std)).repeat(size), (-mean / std).repeat(size)
+        width = preprocess.size[1]
+        self.scale, self.shift = (1 / (255 * std)).repeat(width), (-mean / std).repeat(width)
         self.device = device
 
     def __call__(self, images: torch.Tensor) -> torch.Tensor:

@@ -13,7 +13,10 @@ MAX_PAIRS = 50
 
 @dataclass(frozen=True)
 class Subject:
-    """What was asked: the run and its checkpoint file, the data and its split, and how many views of each image."""
+    """What was asked: the run and its checkpoint file, the data and its split, and how many views of each image.
+
+    `image_size` is a number of pixels for a square, else height and width, such as 128x256.
+    """
 
     run: str
     checkpoint: str
@@ -22,7 +25,7 @@ class Subject:
     data: str
     split: str
     n_views: int
-    image_size: int
+    image_size: int | str
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from clfctl.inference.eval_images import Chosen, choose_data
 from clfctl.inference.trained import TrainedModel, load_trained
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import EvalSettings
+from clfctl.settings.image_size import as_json
 from clfctl.storage.names import shell
 
 N_MISTAKES = 24
@@ -86,7 +87,7 @@ def _subject(run: RunFolder, trained: TrainedModel, chosen: Chosen, n_views: int
         data=readable(chosen.data),
         split=chosen.split,
         n_views=n_views,
-        image_size=trained.info.preprocess.image_size,
+        image_size=as_json(trained.info.preprocess.image_size),
     )
 
 

@@ -55,8 +55,7 @@ def to_onnx(model: nn.Module, info: Card) -> bytes:
     """
     import onnx
 
-    size = info.preprocess.image_size
-    example = torch.zeros(2, size, size, 3, dtype=torch.uint8)
+    example = torch.zeros(2, *info.preprocess.size, 3, dtype=torch.uint8)
     whole = FromPixels(model, info.preprocess).eval()
     errors: list[Exception] = []
     for export in (_by_graph, _by_trace):

@@ -1,6 +1,6 @@
 """The model.onnx of clfctl: ONNX that any runtime reads, with what is needed to use it, and a checksum at its end.
 
-Its graph takes `pixels` (B, image_size, image_size, 3) uint8 RGB and gives `probabilities` (B, n_classes) float32:
+Its graph takes `pixels` (B, H, W, 3) uint8 RGB and gives `probabilities` (B, n_classes) float32:
 scaling by mean and standard deviation is part of it, so that nobody can do it wrong. Under the key `clfctl` its
 metadata has a JSON object with all that is needed to make the pixels and to name the classes.
 """

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from clfctl.data.pixels.fit import FITS, INTERPOLATIONS
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import CheckpointError
+from clfctl.settings.image_size import as_json, read_image_size
 
 if TYPE_CHECKING:
     from clfctl.runs.checkpoint import Checkpoint
@@ -26,7 +28,12 @@ class Card:
     def as_json(self) -> dict[str, Any]:
         """Return what `from_json` reads, without `made_of` where there is none."""
         made_of = {"checkpoint": self.made_of} if self.made_of else {}
-        return {"model": self.name, "classes": self.classes, "preprocess": vars(self.preprocess), **made_of}
+        return {
+            "model": self.name,
+            "classes": self.classes,
+            "preprocess": preprocess_as_json(self.preprocess),
+            **made_of,
+        }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
@@ -35,13 +42,26 @@ class Card:
         return cls(str(record["model"]), tuple(record["classes"]), preprocess, str(record.get("checkpoint", "")))
 
 
+def preprocess_as_json(preprocess: Preprocess) -> dict[str, Any]:
+    """Return what `preprocess_from` reads."""
+    return vars(preprocess) | {"image_size": as_json(preprocess.image_size)}
+
+
 def preprocess_from(saved: Mapping[str, Any]) -> Preprocess:
-    """Read what a model was trained to see. Raises KeyError, TypeError or ValueError; what is missing is the usual."""
-    usual = Preprocess(int(saved["image_size"]))
+    """Read what a model was trained to see. Raises KeyError, TypeError or ValueError.
+
+    What is missing is as it always was before there was a choice: bilinear, and cut out of the centre.
+    """
+    usual = Preprocess(read_image_size(saved["image_size"]))
     mean, std = (tuple(map(float, saved.get(name, getattr(usual, name)))) for name in ("mean", "std"))
     if len(mean) != 3 or len(std) != 3:
         raise ValueError("mean and std are of three channels")
-    return Preprocess(usual.image_size, float(saved.get("crop_ratio", usual.crop_ratio)), mean, std)
+    interpolation, fit = saved.get("interpolation", usual.interpolation), saved.get("fit", usual.fit)
+    for name, value, known in (("interpolation", interpolation, INTERPOLATIONS), ("fit", fit, FITS)):
+        if value not in known:
+            raise ValueError(f"{name} is {value!r}, which this version of clfctl does not know")
+    ratio = float(saved.get("crop_ratio", usual.crop_ratio))
+    return Preprocess(usual.image_size, ratio, mean, std, interpolation, fit)
 
 
 def card_of(checkpoint: "Checkpoint") -> Card:

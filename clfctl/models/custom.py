@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from clfctl.errors import UsageError
+from clfctl.settings.image_size import USUAL, Auto, ImageSize
 from clfctl.settings.network import ModelSettings
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class CustomModels:
         """See `ModelSource`."""
         return name == NAME
 
-    def build(self, settings: ModelSettings, n_classes: int, image_size: int) -> "Built":
+    def build(self, settings: ModelSettings, n_classes: int, image_size: ImageSize | Auto) -> "Built":
         """See `ModelSource`."""
         from clfctl.data.pixels.transform import Preprocess
         from clfctl.models.built import Built, refusal, size_error
@@ -39,12 +40,13 @@ class CustomModels:
         if settings.drop_path:
             hint = "use `dropout=`, or a timm model"
             raise UsageError("the custom model has no blocks to skip", hint, field="drop_path")
-        model = self.rebuild(NAME, n_classes, settings, image_size)
-        if refusal(model, image_size):
-            raise size_error(NAME, image_size, f"it takes {MIN_IMAGE_SIZE} pixels or more")
-        return Built(model, Preprocess(image_size), "new weights")
+        size = USUAL if image_size == "auto" else image_size
+        model = self.rebuild(NAME, n_classes, settings, size)
+        if refusal(model, size):
+            raise size_error(NAME, size, f"it takes {MIN_IMAGE_SIZE} pixels or more")
+        return Built(model, Preprocess(size), "new weights")
 
-    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: int) -> "nn.Module":
+    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: ImageSize) -> "nn.Module":
         """See `ModelSource`."""
         from clfctl.models.custom_cnn import CustomCNN
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from clfctl.settings.image_size import Auto, ImageSize
 from clfctl.settings.network import ModelSettings
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ class ModelSource(Protocol):
         """Return whether it builds the model of that name. Raises UsageError if the name alone shows that it cannot."""
         ...
 
-    def build(self, settings: ModelSettings, n_classes: int, image_size: int) -> "Built":
+    def build(self, settings: ModelSettings, n_classes: int, image_size: ImageSize | Auto) -> "Built":
         """Return a model with first weights, new or published; what cannot be is found before anything is downloaded.
+
+        It sees what it was made to see; `image_size` "auto" is its own.
 
         Raises UsageError for settings that the model cannot go by, ModelError if it cannot be had.
         """
         ...
 
-    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: int) -> "nn.Module":
+    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: ImageSize) -> "nn.Module":
         """Return the model as `build` made it, without weights worth keeping: to be filled from a checkpoint."""
         ...
 

@@ -11,6 +11,8 @@ from clfctl.models.sources import source_of
 from clfctl.models.weights import State, fill, listed
 from clfctl.planning.start import start_file
 from clfctl.runs.checkpoint import MODEL, Checkpoint, load_checkpoint
+from clfctl.settings.data import FitSetting
+from clfctl.settings.image_size import Auto, ImageSize
 from clfctl.settings.network import ModelSettings
 
 
@@ -38,12 +40,19 @@ class Classes:
         return ", ".join([what, *(f"{len(each)} {which} ({listed(each)})" for which, each in parts.items() if each)])
 
 
-def build_from(settings: ModelSettings, classes: Sequence[str], image_size: int, *, is_small: bool = False) -> Built:
+def build_from(
+    settings: ModelSettings,
+    classes: Sequence[str],
+    image_size: ImageSize | Auto = "auto",
+    *,
+    fit: FitSetting = "auto",
+    is_small: bool = False,
+) -> Built:
     """Return the model that `settings.start_from` has, with an output for each of `classes`.
 
     Classes are joined by name: their rows of the classifier are those of the checkpoint, wherever they stand in either;
-    the others are as they are drawn. It sees what that model was trained to see, at `image_size`; `is_small` data is
-    seen whole. Raises UsageError, CheckpointError or ModelError.
+    the others are as they are drawn. It sees what that model was trained to see, but for an `image_size` and
+    another `fit` that are stated; `is_small` data is seen whole. Raises UsageError, CheckpointError or ModelError.
     """
     assert settings.start_from is not None
     file = start_file(settings.start_from)
@@ -52,7 +61,8 @@ def build_from(settings: ModelSettings, classes: Sequence[str], image_size: int,
     except DamagedError as error:
         raise CheckpointError(error.message, error.hint, field="start_from") from None
     card, source = card_of(checkpoint), source_of(settings.model)
-    built = source.build(settings.model_copy(update={"pretrained": False}), len(classes), image_size)
+    size = card.preprocess.image_size if image_size == "auto" else image_size
+    built = source.build(settings.model_copy(update={"pretrained": False}), len(classes), size)
     joined, own, head = Classes(card.classes, classes), built.model.state_dict(), source.head(built.model)
     saved = with_rows_of(checkpoint.part(MODEL), own, head, joined)
     if difference := fill(built.model, saved, head, partial(source.adapted, built.model)).difference:
@@ -60,6 +70,8 @@ def build_from(settings: ModelSettings, classes: Sequence[str], image_size: int,
         raise ModelError(f"{file} does not fit {settings.model}: {difference}", hint, field="start_from")
     preprocess = replace(card.preprocess, image_size=built.preprocess.image_size)
     built = replace(built, preprocess=preprocess, origin=f"{file}{_when(checkpoint)}, {joined}")
+    if fit != "auto" and card.preprocess.fit != fit:
+        built = built.fitting(fit)
     return built.seeing_all() if is_small else built
 
 

@@ -2,20 +2,27 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clfctl.errors import ModelError, UsageError, first_line
 from clfctl.models.timm_names import timm_names
+from clfctl.settings.data import Fit
+from clfctl.settings.image_size import USUAL, Auto, ImageSize, as_json, sides
+from clfctl.settings.image_size import image_size as image_size_of
 from clfctl.settings.network import ModelSettings
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
+    from clfctl.data.pixels.transform import Preprocess
     from clfctl.models.built import Built
 
 HUB, FOLDER = ("hf-hub:", "hf_hub:"), "local-dir:"
+# timm's crop modes that are not `center`.
+FITS: dict[str, Fit] = {"squash": "stretch", "border": "letterbox"}
 # Not every model has both: one that was not asked for is left to the model.
 RATES = {"drop_rate": "dropout", "drop_path_rate": "drop_path"}
 
@@ -36,12 +43,11 @@ class TimmModels:
             raise UsageError(f"there is no {config}", hint, field="model")
         return _is_foreign(name) or name.partition(".")[0] in self.names()
 
-    def build(self, settings: ModelSettings, n_classes: int, image_size: int) -> "Built":
+    def build(self, settings: ModelSettings, n_classes: int, image_size: ImageSize | Auto) -> "Built":
         """See `ModelSource`."""
         import timm  # seconds, only for the models that need it
         import torch
 
-        from clfctl.data.pixels.transform import Preprocess
         from clfctl.models.built import Built
 
         name = settings.model
@@ -53,25 +59,29 @@ class TimmModels:
             has_weights if settings.pretrained is None and not settings.weights else bool(settings.pretrained)
         )
         create = partial(_create, name, n_classes, settings)
+        is_taught = is_pretrained or settings.weights is not None
         if not is_pretrained:
-            model = _of_size(create, create(), name, image_size)
+            model = create()
+            size = _size_for(model, image_size, is_taught=is_taught)
+            model = _of_size(create, model, name, size)
         else:
             # Tried without weights, before they are downloaded; the new head is drawn as if it had not been.
             with torch.random.fork_rng(devices=[]):
                 trial = create()
-                is_fitted = _of_size(create, trial, name, image_size) is not trial
-            sized = {"img_size": image_size} if is_fitted else {}
+                size = _size_for(trial, image_size, is_taught=True)
+                is_fitted = _of_size(create, trial, name, size) is not trial
+            sized = {"img_size": sides(size)} if is_fitted else {}
             model = _with_published_weights(name, partial(create, pretrained=True, **sized))
-        config: dict[str, Any] = timm.data.resolve_model_data_config(model)
-        preprocess = Preprocess(image_size, config["crop_pct"], tuple(config["mean"]), tuple(config["std"]))
+        preprocess = _preprocess_of(model, size, is_taught=is_taught)
         return Built(model, preprocess, "published weights" if is_pretrained else "new weights")
 
-    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: int) -> "nn.Module":
+    def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: ImageSize) -> "nn.Module":
         """See `ModelSource`."""
         create = partial(_create, name, n_classes, settings)
         model = create()
-        own_size = model.pretrained_cfg.get("input_size", (3, 0, 0))[1]
-        return model if own_size == image_size else _of_size(create, model, name, image_size, is_known=True)
+        return (
+            model if _own_size(model) == sides(image_size) else _of_size(create, model, name, image_size, is_known=True)
+        )
 
     def head(self, model: "nn.Module") -> set[str]:
         """See `ModelSource`."""
@@ -121,7 +131,9 @@ def _config_of(name: str) -> Path:
     return Path(lasting_name(name).removeprefix(FOLDER)) / "config.json"
 
 
-def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: bool = False, **sized: int) -> Any:
+def _create(
+    name: str, n_classes: int, settings: ModelSettings, *, pretrained: bool = False, **sized: tuple[int, int]
+) -> Any:
     """Return timm's model. Raises UsageError for a rate that it does not have, ModelError if it cannot be built."""
     import timm
 
@@ -141,7 +153,42 @@ def _create(name: str, n_classes: int, settings: ModelSettings, *, pretrained: b
         raise ModelError(f"{name} cannot be built: {first_line(error)}", hint, field="model") from error
 
 
-def _of_size(create: Any, model: "nn.Module", name: str, image_size: int, *, is_known: bool = False) -> "nn.Module":
+def _own_size(model: "nn.Module") -> tuple[int, int]:
+    """Return height and width of the images that a model was made for."""
+    config: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]  # timm's, of every model
+    height, width = config.get("input_size", (3, 0, 0))[1:]
+    return int(height), int(width)
+
+
+def _size_for(model: "nn.Module", stated: ImageSize | Auto, *, is_taught: bool) -> ImageSize:
+    """Return the size that is stated, else the model's own where its weights know it or it takes no other."""
+    if stated != "auto":
+        return stated
+    config: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]  # as in _of_size
+    is_own = (is_taught or config.get("fixed_input_size", False)) and min(_own_size(model)) > 0
+    return image_size_of(*_own_size(model)) if is_own else USUAL
+
+
+def _preprocess_of(model: "nn.Module", size: ImageSize, *, is_taught: bool) -> "Preprocess":
+    """Return what a model was made to see; with new weights it is used to neither interpolation nor fit."""
+    import timm
+
+    from clfctl.data.pixels.fit import INTERPOLATIONS, Interpolation
+    from clfctl.data.pixels.transform import Preprocess
+
+    config: dict[str, Any] = timm.data.resolve_model_data_config(model)
+    plain = Preprocess(size, config["crop_pct"], tuple(config["mean"]), tuple(config["std"]))
+    if not is_taught:
+        return plain
+    named = config["interpolation"]
+    # timm's own default, where a model of a hub says what timm does not know.
+    interpolation: Interpolation = named if named in INTERPOLATIONS else "bicubic"
+    return replace(plain, interpolation=interpolation, fit=FITS.get(config["crop_mode"], "crop"))
+
+
+def _of_size(
+    create: Any, model: "nn.Module", name: str, image_size: ImageSize, *, is_known: bool = False
+) -> "nn.Module":
     """Return the model if it takes images of a size, else one built for it, whose position embedding is resampled.
 
     `is_known`: it has been trained at the size, so that a model which is not bound to one is not tried.
@@ -150,21 +197,22 @@ def _of_size(create: Any, model: "nn.Module", name: str, image_size: int, *, is_
 
     config: dict[str, Any] = model.pretrained_cfg  # type: ignore[assignment]  # timm's, of every model
     is_bound = config.get("fixed_input_size", False)
-    if is_known and not is_bound:
+    if (is_known and not is_bound) or _own_size(model) == sides(image_size):
         return model
     error = refusal(model, image_size)
     if error is None:
         return model
     if is_bound:
         try:
-            sized: nn.Module = create(img_size=image_size)
+            sized: nn.Module = create(img_size=sides(image_size))
             error = refusal(sized, image_size)
         except Exception as of_size:  # whatever its constructor stumbles over
             error = of_size
         if error is None:
             return sized
+    own = as_json(image_size_of(*_own_size(model)))
     reason = f": {first_line(error)}" if str(error).strip() else ""
-    raise size_error(name, image_size, f"it was made for {config['input_size'][1]} pixels{reason}")
+    raise size_error(name, image_size, f"it was made for {own} pixels{reason}")
 
 
 def _with_published_weights(name: str, create: Any) -> "nn.Module":

@@ -6,8 +6,12 @@ from typing import Annotated, Literal
 from pydantic import NonNegativeFloat, NonNegativeInt, PositiveInt
 
 from clfctl.settings.base import Fraction, Option, Settings, UserPath, UserText
-from clfctl.settings.fixed import NEW_IMAGES, NEW_SPLIT, NEW_WEIGHTS
+from clfctl.settings.fixed import NEW_IMAGES, NEW_SPLIT, NEW_VIEW, NEW_WEIGHTS
+from clfctl.settings.image_size import SizeSetting
+from clfctl.settings.ranges import Range, RangeSetting, ShareSetting
 
+Fit = Literal["crop", "letterbox", "stretch", "reflect"]
+FitSetting = Literal["auto", "crop", "letterbox", "stretch", "reflect"]
 AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
 Balance = Literal["none", "sampler", "loss"]
 BadImagePolicy = Literal["skip", "error"]
@@ -28,12 +32,33 @@ class DataSettings(Settings):
     val_split: Annotated[Fraction, Option(aliases=("validation_split",), fixed=NEW_SPLIT)] = 0.2
     """Share of the training images kept for validation where the data has no val/: stratified by class, and the same
     for the same seed."""
-    image_size: Annotated[PositiveInt, Option(aliases=("img_size", "input_size"), fixed=NEW_WEIGHTS)] = 224
-    """Height and width of the images that the model gets, in pixels."""
+    image_size: Annotated[
+        SizeSetting,
+        Option(
+            aliases=("img_size", "input_size"),
+            metavar="N|HxW|auto",
+            accepts="a whole number of at least 1, height and width such as 128x256, or auto",
+            fixed=NEW_WEIGHTS,
+        ),
+    ] = "auto"
+    """Height and width of the images that the model gets, in pixels: one number for a square, `128x256` for 128 high
+    and 256 wide; `auto`: what a model with published weights was made for, else 224."""
+    fit: Annotated[FitSetting, Option(fixed=NEW_VIEW)] = "auto"
+    """How an image comes into that size: `crop` keeps its middle; `letterbox` (borders of the mean colour), `reflect`
+    (borders that mirror the image) and `stretch` (out of shape) show all of it; `auto`: as a model with published
+    weights was made for, nearly always `crop`."""
     augment: Annotated[AugmentLevel, Option(aliases=("augmentation",))] = "light"
     """Random changes of training images: `light` is a random resized crop and a horizontal flip; `medium` also changes
     brightness, contrast and saturation, `strong` changes them more, and the angle; `trivial` and `rand` are `light`
     with TrivialAugment or RandAugment."""
+    crop_scale: Annotated[
+        ShareSetting, Option(metavar="LOW..HIGH", accepts="a range above 0 and up to 1, such as 0.5..1")
+    ] = Range(0.08, 1.0)
+    """Share of the area that a random crop of a training image has; `fit=` says of what."""
+    crop_ratio: Annotated[
+        RangeSetting, Option(metavar="LOW..HIGH", accepts="a range of numbers above 0, such as 0.75..1.33")
+    ] = Range(3 / 4, 4 / 3)
+    """Width by height of a random crop, as the model sees it: how far it may be out of shape."""
     random_erasing: Annotated[Fraction, Option(aliases=("reprob",))] = 0.0
     """Share of the training images in which a random box is covered with the mean colour."""
     mixup: Annotated[NonNegativeFloat, Option(aliases=("mixup_alpha",))] = 0.0

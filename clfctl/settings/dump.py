@@ -10,7 +10,9 @@ from typing import Any
 
 from clfctl.errors import SETTING
 from clfctl.settings.base import Settings, panel_of
+from clfctl.settings.image_size import Rectangle
 from clfctl.settings.messages import allowed
+from clfctl.settings.ranges import Range
 from clfctl.settings.sources import ENV_PREFIX
 from clfctl.storage.names import written
 
@@ -25,7 +27,7 @@ def to_toml(settings: Settings) -> str:
 
 
 def toml_value(value: Any) -> str:
-    """Return a value as TOML: text, path, number, bool or a list of them."""
+    """Return a value as TOML: text, path, number, bool, what is typed as text, or a list of them."""
     match value:
         case bool():
             return "true" if value else "false"
@@ -33,7 +35,7 @@ def toml_value(value: Any) -> str:
             return "nan" if math.isnan(value) else ("inf" if value > 0 else "-inf")
         case int() | float():
             return repr(value)
-        case str() | Path():
+        case str() | Path() | Rectangle() | Range():
             # A JSON string is a TOML string but for DEL, which TOML wants escaped.
             # A path that is not UTF-8 is not text that TOML could hold.
             return json.dumps(written(str(value)), ensure_ascii=False).replace("\x7f", "\\u007f")

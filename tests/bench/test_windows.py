@@ -170,7 +170,7 @@ def test_others_read_the_same_files(data: Data, photos: Path) -> None:
     files = files_of(part)
     assert files == Files(photos, [data.train.source.name(i) for i in part.indices], [0, 1, 2, 0])
     assert files_of(Part(ArrayImages("grey", np.zeros((2, 8, 8), np.uint8), [0, 1]), range(2))) is None
-    feed = torchvision_feed(files, 32, 3, 0)
+    feed = torchvision_feed(files, (32, 32), 3, 0)
     assert [next(feed) for _ in range(4)] == [3, 1, 3, 1]
 
 
@@ -180,7 +180,7 @@ def test_another_loader_that_cannot_read_the_files_is_said(data: Data, photos: P
     for path in photos.rglob("*.jpg"):
         path.write_bytes(b"no image")
     into: dict[str, list[float]] = {}
-    runners = {"torchvision": Runner(torchvision_feed(files, 32, 4, 0), 1, 4)}
+    runners = {"torchvision": Runner(torchvision_feed(files, (32, 32), 4, 0), 1, 4)}
     with pytest.raises(DataError, match="torchvision stopped: UnidentifiedImageError cannot identify image file"):
         take_turns(runners, 0.01, 1, into)
     assert into == {"torchvision": []}

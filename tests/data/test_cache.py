@@ -21,10 +21,10 @@ from clfctl.data.cache.key import content_digest
 from clfctl.data.cache.make import cached_sources
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import Pixels, resize
+from clfctl.data.pixels.fit import FITS, Interpolation, Scaling, canvas_of, random_box
 from clfctl.data.pixels.transform import (
     LIGHT,
     Preprocess,
-    random_box,
     stored_size,
     to_augmented_pixels,
     to_pixels,
@@ -33,12 +33,13 @@ from clfctl.data.pixels.transform import (
 from clfctl.data.sources.base import ArrayImages, Data, ImageSource, TorchvisionImages
 from clfctl.data.sources.idx import SYSTEM_FOLDERS
 from clfctl.data.sources.open import open_data
-from clfctl.settings.data import DataSettings
+from clfctl.settings.data import DataSettings, Fit
+from clfctl.settings.image_size import ImageSize, Rectangle
 from clfctl.storage.lock import locked
 from tests.nobody import NOBODY
 
 SEEN = Preprocess(32)
-SHORTER = 36
+SCALING = Scaling(36, 36)
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -67,13 +68,35 @@ def test_validation_sees_the_same_pixels_with_and_without(
 ) -> None:
     seen = Preprocess(32, crop_ratio)
     image = picture(width, height)
-    stored = to_stored(encoded(image, kind, orientation), seen.shorter_side)
+    stored = to_stored(encoded(image, kind, orientation), seen.scaling)
     assert np.array_equal(to_pixels(stored, seen), to_pixels(encoded(image, kind, orientation), seen))
     upright = (height, width) if orientation > 4 else (width, height)
-    assert stored.shape[:2] == stored_size(*upright, seen.shorter_side)
-    assert min(stored.shape[:2]) == min(width, height, seen.shorter_side)
+    assert stored.shape[:2] == stored_size(*upright, seen.scaling)
+    assert min(stored.shape[:2]) == min(width, height, seen.scaling.height)
     assert max(stored.shape[:2]) <= 4 * min(stored.shape[:2]) + 1
-    assert np.array_equal(to_stored(stored, seen.shorter_side), stored)
+    assert np.array_equal(to_stored(stored, seen.scaling), stored)
+
+
+@settings(max_examples=100)
+@given(
+    sides,
+    sides,
+    st.sampled_from(FITS),
+    st.sampled_from([32, Rectangle(24, 48), Rectangle(64, 20), Rectangle(30, 40)]),
+    st.sampled_from([0.875, 1.0, 1.15]),
+    st.sampled_from(["bilinear", "bicubic", "nearest"]),
+)
+def test_of_every_fit_and_shape_validation_sees_the_same_with_and_without(
+    width: int, height: int, fit: Fit, size: ImageSize, crop_ratio: float, interpolation: Interpolation
+) -> None:
+    seen = Preprocess(size, crop_ratio, interpolation=interpolation, fit=fit)
+    image = picture(width, height)
+    stored = to_stored(encoded(image, "JPEG", 6), seen.scaling)
+    pixels = to_pixels(encoded(image, "JPEG", 6), seen)
+    assert pixels.shape == (*seen.size, 3)
+    assert np.array_equal(to_pixels(stored, seen), pixels)
+    assert stored.shape[:2] == stored_size(height, width, seen.scaling)
+    assert np.array_equal(to_stored(stored, seen.scaling), stored)
 
 
 def test_the_same_key_draws_the_same_share_and_place() -> None:
@@ -81,7 +104,7 @@ def test_the_same_key_draws_the_same_share_and_place() -> None:
     for key in range(500):
         draws = [random.Random(key), random.Random(key)]
         boxes = [
-            np.array(random_box(*size, draw)) / np.tile(size, 2)
+            np.array(random_box(canvas_of(*size, "crop", (224, 224)), draw)) / np.tile(size, 2)
             for size, draw in zip(((500, 375), (341, 256)), draws, strict=True)
         ]
         # A crop that fits into one by half a pixel and not into the other is drawn again.
@@ -94,7 +117,7 @@ def test_the_same_key_draws_the_same_share_and_place() -> None:
 def test_training_crops_differ_from_those_without_by_detail_only() -> None:
     """Means over 60 crops: 500 x 375 to 224 pixels, of which 256 are kept."""
     seen, image = Preprocess(224), picture(500, 375)
-    stored = to_stored(image, seen.shorter_side)
+    stored = to_stored(image, seen.scaling)
     differences = []
     for key in range(60):
         cached, uncached = (to_augmented_pixels(each, seen, key).astype(int) for each in (stored, image))
@@ -121,7 +144,7 @@ def images_of(data: Data, source: ImageSource, workers: int, epoch: int = 1) -> 
 def test_bits_are_the_same_with_any_workers_in_memory_on_disk_and_made_on_the_way(data: Data, photos: Path) -> None:
     sets = [DataSettings(data=str(photos), cache=cache) for cache in ("ram", "disk", "disk")]
     made: list[ImageSource] = [cached_sources(each, data, SEEN, NOBODY).train for each in sets]
-    made.append(CachedImages(data.train.source, NoPictures(), SHORTER))
+    made.append(CachedImages(data.train.source, NoPictures(), SCALING))
     first = images_of(data, made[0], 0)
     assert all(torch.equal(first, images_of(data, made[1], workers)) for workers in (0, 1, 2, 4))
     assert all(torch.equal(first, images_of(data, source, workers)) for source in made for workers in (0, 2))
@@ -138,7 +161,7 @@ def test_what_is_stored_cannot_be_written_to(data: Data, photos: Path) -> None:
 
 
 def test_images_that_are_not_wanted_are_not_stored(data: Data) -> None:
-    what = Wanted(data.train.source, np.array([2, 5, 23]), SHORTER, "x", "x")
+    what = Wanted(data.train.source, np.array([2, 5, 23]), SCALING, "x", "x")
     done: list[int] = []
     pictures = list(stored_pictures(what, BadImages("error", 3), 2, done.append))
     assert [index for index, each in enumerate(pictures) if each is not None] == [2, 5, 23]
@@ -147,7 +170,7 @@ def test_images_that_are_not_wanted_are_not_stored(data: Data) -> None:
 
 
 def test_room_is_told_from_headers(data: Data) -> None:
-    (both,) = wanted(data, SHORTER, "photos", 0)
+    (both,) = wanted(data, SCALING, "photos", 0)
     kept = in_memory(stored_pictures(both, BadImages("error", 24), 2, lambda n: None))
     assert both.n_bytes() == sum(each.nbytes for each in kept if each is not None)
 

@@ -1,5 +1,6 @@
 """Finding, splitting, opening and loading images."""
 
+import random
 from collections.abc import Generator
 from pathlib import Path
 from time import process_time
@@ -14,13 +15,14 @@ from PIL import Image
 
 from clfctl.data.keys import hash_key, permutation, times_before
 from clfctl.data.loader import BadImages, Loader
-from clfctl.data.pixels.transform import LIGHT, Preprocess, random_box, to_augmented_pixels, to_pixels
+from clfctl.data.pixels.fit import FITS, canvas_of, random_box
+from clfctl.data.pixels.transform import LIGHT, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.data.sources.base import ArrayImages, Part
 from clfctl.data.sources.folder import images_in, index_folder
 from clfctl.data.sources.open import open_data
 from clfctl.data.sources.splits import limit_classes, stratified_split
 from clfctl.errors import ClfctlError, DataError, UsageError
-from clfctl.settings.data import DataSettings
+from clfctl.settings.data import DataSettings, Fit
 
 SEEN = Preprocess(32, 1.0)
 
@@ -141,13 +143,16 @@ def test_times_before_counts(order: list[int]) -> None:
     assert times_before(np.array(order, np.int64)).tolist() == expected
 
 
-@given(st.integers(1, 400), st.integers(1, 400), st.integers(0, 1000))
-def test_random_box_lies_inside(width: int, height: int, seed: int) -> None:
-    import random
-
-    left, top, right, bottom = random_box(width, height, random.Random(seed))
-    assert 0 <= left < right <= width
-    assert 0 <= top < bottom <= height
+@given(st.integers(1, 400), st.integers(1, 400), st.sampled_from(FITS), st.integers(0, 1000))
+def test_random_box_lies_inside_and_shows_some_of_the_image(width: int, height: int, fit: Fit, seed: int) -> None:
+    canvas = canvas_of(width, height, fit, (32, 48))
+    left, top, right, bottom = random_box(canvas, random.Random(seed))
+    assert 0 <= left < right <= canvas.width
+    assert 0 <= top < bottom <= canvas.height
+    # As much as it can: all of a side that is shorter than the box is, and nothing but image of one that is longer.
+    across = min(right, canvas.left + width) - max(left, canvas.left)
+    down = min(bottom, canvas.top + height) - max(top, canvas.top)
+    assert (across, down) == (min(width, right - left), min(height, bottom - top))
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "CMYK", "1"])

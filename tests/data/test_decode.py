@@ -9,7 +9,8 @@ from PIL import Image, ImageOps
 from sklearn.datasets import load_sample_images
 
 from clfctl.data.pixels import decode as module
-from clfctl.data.pixels.decode import Box, Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.data.pixels.decode import Pixels, decode, mirrored, orientation_of, resize, upright_size
+from clfctl.data.pixels.fit import Box
 from clfctl.data.pixels.transform import Preprocess, to_pixels
 
 # Mean and largest difference in levels of 255. Without the decoder's scaling: the rounding of one resize. With it:
@@ -33,7 +34,7 @@ def photo(n: int, mode: str = "RGB", orientation: int = 1, width: int = 640) -> 
 
 def part_of(file: bytes, box: Box, least: int) -> Pixels:
     with Image.open(io.BytesIO(file)) as image:
-        return decode(image, orientation_of(image), box, least)
+        return decode(image, orientation_of(image), box, (least, least))
 
 
 def difference(a: Pixels, b: Pixels) -> np.ndarray:

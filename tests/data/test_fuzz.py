@@ -25,6 +25,7 @@ from clfctl.data.check import read_or_note
 from clfctl.data.findings import Finding
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import resize_by_pillow, see_and_close
+from clfctl.data.pixels.fit import Scaling
 from clfctl.data.pixels.transform import LIGHT, Preprocess, to_pixels
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.data.pixels.views import Crop
@@ -132,7 +133,7 @@ def bad_by_way(paths: list[Path]) -> Iterator[tuple[str, dict[str, str]]]:
         assert n_images + len(bad.found) == len(names)
         yield way, bad.found
     bad = CountedImages("skip", len(names))
-    stored = stored_pictures(Wanted(source, np.arange(len(names)), 36, "", ""), bad, 2, lambda n: None)
+    stored = stored_pictures(Wanted(source, np.arange(len(names)), Scaling(36, 36), "", ""), bad, 2, lambda n: None)
     assert len([each for each in stored if each is None]) == len(bad.found)
     yield "cache", bad.found
     yield "predict", bad_to(names, lambda i: see_and_close(open_input(names[i]), by_pillow))

@@ -117,7 +117,7 @@ for path in sorted(Path(sys.argv[1]).iterdir()):
             Image.open(path).load()
         else:
             with read_image(path) as image:
-                decode(image, 1, (0, 0, *image.size), 1)
+                decode(image, 1, (0, 0, *image.size), (1, 1))
     except Exception as error:
         print(path.name)
 """

@@ -21,7 +21,7 @@ from tests.data.odd_files import FILES, MODES, WHITE, chunk, png, saved
 def seen(image: Image.Image | Pixels) -> Pixels:
     """Return all pixels of an upright image."""
     orientation = orientation_of(image)
-    return decode(image, orientation, (0, 0, *upright_size(image, orientation)), 10_000)
+    return decode(image, orientation, (0, 0, *upright_size(image, orientation)), (10_000, 10_000))
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -40,7 +40,7 @@ def test_a_part_has_the_colours_of_the_whole(name: str) -> None:
     def see_last(image: Image.Image | Pixels) -> Pixels:
         orientation = orientation_of(image)
         width, height = upright_size(image, orientation)
-        return decode(image, orientation, (width - 1, 0, width, height), 1)
+        return decode(image, orientation, (width - 1, 0, width, height), (1, 1))
 
     assert (see_and_close(open_image(content), see_last)[0, 0] == whole[0, -1]).all()
 

@@ -23,10 +23,10 @@ SLOWLY = """
 import sys, time
 from clfctl.data.cache import images as cache
 real = cache.to_stored
-def to_stored(image, shorter):
+def to_stored(image, scaling):
     print("decoding", file=sys.stderr)
     time.sleep(0.1)
-    return real(image, shorter)
+    return real(image, scaling)
 cache.to_stored = to_stored
 """
 

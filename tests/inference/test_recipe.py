@@ -25,7 +25,7 @@ def recipe(path: Path, preprocess: Preprocess) -> Pixels:
     """Run the lines of the guide from the opened image to its pixels."""
     text = next(text for _, text in blocks(INFERENCE, "python") if "exif_transpose" in text)
     lines = text[text.index("image = ImageOps") : text.index("(probabilities,)")].replace('"cat.jpg"', "path")
-    size = preprocess.image_size
+    size = preprocess.size[0]
     shorter = int(size / preprocess.crop_ratio)
     assert "shorter = int(size / about" in text
     names: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps}

@@ -28,7 +28,7 @@ _PIECE_BYTES = BLOCK_BYTES // 2
 
 @dataclass(frozen=True)
 class Seal:
-    """What a file says that it is: `digest` (16 bytes) of what `n` images it holds, with sides of `shorter` pixels."""
+    """What a file says that it is: `digest` (16 bytes) of what `n` images it holds, scaled to `shorter` pixels."""
 
     digest: bytes
     n: int

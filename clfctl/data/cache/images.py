@@ -18,6 +18,7 @@ from clfctl.data.cache.file import SUFFIX, Seal
 from clfctl.data.cache.key import content_digest
 from clfctl.data.loader import BadImages, compute_alone, read_or_note
 from clfctl.data.pixels.decode import Pixels, orientation_of, see_and_close, upright_size
+from clfctl.data.pixels.fit import Scaling
 from clfctl.data.pixels.transform import stored_size, to_stored
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS
 from clfctl.data.sources.base import Data, FileImages, ImageSource
@@ -44,7 +45,7 @@ class CachedImages:
 
     source: ImageSource
     pictures: Pictures
-    shorter: int
+    scaling: Scaling
 
     @property
     def labels(self) -> Sequence[int]:
@@ -56,7 +57,7 @@ class CachedImages:
         stored = self.pictures[index]
         if stored is not None:
             return stored
-        return see_and_close(self.source.open(index), partial(to_stored, shorter=self.shorter))
+        return see_and_close(self.source.open(index), partial(to_stored, scaling=self.scaling))
 
     def name(self, index: int) -> str:
         """Return what the source calls the image."""
@@ -72,25 +73,28 @@ class NoPictures:
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What to cache: the images of `source` with numbers `indices` (n,), ascending, to a shorter side of `shorter`.
+    """What to cache: the images of `source` with numbers `indices` (n,), ascending, scaled by `scaling`.
 
     `title` and `place` tell it from other data, for people and for sure; neither depends on what the images are.
     """
 
     source: ImageSource
     indices: NDArray[np.int64]
-    shorter: int
+    scaling: Scaling
     title: str
     place: str
 
     @property
     def seal(self) -> Seal:
         """What the file of this cache says of itself; stats every file."""
-        return Seal(content_digest(self.source, self.indices), len(self.source.labels), self.shorter)
+        scaling, digest = self.scaling, content_digest(self.source, self.indices)
+        if not scaling.is_plain:  # what is plain has the name that it had before there was a choice
+            digest = xxhash.xxh3_128_digest(digest + str(scaling).encode())
+        return Seal(digest, len(self.source.labels), min(scaling.height, scaling.width))
 
     def stem(self) -> str:
         """Return how the name of each cache of this data and size begins, whatever the images were."""
-        return f"{self.title}-{self.shorter}-{xxhash.xxh3_64_hexdigest(self.place.encode())[:8]}"
+        return f"{self.title}-{self.scaling}-{xxhash.xxh3_64_hexdigest(self.place.encode())[:8]}"
 
     def file_name(self, seal: Seal) -> str:
         """Return the name of the file of this cache."""
@@ -99,11 +103,11 @@ class Wanted:
     def n_bytes(self) -> int:
         """Return how many bytes it will need, from the headers of some images."""
         some = self.indices[:: max(1, len(self.indices) // N_LOOKED_AT)].tolist()
-        known = [size for index in some if (size := _stored_bytes(self.source, index, self.shorter))]
+        known = [size for index in some if (size := _stored_bytes(self.source, index, self.scaling))]
         return int(np.mean(known) * len(self.indices)) if known else 0
 
 
-def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> list[Wanted]:
+def wanted(data: Data, scaling: Scaling, where: str, max_per_class: int) -> list[Wanted]:
     """Return what to cache, for training and then for validation; once for both where they share a source.
 
     `where` is what the setting `data` names.
@@ -114,10 +118,10 @@ def wanted(data: Data, shorter: int, where: str, max_per_class: int) -> list[Wan
     train, val = (np.unique(np.asarray(part.indices, np.int64)) for part in (data.train, data.val))
     if data.val.source is data.train.source:
         # All of them, so that another split of the same images needs no other cache.
-        return [Wanted(data.train.source, np.union1d(train, val), shorter, title, f"{folder}\n{max_per_class}")]
+        return [Wanted(data.train.source, np.union1d(train, val), scaling, title, f"{folder}\n{max_per_class}")]
     return [
-        Wanted(data.train.source, train, shorter, f"{title}-train", f"{folder}\n{max_per_class}\ntrain"),
-        Wanted(data.val.source, val, shorter, f"{title}-val", f"{folder}\nval"),
+        Wanted(data.train.source, train, scaling, f"{title}-train", f"{folder}\n{max_per_class}\ntrain"),
+        Wanted(data.val.source, val, scaling, f"{title}-val", f"{folder}\nval"),
     ]
 
 
@@ -141,7 +145,7 @@ def _decoded(
     what: Wanted, bad_images: BadImages, workers: int, on_images: Callable[[int], None]
 ) -> Iterator[tuple[int, Stored]]:
     """Yield number and picture of each wanted image, in order."""
-    see = partial(to_stored, shorter=what.shorter)
+    see = partial(to_stored, scaling=what.scaling)
 
     def decode(indices: NDArray[np.int64]) -> list[tuple[int, Stored]]:
         return [(index, read_or_note(what.source, index, bad_images, see)) for index in indices.tolist()]
@@ -166,10 +170,10 @@ def in_memory(pictures: Iterator[Stored]) -> list[Stored]:
     return kept
 
 
-def _stored_bytes(source: ImageSource, index: int, shorter: int) -> int:
+def _stored_bytes(source: ImageSource, index: int, scaling: Scaling) -> int:
     """Return the bytes of an image in the cache, 0 if its header cannot be read."""
     try:
         width, height = see_and_close(source.open(index), lambda image: upright_size(image, orientation_of(image)))
     except BAD_IMAGE_ERRORS:
         return 0
-    return 3 * math.prod(stored_size(width, height, shorter))
+    return 3 * math.prod(stored_size(width, height, scaling))

@@ -56,9 +56,9 @@ def cached_sources(settings: DataSettings, data: Data, preprocess: Preprocess, t
     _unpack(data, to)
     if settings.cache == "none":
         return Sources(data.train.source, data.val.source)
-    kinds = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
+    kinds = wanted(data, preprocess.scaling, settings.data, settings.max_per_class)
     made = _in_memory(kinds, settings, to) if settings.cache == "ram" else _on_disk(kinds, settings, to)
-    cached = [CachedImages(each.source, pictures, each.shorter) for each, pictures in zip(kinds, made, strict=True)]
+    cached = [CachedImages(each.source, pictures, each.scaling) for each, pictures in zip(kinds, made, strict=True)]
     return Sources(cached[0], cached[-1])
 
 
@@ -70,7 +70,7 @@ def describe_cache(settings: DataSettings, data: Data, preprocess: Preprocess) -
         # Its size and its name are known when the images are unpacked.
         where = "in memory" if settings.cache == "ram" else str(images_folder(settings.cache_dir))
         return [f"Cache  {where}, to be made when the images are unpacked, about {in_bytes(packed)}"]
-    kinds = wanted(data, preprocess.shorter_side, settings.data, settings.max_per_class)
+    kinds = wanted(data, preprocess.scaling, settings.data, settings.max_per_class)
     if settings.cache == "ram":
         return [f"Cache  in memory, about {in_bytes(_room_in_memory(kinds))}"]
     files = _files(kinds, settings)

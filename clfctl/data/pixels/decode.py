@@ -11,6 +11,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
+from clfctl.data.pixels.fit import Box, Interpolation
 from clfctl.data.pixels.image_file import decoding, load
 from clfctl.data.pixels.to_rgb import to_rgb, value_range
 
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 Pixels = NDArray[np.uint8]
-Resize = Callable[[Pixels, int, int], Pixels]  # (H, W, 3) uint8, height, width
+Resize = Callable[[Pixels, int, int, Interpolation], Pixels]  # (H, W, 3) uint8, height, width
 Picture = Image.Image | Pixels  # opened by Pillow, or (H, W, 3) uint8 RGB that is upright and decoded already
-Box = tuple[int, int, int, int]
 WHOLE_STEPS = (8, 4, 2)  # what libjpeg divides the sides by at hardly any cost
+# What torch has a kernel of integers for; the others are Pillow's.
+_BY_TORCH: tuple[Interpolation, ...] = ("bilinear", "bicubic")
 ORIENTATION = 0x0112
 
 # EXIF orientation: is the picture stored on its side, and is it, once it stands, mirrored in x, in y?
@@ -64,17 +66,18 @@ def upright_size(image: Picture, orientation: int) -> tuple[int, int]:
     return (image.height, image.width) if TURNS[orientation][0] else image.size
 
 
-def decode(image: Picture, orientation: int, box: Box, least: int) -> Pixels:
+def decode(image: Picture, orientation: int, box: Box, least: tuple[int, int]) -> Pixels:
     """Return the pixels in `box` of the upright image, (H, W, 3) uint8 RGB, contiguous.
 
-    A JPEG may come out at 1/2, 1/4 or 1/8 of its size, as long as both sides of the box keep `least` pixels; the box
-    is then rounded to whole pixels of what was decoded. Transparent images are laid on white, 16-bit ones scaled, of
+    A JPEG may come out at 1/2, 1/4 or 1/8 of its size, as long as the box keeps `least` (H, W) pixels; the box is then
+    rounded to whole pixels of what was decoded. Transparent images are laid on white, 16-bit ones scaled, of
     animated ones the first picture is taken. Raises BadImageError if the image cannot be decoded.
     """
     if isinstance(image, np.ndarray):
         return np.require(image[box[1] : box[3], box[0] : box[2]], requirements=["C", "W"])
     stored = _stored_box(box, image.size, orientation)
-    step = next((n for n in WHOLE_STEPS if min(box[2] - box[0], box[3] - box[1]) >= n * least), 1)
+    height, width = box[3] - box[1], box[2] - box[0]
+    step = next((n for n in WHOLE_STEPS if height >= n * least[0] and width >= n * least[1]), 1)
     whole = _decode_jpeg(image, step)
     if whole is None:
         part = _decode_by_pillow(image, stored, step)
@@ -146,25 +149,28 @@ def _scaled_side(low: int, high: int, before: int, after: int) -> tuple[int, int
     return first, max(first + 1, min(round(high / step), after))
 
 
-def resize(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Return (height, width, 3) uint8 of (H, W, 3) uint8 contiguous: bilinear, antialiased when it gets smaller.
+def resize(pixels: Pixels, height: int, width: int, interpolation: Interpolation = "bilinear") -> Pixels:
+    """Return (height, width, 3) uint8 of (H, W, 3) uint8 contiguous, antialiased when it gets smaller.
 
-    The same to one level as Pillow's resize and torchvision's, at five times Pillow's speed: torch's kernel of integers
-    for channels-last memory. It runs in the calling thread alone and leaves the GIL.
+    The same as Pillow's resize and torchvision's, to one level where it is bilinear and two where it is bicubic, at
+    five times Pillow's speed: torch's kernel of integers for channels-last memory. It runs in the calling thread alone
+    and leaves the GIL. Other interpolations are Pillow's own.
     """
     if pixels.shape[:2] == (height, width):
         return pixels
+    if interpolation not in _BY_TORCH:
+        return resize_by_pillow(pixels, height, width, interpolation)
     from torch.nn import functional
 
-    resized = functional.interpolate(_planes(pixels), (height, width), mode="bilinear", antialias=True)
+    resized = functional.interpolate(_planes(pixels), (height, width), mode=interpolation, antialias=True)
     return _pixels(resized)
 
 
-def resize_by_pillow(pixels: Pixels, height: int, width: int) -> Pixels:
-    """Return what `resize` returns, to one level of 255, without torch: for one image that costs seconds to import."""
+def resize_by_pillow(pixels: Pixels, height: int, width: int, interpolation: Interpolation = "bilinear") -> Pixels:
+    """Return what `resize` returns, without torch: for one image that costs seconds to import."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling[interpolation.upper()]))
 
 
 def mirrored(pixels: Pixels) -> Pixels:
@@ -186,3 +192,27 @@ def _planes(pixels: Pixels) -> "torch.Tensor":
 def _pixels(images: "torch.Tensor") -> Pixels:
     result: Pixels = images.numpy()[0].transpose(1, 2, 0)
     return result
+
+
+def framed(pixels: Pixels, size: tuple[int, int], place: tuple[int, int], colour: tuple[int, ...] | None) -> Pixels:
+    """Return (H, W, 3) uint8 of `size` with a smaller picture at `place` (top, left), in a frame of a colour.
+
+    Without a colour the picture goes on mirrored, its edge not repeated, as often as it takes: NumPy's `reflect`.
+    """
+    if colour is not None:
+        result = np.empty((*size, 3), np.uint8)
+        result[:] = colour
+        result[place[0] : place[0] + pixels.shape[0], place[1] : place[1] + pixels.shape[1]] = pixels
+        return result
+    rows, columns = (_reflected(*each) for each in zip(size, place, pixels.shape[:2], strict=True))
+    return np.take(np.take(pixels, rows, 0), columns, 1)
+
+
+def _reflected(n: int, first: int, n_real: int) -> NDArray[np.int64]:
+    """Return which of `n_real` pixels stands in each of `n` places, the first of them in place `first`."""
+    if n_real == 1:
+        return np.zeros(n, np.int64)
+    period = 2 * (n_real - 1)
+    there = np.abs(np.arange(-first, n - first)) % period
+    place: NDArray[np.int64] = np.minimum(there, period - there)
+    return place

@@ -6,114 +6,150 @@ from dataclasses import dataclass
 
 from clfctl.data.pixels.augment import change, erase
 from clfctl.data.pixels.decode import (
-    Box,
     Picture,
     Pixels,
     Resize,
     decode,
+    framed,
     mirrored,
     orientation_of,
     resize,
     upright_size,
 )
-from clfctl.settings.data import AugmentLevel
+from clfctl.data.pixels.fit import (
+    FRAMED,
+    RATIO,
+    SCALE,
+    Cut,
+    Interpolation,
+    Range,
+    Scaling,
+    canvas_of,
+    cut_of,
+    random_box,
+)
+from clfctl.settings.data import AugmentLevel, DataSettings, Fit
+from clfctl.settings.image_size import ImageSize, sides
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+BLACK = (0, 0, 0)
 
 
 @dataclass(frozen=True)
 class Preprocess:
     """What a model was trained to see; saved with it, so that prediction sees the same.
 
-    `crop_ratio` is the share of the shorter side that validation keeps, from the centre; `mean` and `std` are per
-    channel (RGB) of pixels in [0, 1].
+    `crop_ratio` is the share of what the fit shows that validation keeps, from the centre: of `crop`, of the shorter
+    side. `mean` and `std` are per channel (RGB) of pixels in [0, 1]. See `fit.py` for `fit`.
     """
 
-    image_size: int
+    image_size: ImageSize
     crop_ratio: float = 0.875
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
+    interpolation: Interpolation = "bilinear"
+    fit: Fit = "crop"
 
     @property
-    def shorter_side(self) -> int:
-        """What validation makes of an image's shorter side before it cuts out the middle, in pixels."""
-        return math.floor(self.image_size / self.crop_ratio)
+    def size(self) -> tuple[int, int]:
+        """Height and width of what the model gets, in pixels."""
+        return sides(self.image_size)
+
+    @property
+    def scaling(self) -> Scaling:
+        """How large validation makes an image before it cuts out the middle."""
+        height, width = (math.floor(side / self.crop_ratio) for side in self.size)
+        return Scaling(height, width, "letterbox" if self.fit in FRAMED else self.fit, self.interpolation)
+
+    @property
+    def frame(self) -> tuple[int, ...] | None:
+        """The colour around an image that does not fill what the model gets; None: the image mirrored."""
+        if self.fit == "reflect":
+            return None
+        # Of a crop it shows only where the crop is larger than what it is cut from: as torchvision's CenterCrop.
+        return BLACK if self.fit == "crop" else tuple(round(255 * each) for each in self.mean)
 
 
 def to_pixels(image: Picture, preprocess: Preprocess, resize: Resize = resize) -> Pixels:
-    """Return the centre of an image as (H, W, 3) uint8 RGB, H = W = image_size.
+    """Return an image as validation sees it, (H, W, 3) uint8 RGB of the preprocess's size.
 
-    As torchvision's Resize and CenterCrop do: the shorter side becomes image_size / crop_ratio, and the middle is kept.
-    With `resize_by_pillow` torch is not needed.
+    As timm's transforms for evaluation do: of `crop`, torchvision's Resize and CenterCrop, the shorter side becomes
+    image_size / crop_ratio, and the middle is kept. With `resize_by_pillow` torch is not needed.
     """
-    size = preprocess.image_size
-    resized = _scaled(image, preprocess.shorter_side, resize)
-    top, left = (round((side - size) / 2) for side in resized.shape[:2])
-    return resized[top : top + size, left : left + size]
+    pixels = _scaled(image, preprocess.scaling, resize)
+    size, there = preprocess.size, pixels.shape[:2]
+    if there[0] < size[0] or there[1] < size[1]:
+        place = max(0, (size[0] - there[0]) // 2), max(0, (size[1] - there[1]) // 2)
+        larger = max(size[0], there[0]), max(size[1], there[1])
+        pixels = framed(pixels, larger, place, preprocess.frame)
+    top, left = (round((has - side) / 2) for has, side in zip(pixels.shape, size, strict=False))
+    return pixels[top : top + size[0], left : left + size[1]]
 
 
-def to_stored(image: Picture, shorter: int) -> Pixels:
-    """Return the (H, W, 3) uint8 RGB that a cache keeps of an image: upright, its shorter side at most `shorter`.
+def to_stored(image: Picture, scaling: Scaling) -> Pixels:
+    """Return the (H, W, 3) uint8 RGB that a cache keeps of an image: upright, scaled but not enlarged.
 
     It is what `to_pixels` cuts the centre out of: from this it makes the same pixels as from the image.
     """
-    return _scaled(image, shorter, enlarges=False)
+    return _scaled(image, scaling, enlarges=False)
 
 
-def stored_size(width: int, height: int, shorter: int) -> tuple[int, int]:
+def stored_size(width: int, height: int, scaling: Scaling) -> tuple[int, int]:
     """Return (H, W) of what `to_stored` makes of an upright image of a size."""
-    left, top, right, bottom = _middle(width, height)
-    if min(width, height) <= shorter:
-        return bottom - top, right - left
-    return _scaled_size(left, top, right, bottom, shorter)
+    left, top, right, bottom = scaling.middle(width, height)
+    before, after = (bottom - top, right - left), scaling.size_of(right - left, bottom - top)
+    return after if math.prod(after) < math.prod(before) else before
 
 
-def _scaled(image: Picture, shorter: int, resize: Resize = resize, *, enlarges: bool = True) -> Pixels:
-    """Return the middle of an image as (H, W, 3) uint8 RGB whose shorter side is `shorter`, or less, as it was."""
+def _scaled(image: Picture, scaling: Scaling, resize: Resize = resize, *, enlarges: bool = True) -> Pixels:
+    """Return the middle of an image as (H, W, 3) uint8 RGB, scaled, or as it was where that is smaller."""
     orientation = orientation_of(image)
     width, height = upright_size(image, orientation)
-    box = _middle(width, height)
+    box = scaling.middle(width, height)
+    after = scaling.size_of(box[2] - box[0], box[3] - box[1])
     # Twice the pixels that are needed: what the decoder leaves out while scaling is then hardly seen.
-    part = decode(image, orientation, box, 2 * shorter)
-    if min(width, height) <= shorter and not enlarges:
+    part = decode(image, orientation, box, (2 * after[0], 2 * after[1]))
+    if not enlarges and math.prod(after) >= (box[2] - box[0]) * (box[3] - box[1]):
         return part
-    return resize(part, *_scaled_size(*box, shorter))
-
-
-def _scaled_size(left: int, top: int, right: int, bottom: int, shorter: int) -> tuple[int, int]:
-    smallest = min(right - left, bottom - top)
-    # The product first: of a side that is the smallest it is exact.
-    return int(shorter * (bottom - top) / smallest), int(shorter * (right - left) / smallest)
-
-
-def _middle(width: int, height: int) -> Box:
-    """Return the box of the whole image, or its middle where it is so long that most of it would be cut off later."""
-    longest = 4 * min(width, height)
-    x, y = max(0, width - longest) // 2, max(0, height - longest) // 2
-    return x, y, width - x, height - y
+    return resize(part, *after, scaling.interpolation)
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How training images are changed at random; `erasing` is the share of them in which a box is covered."""
+    """How training images are changed at random.
+
+    `erasing` is the share of them in which a box is covered; `scale` and `ratio` are those of `random_box`.
+    """
 
     level: AugmentLevel = "light"
     erasing: float = 0.0
+    scale: Range = SCALE
+    ratio: Range = RATIO
 
 
 LIGHT = Augmentation()
 
 
-def to_augmented_pixels(image: Picture, preprocess: Preprocess, key: int, augmentation: Augmentation = LIGHT) -> Pixels:
-    """Return an image changed at random as (H, W, 3) uint8 RGB, H = W = image_size.
+def augmentation_of(settings: DataSettings) -> Augmentation:
+    """Return how the settings have training images changed."""
+    scale, ratio = settings.crop_scale.pair, settings.crop_ratio.pair
+    return Augmentation(settings.augment, settings.random_erasing, scale, ratio)
 
-    Random resized crop of torchvision's defaults (area 0.08 to 1, ratio 3/4 to 4/3; Szegedy et al. 2014,
-    arXiv:1409.4842), mirrored every other time, then what the level adds; at level `none` the centre, as validation
-    sees it. `key` decides all that is random.
+
+def to_augmented_pixels(image: Picture, preprocess: Preprocess, key: int, augmentation: Augmentation = LIGHT) -> Pixels:
+    """Return an image changed at random, (H, W, 3) uint8 RGB of the preprocess's size.
+
+    A part of it, or of its frame (see `random_box`), mirrored every other time, then what the level adds; at level
+    `none` what validation sees. `key` decides all that is random.
     """
     draw = random.Random(key)
-    pixels = to_pixels(image, preprocess) if augmentation.level == "none" else _random_part(image, preprocess, draw)
+    if augmentation.level == "none":
+        pixels = to_pixels(image, preprocess)
+    else:
+        decoded, cut = random_part(image, preprocess, augmentation, draw)
+        pixels = placed(decoded, cut, preprocess)
+        pixels = mirrored(pixels) if draw.random() < 0.5 else pixels
     pixels = change(pixels, augmentation.level, draw)
     # Drawn only where it is asked for: what is drawn without it stays as it was.
     if augmentation.erasing and draw.random() < augmentation.erasing:
@@ -121,24 +157,19 @@ def to_augmented_pixels(image: Picture, preprocess: Preprocess, key: int, augmen
     return pixels
 
 
-def _random_part(image: Picture, preprocess: Preprocess, draw: random.Random) -> Pixels:
-    size = preprocess.image_size
+def random_part(
+    image: Picture, preprocess: Preprocess, augmentation: Augmentation, draw: random.Random
+) -> tuple[Pixels, Cut]:
+    """Return a random part of an image as it is decoded, and where in what the model gets it goes."""
     orientation = orientation_of(image)
-    box = random_box(*upright_size(image, orientation), draw)
-    pixels = resize(decode(image, orientation, box, size), size, size)
-    return mirrored(pixels) if draw.random() < 0.5 else pixels
+    canvas = canvas_of(*upright_size(image, orientation), preprocess.fit, preprocess.size)
+    cut = cut_of(canvas, random_box(canvas, draw, augmentation.scale, augmentation.ratio), preprocess.size)
+    return decode(image, orientation, cut.box, (cut.height, cut.width)), cut
 
 
-def random_box(width: int, height: int, draw: random.Random) -> Box:
-    """Return left, top, right, bottom of a random crop that lies inside an image."""
-    for _ in range(10):
-        area = width * height * draw.uniform(0.08, 1)
-        ratio = math.exp(draw.uniform(math.log(3 / 4), math.log(4 / 3)))
-        w, h = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
-        if 0 < w <= width and 0 < h <= height:
-            # Not randint: how many numbers that draws depends on the size, and so would all that is drawn after it.
-            left, top = int(draw.random() * (width - w + 1)), int(draw.random() * (height - h + 1))
-            return left, top, left + w, top + h
-    side = min(width, height)
-    left, top = (width - side) // 2, (height - side) // 2
-    return left, top, left + side, top + side
+def placed(part: Pixels, cut: Cut, preprocess: Preprocess) -> Pixels:
+    """Return a decoded part of an image scaled and, where it does not fill what the model gets, framed."""
+    part = resize(part, cut.height, cut.width, preprocess.interpolation)
+    if part.shape[:2] == preprocess.size:
+        return part
+    return framed(part, preprocess.size, (cut.top, cut.left), preprocess.frame)
