@@ -15,6 +15,7 @@ from clfctl.data.pixels.transform import Preprocess, augmentation_of, to_pixels
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
+from clfctl.engine.averaging import MovingAverage
 from clfctl.engine.check import check_accumulate
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.frozen import begin_epoch
@@ -131,6 +132,7 @@ def make_trainer(
         precision,
         settings,
         Cursor(torch.zeros(train_loader.n_batches, device=device)),
+        ema=MovingAverage(settings.ema, parts.built.model) if settings.ema else None,
     )
     if checkpoint:
         restore(state, checkpoint, restarts_epoch=restarts_epoch)

@@ -8,6 +8,7 @@ from torch import nn
 
 from clfctl.data.balance import describe_counts
 from clfctl.engine.assemble import Parts
+from clfctl.engine.averaging import first_step_of
 from clfctl.engine.device import describe
 from clfctl.engine.frozen import has_begun
 from clfctl.engine.memory_format import why_plain
@@ -79,7 +80,15 @@ def describe_parts(parts: Parts) -> list[str]:
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
         f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
+        *_averages(parts),
     ]
+
+
+def _averages(parts: Parts) -> list[str]:
+    """Return what is said of weights that are not those of the latest step."""
+    decay = parts.settings.ema
+    grown = f"a decay that grows to {decay:g} in {first_step_of(decay):,} steps"
+    return [f"Average a moving one of the weights is evaluated and saved as best, with {grown}"] if decay else []
 
 
 def _fitted(parts: Parts) -> list[str]:

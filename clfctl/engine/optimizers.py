@@ -1,8 +1,12 @@
 """From an optimizer's name to an optimizer that goes by the settings, or the reason why there is none."""
 
+import warnings
+
 from torch import nn
 from torch.optim import SGD, Adam, AdamW, Optimizer
 
+from clfctl.engine.kron import is_kron, make_pure
+from clfctl.engine.optimizer_options import stated_options
 from clfctl.engine.param_groups import make_groups, rules_for
 from clfctl.errors import UsageError, first_line, nearest
 from clfctl.models.source import ModelSource
@@ -35,17 +39,32 @@ def _make(settings: OptimizerSettings, groups: list[dict[str, object]]) -> Optim
     # fused: one kernel for all parameters instead of a loop over them, on CPU and CUDA alike.
     match settings.optimizer.lower():
         case "adam":
-            return Adam(groups, settings.lr, fused=True)
+            return Adam(groups, settings.lr, fused=True, **stated_options(settings, Adam))
         case "adamw":
-            return AdamW(groups, settings.lr, weight_decay=settings.weight_decay, fused=True)
+            stated = stated_options(settings, AdamW)
+            return AdamW(groups, settings.lr, weight_decay=settings.weight_decay, fused=True, **stated)
         case "sgd":
-            return SGD(groups, settings.lr, momentum=SGD_MOMENTUM, fused=True)
-    from timm.optim import create_optimizer_v2
+            stated = {"momentum": SGD_MOMENTUM} | stated_options(settings, SGD)
+            return SGD(groups, settings.lr, fused=True, **stated)
+    optimizer = _of_timm(settings, groups)
+    if is_kron(type(optimizer)):
+        make_pure(optimizer)
+    return optimizer
+
+
+def _of_timm(settings: OptimizerSettings, groups: list[dict[str, object]]) -> Optimizer:
+    from timm.optim import create_optimizer_v2, get_optimizer_info
 
     name = settings.optimizer.lower()
     check_optimizer(name)
+    info = get_optimizer_info(name)
+    stated = stated_options(settings, info.opt_class, info.defaults)
     try:
-        optimizer: Optimizer = create_optimizer_v2(groups, name, lr=settings.lr, weight_decay=settings.weight_decay)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*opt_einsum")  # Kron is as right without
+            optimizer: Optimizer = create_optimizer_v2(
+                groups, name, lr=settings.lr, weight_decay=settings.weight_decay, **stated
+            )
     except TypeError as error:
         if "'weight_decay'" not in str(error):
             raise UsageError(f"{name} cannot be made: {first_line(error)}", field="optimizer") from error
@@ -76,6 +95,4 @@ def _refusal(kind: object, *, second_order: bool) -> str:
         return f"belongs to the package {kind.partition('.')[0]}, which clfctl does not train with"
     if second_order:
         return "needs second derivatives, which a training step does not compute"
-    if kind.__module__.endswith(".kron"):
-        return "keeps a state that cannot be saved, and that grows with the square of a layer's width"
     return ""

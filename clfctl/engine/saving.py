@@ -13,6 +13,7 @@ from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
 from clfctl.models.card import Card
 from clfctl.runs.checkpoint import (
+    EMA,
     LOSSES,
     MODEL,
     Checkpoint,
@@ -41,6 +42,7 @@ class RunSaver:
         tensors, optimizer = optimizer_tensors(state.optimizer.state_dict())
         cursor = state.cursor
         tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses}
+        tensors |= _model_tensors(state.ema.model, EMA) if state.ema else {}
         resumption = Resumption(
             position=Position(cursor.epoch, cursor.batch, len(cursor.losses)),
             n_images=cursor.n_images,
@@ -86,10 +88,10 @@ def saved_settings(checkpoint: Checkpoint) -> tuple[TrainSettings, tuple[str, ..
     return read_older(checkpoint.header.settings, checkpoint.path)
 
 
-def load_model(model: nn.Module, checkpoint: Checkpoint) -> None:
+def load_model(model: nn.Module, checkpoint: Checkpoint, prefix: str = MODEL) -> None:
     """Fill a model; its parameters keep their memory format. Raises CheckpointError if they do not fit."""
     try:
-        model.load_state_dict(checkpoint.part(MODEL))
+        model.load_state_dict(checkpoint.part(prefix))
     except RuntimeError as error:
         reason = str(error).strip().rpartition("\n")[2].strip()
         raise CheckpointError(f"the checkpoint does not fit the model {checkpoint.header.model}: {reason}") from None
@@ -101,6 +103,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     load_model(state.model, checkpoint)
     before = saved_settings(checkpoint)[0]
     keeps = all(getattr(before, name) == getattr(state.settings, name) for name in DIVIDING)
+    _restore_averages(state, checkpoint)
     try:
         restore_optimizer(state.optimizer, state.model, checkpoint, keeps_groups=keeps)
         state.precision.scaler.load_state_dict(dict(saved.scaler))
@@ -121,5 +124,12 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     cursor.losses.copy_(losses)
 
 
-def _model_tensors(model: nn.Module) -> dict[str, torch.Tensor]:
-    return {MODEL + name: tensor for name, tensor in model.state_dict().items()}
+def _restore_averages(state: TrainState, checkpoint: Checkpoint) -> None:
+    if state.ema and checkpoint.part(EMA):
+        load_model(state.ema.model, checkpoint, EMA)
+    elif state.ema:
+        state.ema.begin()  # asked for when resuming: from here on
+
+
+def _model_tensors(model: nn.Module, prefix: str = MODEL) -> dict[str, torch.Tensor]:
+    return {prefix + name: tensor for name, tensor in model.state_dict().items()}

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from clfctl.engine.averaging import MovingAverage
 from clfctl.engine.device import Precision
 from clfctl.runs.history import EpochResult
 from clfctl.settings.groups import TrainSettings
@@ -45,7 +46,8 @@ class Cursor:
 class TrainState:
     """Everything that training changes, and the settings that it goes by.
 
-    `changes` are the changes of the settings that were made when resuming, each as a line of the run's changes.jsonl.
+    `changes` are the changes of the settings that were made when resuming, each as a line of the run's changes.jsonl;
+    `ema` is the moving average of the weights, where there is one.
     """
 
     model: nn.Module
@@ -54,7 +56,8 @@ class TrainState:
     settings: TrainSettings
     cursor: Cursor
     changes: list[dict[str, Any]] = field(default_factory=list)
+    ema: MovingAverage | None = None
 
     def weights_to_use(self) -> nn.Module:
-        """Return the model that is evaluated, and saved as best: the trained one itself."""
-        return self.model
+        """Return the model that is evaluated, and saved as best: an average where there is one, or the trained one."""
+        return self.ema.model if self.ema else self.model

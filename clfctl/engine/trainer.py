@@ -133,7 +133,10 @@ class Trainer:
         cursor.train_s = trained_s + time.perf_counter() - started
 
     def _step(self, batch: Batch, step: int) -> torch.Tensor:
-        return self._stepper.step(batch, step)
+        loss = self._stepper.step(batch, step)
+        if self.state.ema:
+            self.state.ema.update(step + 1)
+        return loss
 
     def _set_lr(self, planned: Callable[[float], Values]) -> float:
         """Write what is planned for the coming step into the optimizer, and return its learning rate."""

@@ -12,7 +12,7 @@ from clfctl.engine.saving import load_model, saved_settings
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.models.card import Card, card_of
 from clfctl.models.factory import rebuild_model
-from clfctl.runs.checkpoint import load_checkpoint
+from clfctl.runs.checkpoint import load_checkpoint, used_part
 from clfctl.runs.folder import RunFolder, run_of
 from clfctl.runs.header import last_or_previous, read_last
 from clfctl.settings.groups import TrainSettings
@@ -54,7 +54,9 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     # What was trained in fp16 on a GPU is computed in full elsewhere.
     precision = pick_precision("off" if settings.amp == "fp16" and chosen.type != "cuda" else settings.amp, chosen)
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
-    load_model(model, checkpoint)
+    used = used_part(checkpoint)
+    load_model(model, checkpoint, used.prefix)
+    notes = (*notes, f"{file.name} is used with {used.words}, as in validation") if used.words else notes
     lay_out(model, precision.device, checkpoint.header.memory_format)
     return TrainedModel(file, settings, info, model.eval(), precision, len(checkpoint.header.history), place, notes)
 

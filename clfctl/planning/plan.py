@@ -207,7 +207,7 @@ def _warmup_epochs(settings: PlanSettings, span: Span) -> tuple[float, list[str]
         hint = "give a number of epochs; auto is for " + ", ".join(BETA2)
         what = f"auto follows Adam's second moment, and {settings.optimizer} has none"
         raise UsageError(what, hint, field="warmup")
-    n_steps = round(2 / (1 - BETA2[name]))
+    n_steps = round(2 / (1 - (BETA2[name] if settings.beta2 is None else settings.beta2)))
     epochs, most = Duration(n_steps, "batches").epochs(span), span.epochs / 2
     if epochs <= most:
         return epochs, []

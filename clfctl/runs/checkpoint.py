@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import xxhash
@@ -34,7 +34,7 @@ from clfctl.storage.tensor_file import Header as FileHeader
 # The last tensor of the file: the hash of every byte before it. A later format keeps this rule, so that a damaged
 # version number is found before it is believed.
 CHECKSUM = Entry("xxh3", "U8", (CHECKSUM_BYTES,))
-MODEL, OPTIMIZER, LOSSES = "model.", "optimizer.", "losses"
+MODEL, EMA, OPTIMIZER, LOSSES = "model.", "ema.", "optimizer.", "losses"
 GROUP = "group"
 DAMAGED = ".damaged"
 UPDATE = "if a newer clfctl wrote it, update clfctl"
@@ -155,15 +155,32 @@ def _position(path: Path) -> Position | None:
         return None
 
 
+class Used(NamedTuple):
+    """Which weights of a checkpoint are those to use: what their names begin with, and in words if not the usual."""
+
+    prefix: str
+    words: str = ""
+
+
+def used_part(checkpoint: Checkpoint) -> Used:
+    """Return the weights that were evaluated: an average, where the checkpoint has one beside the trained ones."""
+    if any(name.startswith(EMA) for name in checkpoint.tensors):
+        return Used(EMA, "the moving average of the weights")
+    return Used(MODEL)
+
+
 def optimizer_tensors(state: Mapping[str, Any]) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
     """Split an optimizer's state_dict into tensors, named `optimizer.{owner}.{name}`, and values that JSON can hold."""
-    tensors, scalars = {}, {}
+    tensors: dict[str, torch.Tensor] = {}
+    scalars: dict[str, Any] = {}
     # Groups may hold tensors too: timm's Lamb keeps its largest gradient norm as one.
     groups = [(f"{GROUP}{number}", group) for number, group in enumerate(state["param_groups"])]
     for owner, values in [*state["state"].items(), *groups]:
         for name, value in values.items():
             if isinstance(value, torch.Tensor):
                 tensors[f"{OPTIMIZER}{owner}.{name}"] = value
+            elif is_list_of_tensors(value):  # Kron's preconditioners, one for each dimension of a weight
+                tensors |= {f"{OPTIMIZER}{owner}.{name}.{number}": each for number, each in enumerate(value)}
             elif isinstance(value, bool | int | float | str | list | tuple | dict | None):
                 scalars[f"{owner}.{name}"] = value
             # All else, such as a dtype, is what the optimizer is made with again.
@@ -174,11 +191,23 @@ def optimizer_state(tensors: Mapping[str, torch.Tensor], scalars: Mapping[str, A
     """Join what `optimizer_tensors` split; `tensors` are named without the prefix."""
     state: dict[int, dict[str, Any]] = {}
     groups: dict[int, dict[str, Any]] = {}
-    for key, value in [*tensors.items(), *scalars.items()]:
+    lists: dict[tuple[str, str], dict[int, torch.Tensor]] = {}
+    for key, value in tensors.items():
+        if key.count(".") == 2:
+            owner, name, number = key.split(".")
+            lists.setdefault((owner, name), {})[int(number)] = value
+    joined = {f"{owner}.{name}": [of[each] for each in sorted(of)] for (owner, name), of in lists.items()}
+    single = {key: value for key, value in tensors.items() if key.count(".") == 1}
+    for key, values in [*single.items(), *joined.items(), *scalars.items()]:
         owner, name = key.split(".", 1)
-        of = groups if owner.startswith(GROUP) else state
-        of.setdefault(int(owner.removeprefix(GROUP)), {})[name] = value
+        to = groups if owner.startswith(GROUP) else state
+        to.setdefault(int(owner.removeprefix(GROUP)), {})[name] = values
     return {"state": state, "param_groups": [groups[number] for number in sorted(groups)]}
+
+
+def is_list_of_tensors(value: Any) -> bool:
+    """Return whether a value of an optimizer's state is several tensors."""
+    return isinstance(value, list) and bool(value) and all(isinstance(each, torch.Tensor) for each in value)
 
 
 def _pieces(header: FileHeader, tensors: Mapping[str, torch.Tensor]) -> Iterator[Piece]:

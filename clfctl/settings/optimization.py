@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
 from clfctl.settings.base import Fraction, Option, Settings
-from clfctl.settings.fixed import NEW_STATE
+from clfctl.settings.fixed import NEW_MOMENTS, NEW_STATE
 
 MAX_EPOCHS = 10_000_000
 # What `freeze` says for all layers but the classifier.
@@ -25,7 +25,9 @@ class BaseRateSettings(Settings):
     lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
     """Base learning rate: what warmup ends at and the schedule starts from."""
     optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers", fixed=NEW_STATE)] = "adam"
-    """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm."""
+    """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm, such as `lion`, `muon` or `kron`."""
+    beta2: Annotated[Fraction | None, Option(fixed=NEW_MOMENTS)] = None
+    """Decay of the optimizer's second moment, of optimizers that have one; unset: the optimizer's own."""
 
 
 class FineTuningSettings(Settings):
@@ -56,6 +58,12 @@ class OptimizerSettings(FineTuningSettings, BaseRateSettings):
     which each class is a question of its own."""
     focal_gamma: NonNegativeFloat = 2.0
     """How much less `loss=focal` looks at what is learned already; 0 is cross-entropy."""
+    momentum: Annotated[Fraction | None, Option(fixed=NEW_MOMENTS)] = None
+    """Momentum of optimizers that have it, such as `sgd` and `muon`; unset: the optimizer's own."""
+    beta1: Annotated[Fraction | None, Option(fixed=NEW_MOMENTS)] = None
+    """Decay of the optimizer's first moment, of Adam and its relatives; unset: the optimizer's own."""
+    opt_eps: Annotated[PositiveFloat | None, Option(aliases=("eps",), fixed=NEW_MOMENTS)] = None
+    """What keeps the optimizer from dividing by zero, of optimizers that divide; unset: the optimizer's own."""
     label_smoothing: Fraction = 0.0
     """Share of the target that is spread evenly over all classes."""
     clip_grad: Annotated[NonNegativeFloat, Option(aliases=("grad_clip", "clip_grad_norm"))] = 0.0
@@ -65,3 +73,11 @@ class OptimizerSettings(FineTuningSettings, BaseRateSettings):
     ] = 1
     """Parts that each batch is computed in, one after the other: the gradient of `batch_size=` images in the memory
     of a part. It must divide the batch size."""
+
+
+class AveragingSettings(Settings):
+    """Averages of the weights"""
+
+    ema: Fraction = 0.0
+    """Decay of a moving average of the weights, such as 0.999, which is evaluated and saved as best in their place; it
+    begins small and grows with the steps; 0: no average."""

@@ -1,11 +1,13 @@
 """Optimizers go by the settings, every one of timm's trains and resumes to the bit, or is refused with its reason."""
 
+import itertools
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
+from clfctl.engine import kron as own_kron
 from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.param_groups import Rule, decayed_names, make_groups
@@ -30,7 +32,8 @@ def names() -> list[str]:
 
 
 def made(name: str, **values: object) -> torch.optim.Optimizer:
-    return build_optimizer(OptimizerSettings.model_validate({"optimizer": name, "lr": 0.01} | values), CustomCNN(2))
+    tiny = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+    return build_optimizer(OptimizerSettings.model_validate({"optimizer": name, "lr": 0.01} | values), tiny)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +44,6 @@ def made(name: str, **values: object) -> torch.optim.Optimizer:
         ("adahessian", "needs second derivatives"),
         ("fusedadam", "belongs to the package apex"),
         ("bnbadam8bit", "belongs to the package bitsandbytes"),
-        ("kron", "keeps a state that cannot be saved"),
-        ("kronc", "keeps a state that cannot be saved"),
     ],
 )
 def test_what_cannot_train_here_is_refused_with_its_reason(name: str, reason: str) -> None:
@@ -72,6 +73,56 @@ def test_every_optimizer_gets_the_weight_decay_of_the_settings_or_is_refused(wei
         assert found == expected, name
         assert {group["initial_lr"] for group in optimizer.param_groups} == {0.01}, name
     assert n_made > 70
+
+
+def groups_of(name: str, **values: object) -> dict[str, Any]:
+    group: dict[str, Any] = made(name, **values).param_groups[0]
+    return group
+
+
+def test_stated_options_reach_the_optimizer_and_others_keep_its_own() -> None:
+    assert groups_of("adam", beta1=0.5)["betas"] == (0.5, 0.999)
+    assert groups_of("adamw", beta2=0.9, opt_eps=1e-5)["betas"] == (0.9, 0.9)
+    assert groups_of("adamw", opt_eps=1e-5)["eps"] == 1e-5
+    assert [groups_of("sgd")["momentum"], groups_of("sgd", momentum=0.0)["momentum"]] == [0.9, 0.0]
+    assert groups_of("muon", momentum=0.5, beta1=0.7)["betas"] == (0.7, 0.95)
+    assert groups_of("muon", momentum=0.5)["momentum"] == 0.5
+    assert groups_of("adan", beta2=0.5)["betas"] == (0.98, 0.5, 0.99)
+    assert groups_of("lion", beta1=0.5, beta2=0.6)["betas"] == (0.5, 0.6)
+    assert groups_of("rmsprop", beta2=0.5)["alpha"] == 0.5
+    assert groups_of("adafactor", beta1=0.5)["beta1"] == 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "hint"),
+    [
+        ("sgd", {"beta1": 0.9}, "leave `beta1=` out; it has `momentum=`"),
+        ("lion", {"opt_eps": 1e-8}, "leave `opt_eps=` out; it has `beta1=` and `beta2=`"),
+        ("adam", {"momentum": 0.9}, "leave `momentum=` out; it has `opt_eps=` and `beta1=` and `beta2=`"),
+        ("adafactor", {"beta2": 0.9}, "leave `beta2=` out; it has `opt_eps=` and `beta1=`"),
+        ("kron", {"opt_eps": 0.1}, "leave `opt_eps=` out; it has `momentum=`"),
+    ],
+)
+def test_an_option_that_an_optimizer_has_not_is_a_sentence(name: str, values: dict[str, float], hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        made(name, **values)
+    (field,) = values
+    assert str(caught.value) == f"{field}: {name} has no such parameter"
+    assert caught.value.hint == hint
+
+
+def test_every_optimizer_takes_what_its_class_has_a_parameter_for() -> None:
+    stated = {"momentum": 0.5, "beta1": 0.5, "beta2": 0.6, "opt_eps": 1e-5}
+    others = set[tuple[str, str]]()
+    for name, (field, value) in itertools.product(names(), stated.items()):
+        try:
+            group = groups_of(name, **{field: value})
+        except UsageError as error:
+            others |= {(name, error.field)} - {(name, "optimizer"), (name, field)}
+            continue
+        values = [each for one in group.values() for each in (one if isinstance(one, tuple) else (one,))]
+        assert value in values, (name, field)
+    assert not others
 
 
 # Two-dimensional biases, and what stands for no part of the image, of every kind that timm has.
@@ -200,3 +251,20 @@ def moments(trainer: Trainer) -> dict[str, torch.Tensor]:
     model: nn.Module = trainer.state.model
     state = trainer.state.optimizer.state
     return {name: state[parameter]["exp_avg"] for name, parameter in model.named_parameters()}
+
+
+@pytest.mark.parametrize("shape", [(), (5,), (3, 4), (4, 1), (4, 3, 2, 2), (4, 1, 3, 3)])
+def test_krons_products_are_those_of_timm(shape: tuple[int, ...]) -> None:
+    from timm.optim import kron
+
+    torch.manual_seed(0)
+    grad, noise = torch.randn(shape), torch.randn(shape)
+    factors, expressions = kron._init_Q_exprs(grad, 1.0, 2048, 2, None)
+    factors = [each + 0.1 * torch.rand_like(each).triu() if each.ndim > 1 else each + 0.1 for each in factors]
+    found = own_kron._calc_a_and_conj_b(expressions[0], grad, factors, noise)
+    expected = kron._calc_A_and_conjB(expressions[0], grad, factors, noise)
+    for mine, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(mine, theirs)
+    torch.testing.assert_close(
+        own_kron._precond_grad(factors, expressions, grad), kron._precond_grad(factors, expressions, grad)
+    )

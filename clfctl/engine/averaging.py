@@ -1,0 +1,70 @@
+"""Averages of the weights: trained beside the model, evaluated and saved in its place."""
+
+import copy
+import math
+
+import torch
+from torch import nn
+
+# Of the decay's growth; timm's default, "good for trainings of a million steps and more" and shorter ones alike.
+WARMUP_POWER = 2 / 3
+
+
+class MovingAverage:
+    """An exponential moving average of weights and buffers: `average += (1 - decay) * (model - average)` at each step.
+
+    Batch normalization's statistics are averaged as the weights are, what is no number with a fraction is copied. The
+    decay grows with the steps, so that the first weights, of which nothing is learned, are soon forgotten: see
+    `decay_at`. Polyak and Juditsky 1992; with growing decay as timm.utils.ModelEmaV3 and TensorFlow's
+    ExponentialMovingAverage have it. `model` is that of the average.
+    """
+
+    def __init__(self, decay: float, of: nn.Module) -> None:
+        self.decay, self.model = decay, copied(of)
+        self._pairs = _Pairs(self.model, of)
+
+    @torch.no_grad()
+    def update(self, n_steps: int) -> None:
+        """Take the weights in after a step, the `n_steps`-th of the run, from 1."""
+        self._pairs.move(1 - decay_at(n_steps, self.decay))
+
+    @torch.no_grad()
+    def begin(self) -> None:
+        """Take the weights as they are for the average."""
+        self._pairs.move(1.0)
+
+
+def decay_at(n_steps: int, decay: float) -> float:
+    """Return the decay after so many steps, from 1: 0 after the first, then `1 - n_steps ** (-2/3)`, at most `decay`.
+
+    That is timm.utils.ModelEmaV3's with `use_warmup=True`: 0.99 after 1,000 steps, 0.999 after 31,600.
+    """
+    return max(0.0, min(decay, 1 - n_steps**-WARMUP_POWER)) if n_steps > 1 else 0.0
+
+
+def first_step_of(decay: float) -> int:
+    """Return after how many steps the decay is as large as it gets."""
+    return max(2, math.ceil(math.pow(1 - decay, -1 / WARMUP_POWER)))
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """Return a model of its own with the same weights, in the same memory format, which is only evaluated."""
+    return copy.deepcopy(model).eval().requires_grad_(False)
+
+
+class _Pairs:
+    """The tensors of an average, each with the one that it averages; tied ones are there once."""
+
+    def __init__(self, average: nn.Module, model: nn.Module) -> None:
+        mine, others = average.state_dict(keep_vars=True), model.state_dict(keep_vars=True)
+        pairs = {id(other): (mine[name], other) for name, other in others.items()}
+        moved = [pair for pair in pairs.values() if pair[0].is_floating_point()]
+        self.averages, self.values = [mine for mine, _ in moved], [other for _, other in moved]
+        self.copied = [pair for pair in pairs.values() if not pair[0].is_floating_point()]
+
+    def move(self, share: float) -> None:
+        """Move every average so far towards its value: 0 not at all, 1 wholly."""
+        # In one call for all tensors: a loop over them in Python would cost more than the sums.
+        torch._foreach_lerp_(self.averages, self.values, share)
+        for mine, other in self.copied:
+            mine.copy_(other)

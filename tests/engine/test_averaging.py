@@ -1,0 +1,113 @@
+"""A moving average of the weights is timm's to the bit, is what is evaluated and saved as best, and is kept in last."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from typer.testing import Result
+
+from clfctl.engine.averaging import MovingAverage, decay_at, first_step_of
+from clfctl.inference.trained import load_trained
+from clfctl.runs.checkpoint import EMA, MODEL, load_checkpoint
+from clfctl.settings.groups import TrainSettings
+from tests.conftest import SMALL
+from tests.engine.test_exact_resume import QUICK, trainer_of
+
+
+def tiny() -> nn.Module:
+    torch.manual_seed(0)
+    return nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 2))
+
+
+def changed(model: nn.Module, seed: int) -> None:
+    """As a step would: parameters, running statistics and their counter."""
+    torch.manual_seed(seed)
+    with torch.no_grad():
+        for each in model.parameters():
+            each.add_(torch.randn_like(each))
+    model.train()(torch.randn(5, 3, 4, 4))
+
+
+@pytest.mark.parametrize("decay", [0.3, 0.9, 0.9999])
+def test_it_is_timms_to_the_bit(decay: float) -> None:
+    from timm.utils import ModelEmaV3
+
+    model = tiny()
+    ours, theirs = MovingAverage(decay, model), ModelEmaV3(model, decay, use_warmup=True)
+    for step in range(1, 9):
+        changed(model, step)
+        ours.update(step)
+        theirs.update(model, step=step)
+        expected = theirs.module.state_dict()
+        assert all(torch.equal(each, expected[name]) for name, each in ours.model.state_dict().items())
+    assert int(ours.model.state_dict()["1.num_batches_tracked"]) == 8
+    assert not torch.equal(ours.model.state_dict()["0.weight"], model.state_dict()["0.weight"])
+
+
+@pytest.mark.parametrize("decay", [0.1, 0.9, 0.999, 0.99999])
+def test_the_decay_is_timms(decay: float) -> None:
+    from timm.utils import ModelEmaV3
+
+    theirs = ModelEmaV3(nn.Linear(1, 1), decay, use_warmup=True)
+    assert [decay_at(n, decay) for n in range(100_000)] == [theirs.get_decay(n) for n in range(100_000)]
+    first = first_step_of(decay)
+    assert decay_at(first, decay) == decay
+    assert first == 2 or decay_at(first - 1, decay) < decay
+
+
+def test_a_tied_weight_is_averaged_once() -> None:
+    first, second = nn.Linear(2, 2), nn.Linear(2, 2)
+    second.weight = first.weight
+    average = MovingAverage(0.5, nn.Sequential(first, second))
+    before = first.weight.detach().clone()
+    with torch.no_grad():
+        first.weight.add_(1)
+    average.update(1_000)
+    assert torch.allclose(average.model.state_dict()["1.weight"], before + 0.5)
+
+
+def test_it_is_evaluated_saved_as_best_and_kept_beside_the_weights_in_last() -> None:
+    trainer = trainer_of(TrainSettings.model_validate(QUICK | {"ema": 0.9, "epochs": 1}))
+    result = next(iter(trainer.epochs()))
+    ema, run = trainer.state.ema, trainer.saver.run
+    assert ema is not None
+    assert trainer.state.weights_to_use() is ema.model
+    trained, average = trainer.state.model.state_dict(), ema.model.state_dict()
+    best, last = load_checkpoint(run.best), load_checkpoint(run.last)
+    assert not torch.equal(trained["conv_stem.weight"], average["conv_stem.weight"])
+    for found, expected in ((best.part(MODEL), average), (last.part(EMA), average), (last.part(MODEL), trained)):
+        assert found.keys() == expected.keys()
+        assert all(torch.equal(each, expected[name]) for name, each in found.items())
+    used = load_trained(run, run.last)
+    assert all(torch.equal(each, average[name]) for name, each in used.model.state_dict().items())
+    assert used.notes == ("last.safetensors is used with the moving average of the weights, as in validation",)
+    assert load_trained(run).notes == ()
+    assert result.is_best
+
+
+def test_it_may_begin_and_end_when_a_run_is_resumed() -> None:
+    settings = TrainSettings.model_validate(QUICK | {"epochs": 1})
+    run = trainer_of(settings).saver.run
+    begun = trainer_of(settings.model_copy(update={"ema": 0.5}), run)
+    assert begun.state.ema is not None
+    model, average = begun.state.model.state_dict(), begun.state.ema.model.state_dict()
+    assert all(torch.equal(each, average[name]) for name, each in model.items())
+    begun.save_last()
+    assert load_checkpoint(run.last).part(EMA)
+    ended = trainer_of(settings, run)
+    assert ended.state.weights_to_use() is ended.state.model
+
+
+@pytest.mark.parametrize("decay", ["1", "1.5", "-0.1"])
+def test_a_decay_out_of_its_limits_is_a_sentence(cli: Callable[..., Result], photos: Path, decay: str) -> None:
+    result = cli("train", "--data", str(photos), *SMALL, "--ema", decay, "--dry-run")
+    assert result.exit_code == 2
+    assert f"--ema: '{decay}' (from the command line) is not allowed; it must be a number at least 0" in result.output
+
+
+def test_a_dry_run_says_how_fast_it_grows(cli: Callable[..., Result], photos: Path) -> None:
+    result = cli("train", "--data", str(photos), *SMALL, "--ema", "0.99", "--dry-run")
+    assert result.exit_code == 0, result.output
+    assert "with a decay that grows to 0.99 in 1,000 steps" in " ".join(result.output.split())
