@@ -17,6 +17,7 @@ from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview import Track, track_of, tracks_of
 from clfctl.planning.start import taken_over
+from clfctl.planning.time_limit import within_time
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
 from clfctl.schedules.base import Schedule
 from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
@@ -104,7 +105,7 @@ def train(
     """
     notes = _Notes()
     with begin(_training_settings(settings, fields), notes.onlookers()) as session:
-        notes.lines += session.cautions()
+        notes.lines += [*session.chosen, *session.cautions()]
         return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
 
 
@@ -278,7 +279,7 @@ def _record(session: "Session", exported: "Exported | None") -> Trained:
 
 def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:
     stated = {} if settings is None else settings.model_dump(exclude_unset=True)
-    return taken_over(keep_fitting(from_fields(TrainSettings, {**stated, **fields}))).settings
+    return within_time(taken_over(keep_fitting(from_fields(TrainSettings, {**stated, **fields})))).settings
 
 
 def _numbers(metrics: Iterable[float]) -> tuple[float, ...]:

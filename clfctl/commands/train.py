@@ -1,7 +1,7 @@
 """clfctl train: from settings to a run folder with a trained model; or, dry, to a look at what it would be."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from clfctl import api
@@ -11,6 +11,7 @@ from clfctl.engine.check import check_training
 from clfctl.engine.signals import stopping_at_once
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.start import taken_over
+from clfctl.planning.time_limit import within_time
 from clfctl.schedules import sample_curve
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 def train(resolved: Resolved[TrainSettings], output: Output) -> None:
     """Train a classifier; the run folder is made when everything that can be checked before is checked."""
     with stopping_at_once("nothing was trained yet"):
-        settings = taken_over(keep_fitting(resolved)).settings
+        settings = within_time(taken_over(keep_fitting(resolved))).settings
         with api.begin(settings, output.onlookers()) as session:
             _train(session, output)
 
@@ -39,16 +40,22 @@ def _train(session: "Session", output: Output) -> None:
 
 def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     """Check everything as train does, show settings with their sources, curve and model, and stop."""
-    resolved = taken_over(keep_fitting(resolved))
+    resolved = within_time(taken_over(keep_fitting(resolved)))
     settings = resolved.settings
     data, plan = check_training(settings, output.note)
     from clfctl.data.cache.make import describe_cache
     from clfctl.display.settings_table import print_dry_run
-    from clfctl.engine.assemble import build_parts
+    from clfctl.engine.assemble import build_parts, plan_of
     from clfctl.engine.describe import describe_parts, group_rows, warnings_of
+    from clfctl.engine.time_budget import fit_time
 
-    parts = build_parts(settings, data)
-    lines = [*warnings_of(plan), *describe_parts(parts), *describe_cache(settings, data, parts.built.preprocess)]
+    parts, chosen = fit_time(build_parts(settings, data), output.note)
+    if chosen:
+        resolved, plan = _with_estimates(resolved, parts.settings), plan_of(parts)
+        settings = resolved.settings
+        chosen.append("Note   what was measured is an estimate: training measures again when it begins")
+    lines = [*warnings_of(plan), *describe_parts(parts), *chosen]
+    lines += describe_cache(settings, data, parts.built.preprocess)
     curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
     rows = group_rows(parts, curve)
     output.result(
@@ -62,3 +69,11 @@ def as_json(resolved: Resolved[TrainSettings], rows: "Sequence[GroupRow]") -> di
     values = resolved.settings.model_dump(mode="json")
     made: dict[str, Any] = {name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}
     return made | {"param_groups": {"value": [asdict(row) for row in rows], "from": "the settings and the model"}}
+
+
+def _with_estimates(resolved: Resolved[TrainSettings], found: TrainSettings) -> Resolved[TrainSettings]:
+    """Return the settings as they were given, with what was measured in the place of what was to be found out."""
+    estimates = {name: getattr(found, name) for name in ("epochs", "batch_size")}
+    estimates = {name: value for name, value in estimates.items() if value != getattr(resolved.settings, name)}
+    origins = {**resolved.origins, **dict.fromkeys(estimates, "estimate")}
+    return replace(resolved, settings=resolved.settings.model_copy(update=estimates), origins=origins)

@@ -13,6 +13,7 @@ from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import see_and_close
 from clfctl.data.pixels.transform import Preprocess, augmentation_of, to_pixels
 from clfctl.data.sources.base import Data, Part
+from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
 from clfctl.engine.averaging import MovingAverage
@@ -33,7 +34,7 @@ from clfctl.models.card import Card, card_of
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.models.sources import source_of
 from clfctl.models.start import build_from
-from clfctl.planning.plan import make_plan
+from clfctl.planning.plan import Plan, make_plan
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import CHANNELS_LAST
@@ -146,6 +147,12 @@ def make_trainer(
         class_weights=loss_weights(parts),
         world=world,
     )
+
+
+def plan_of(parts: Parts) -> Plan:
+    """Return the plan of a training of the parts."""
+    settings = parts.settings
+    return make_plan(settings, count_batches(len(parts.data.train), settings.batch_size, is_shuffled=True))
 
 
 def loss_weights(parts: Parts) -> torch.Tensor | None:

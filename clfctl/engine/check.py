@@ -29,9 +29,15 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     check_accumulate(settings)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
+    if not settings.time:  # else it is planned again when its epochs are known
+        check_plan(settings, plan)
+    return data, plan
+
+
+def check_plan(settings: TrainSettings, plan: Plan) -> None:
+    """Raise UsageError for settings that the plan's length leaves no room for, and for cautions if they are refused."""
     check_unfreezing(settings, plan)
     refuse_cautions(settings, plan)
-    return data, plan
 
 
 def check_accumulate(settings: TrainSettings) -> None:

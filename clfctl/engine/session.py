@@ -1,5 +1,6 @@
 """A training from its run folder to its end: begun, or reopened where it was stopped, and then trained."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.place import place_of
 from clfctl.engine.run_files import BadImagesFile, HistoryFile
 from clfctl.engine.saving import saved_settings
+from clfctl.engine.time_budget import fit_time
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Training, Watcher, Watchers
 from clfctl.errors import UsageError
@@ -60,18 +62,23 @@ class Reopened:
 
 @dataclass(frozen=True)
 class Session:
-    """A training that holds its run's lock. `warnings` are sentences; `reopened` is None for a run that is new."""
+    """A training that holds its run's lock. `warnings` are sentences; `reopened` is None for a run that is new.
+
+    `chosen` are lines about settings that were chosen by what was measured when it was begun.
+    """
 
     run: RunFolder
     parts: Parts
     trainer: Trainer
     warnings: Sequence[str] = ()
     reopened: Reopened | None = None
+    chosen: Sequence[str] = ()
 
     def description(self) -> list[str]:
         """Return what is trained where, a line each."""
         if not self.reopened:
-            return [*describe_parts(self.parts), *describe_loader(self.trainer), f"Run    {self.run.path}"]
+            described = [*describe_parts(self.parts), *self.chosen, *describe_loader(self.trainer)]
+            return [*described, f"Run    {self.run.path}"]
         cursor, n_batches = self.trainer.state.cursor, self.trainer.train_loader.n_batches
         batch = f"batch {cursor.batch + 1} of {n_batches}" if cursor.batch < n_batches else "its validation"
         where = f"from epoch {cursor.epoch + 1}, {batch}"
@@ -144,11 +151,13 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
 
     The folder is made when everything that can be checked before is checked. Raises ClfctlError.
     """
+    started = time.perf_counter()
     parts = build_parts(settings.model_copy(update={"model": lasting_name(settings.model)}), data)
     sources = cached_sources(settings, data, parts.built.preprocess, to)
+    parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started)
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     with held(run):
-        yield Session(run, parts, _first_state(run, parts, sources))
+        yield Session(run, parts, _first_state(run, parts, sources), chosen=fits)
 
 
 @contextmanager

@@ -75,6 +75,17 @@ class Trainer:
         """Read the same images from other sources of them, such as those with a cache before them."""
         self.train_loader, self.val_loader = self.train_loader.reading(train), self.val_loader.reading(val)
 
+    def step(self, batch: Batch, number: int) -> torch.Tensor:
+        """Train on a batch, the `number`-th of the run, at the rates that are set; return its loss, on the device."""
+        loss = self._stepper.step(batch, number)
+        if self.state.ema:
+            self.state.ema.update(number + 1)
+        return loss
+
+    def can_train_on(self, batch: Batch) -> bool:
+        """Return whether a batch has images enough to be trained on."""
+        return self._stepper.can_train_on(batch)
+
     def save_last(self) -> None:
         """Write the checkpoint to go on from."""
         if self.world.is_first:
@@ -114,9 +125,9 @@ class Trainer:
             step = cursor.epoch * n_batches + cursor.batch
             seed_step(self.state.precision.device, self.state.settings.seed, step)
             self._lrs.append(cursor.lr)
-            n_images = len(batch.labels) if self._stepper.can_train_on(batch) else 0
+            n_images = len(batch.labels) if self.can_train_on(batch) else 0
             if n_images:
-                cursor.losses[cursor.batch] = self._step(batch, step)
+                cursor.losses[cursor.batch] = self.step(batch, step)
             cursor.n_images.append(n_images)
             cursor.batch += 1
             progress.batch, progress.images = cursor.batch, progress.images + n_images
@@ -131,12 +142,6 @@ class Trainer:
                 self.save_last()
         self._check_losses()
         cursor.train_s = trained_s + time.perf_counter() - started
-
-    def _step(self, batch: Batch, step: int) -> torch.Tensor:
-        loss = self._stepper.step(batch, step)
-        if self.state.ema:
-            self.state.ema.update(step + 1)
-        return loss
 
     def _set_lr(self, planned: Callable[[float], Values]) -> float:
         """Write what is planned for the coming step into the optimizer, and return its learning rate."""

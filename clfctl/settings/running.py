@@ -9,7 +9,8 @@ from pydantic import NonNegativeInt, field_validator
 from clfctl.errors import nearest
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.settings.base import FieldError, Option, Settings, UserPath
-from clfctl.settings.fixed import NEW_SPLIT, OTHER_PLACE
+from clfctl.settings.clock import CLOCK, parse_clock
+from clfctl.settings.fixed import CHOSEN_EPOCHS, NEW_SPLIT, OTHER_PLACE
 
 Amp = Literal["auto", "off", "bf16", "fp16"]
 
@@ -50,6 +51,17 @@ class MachineSettings(Settings):
 
 class LoopSettings(MachineSettings, MonitorSettings):
     """Training"""
+
+    time: Annotated[str, Option(metavar="1h30m", accepts=CLOCK, fixed=CHOSEN_EPOCHS)] = ""
+    """Train for about so long: a few steps are measured, then as many epochs are planned as fit, and the schedule is
+    that of so many. `epochs=` beside it is the most that are trained."""
+
+    @field_validator("time")
+    @classmethod
+    def _is_clock(cls, text: str) -> str:
+        if text not in ("", "0"):
+            parse_clock(text)
+        return "" if text == "0" else text
 
 
 class RunsDirSettings(Settings):

@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     words += ["--runs-dir", str(root), "--quiet"]
     assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "done"]).exit_code == 0
-    step, seen = Trainer._step, []
+    step, seen = Trainer.step, []
 
     def stopping(trainer: Trainer, batch: object, number: int) -> object:
         seen.append(batch)
@@ -53,11 +53,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             trainer.signals.received = signal.SIGINT
         return step(trainer, batch, number)  # type: ignore[arg-type]
 
-    Trainer._step = stopping  # type: ignore[assignment]
+    Trainer.step = stopping  # type: ignore[assignment]
     try:
         assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "stopped"]).exit_code == 130
     finally:
-        Trainer._step = step  # type: ignore[method-assign]
+        Trainer.step = step  # type: ignore[method-assign]
     return root
 
 

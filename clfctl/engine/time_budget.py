@@ -1,0 +1,120 @@
+"""How many epochs fit in a length of time, by real steps, validation and a save that are measured at the beginning."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from clfctl.data.cache.make import Sources
+from clfctl.data.loader import AHEAD, Batch
+from clfctl.engine.assemble import Parts
+from clfctl.engine.check import check_plan
+from clfctl.engine.evaluate import answers
+from clfctl.engine.frozen import begin_epoch
+from clfctl.engine.rehearsal import rehearsal
+from clfctl.engine.trainer import Trainer
+from clfctl.planning.plan import make_plan
+from clfctl.planning.time_limit import epochs_that_fit, limit_of
+from clfctl.settings.clock import clock_in_words, parse_clock
+
+# What is measured with: a share of the time, but no more than is needed for a steady number.
+SHARE, LONGEST_S = 0.02, 20.0
+N_LEAST = 4
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How long things take, in seconds: a step, validation, and a save of all that is saved after an epoch."""
+
+    step_s: float
+    validation_s: float
+    save_s: float
+
+    def epoch_s(self, n_batches: int) -> float:
+        """Return how long an epoch takes."""
+        return n_batches * self.step_s + self.validation_s + self.save_s
+
+
+def fit_time(
+    parts: Parts, tell: Callable[[str], None], sources: Sources | None = None, spent_s: float = 0.0
+) -> tuple[Parts, list[str]]:
+    """Return the parts with the number of epochs that the time allows, in the place of the time, and what was measured.
+
+    Images are read from `sources`, as training will; `spent_s` seconds of the time are gone already. Raises UsageError
+    where the schedule is refused at that length.
+    """
+    settings = parts.settings
+    if not settings.time:
+        return parts, []
+    started, whole_s = time.perf_counter(), parse_clock(settings.time)
+    tell(f"Time   measuring a few steps, for the epochs that fit in {settings.time}")
+    with rehearsal(parts) as trainer:
+        if sources:
+            trainer.read_from(sources.train, sources.val)
+        n_batches = trainer.train_loader.n_batches
+        pace = measure_pace(trainer, min(LONGEST_S, SHARE * whole_s))
+    epoch_s, left_s = pace.epoch_s(n_batches), whole_s - spent_s - (time.perf_counter() - started)
+    epochs = epochs_that_fit(settings, n_batches, left_s / epoch_s)
+    chosen = settings.model_copy(update={"epochs": epochs, "time": ""})
+    plan = make_plan(chosen, n_batches)
+    check_plan(chosen, plan)
+    step = f"{clock_in_words(pace.step_s)} a step, {clock_in_words(pace.validation_s)} to validate"
+    fits = f"{plan.epochs} {'epoch' if plan.epochs == 1 else 'epochs'} of about {clock_in_words(epoch_s)}"
+    lines = [f"Time   {fits} in {settings.time}, by what was measured: {step}"]
+    if plan.epochs * epoch_s > left_s:
+        lines.append(f"Note   one epoch takes longer than `time={settings.time}`; it is trained all the same")
+    elif epochs == limit_of(settings):
+        lines.append(f"Note   `epochs={epochs}` is the limit, and {clock_in_words(left_s - epochs * epoch_s)} are left")
+    return replace(parts, settings=chosen), lines
+
+
+def measure_pace(trainer: Trainer, seconds: float) -> Pace:
+    """Return how long things take in a training that is thrown away, from about so many seconds of it."""
+    step_s = _step_s(trainer, seconds)
+    started = time.perf_counter()
+    trainer.save_last()
+    trainer.saver.save_best(trainer.state)
+    save_s = time.perf_counter() - started
+    return Pace(step_s, _validation_s(trainer, seconds), save_s)
+
+
+def _step_s(trainer: Trainer, seconds: float) -> float:
+    """Return the time of a step: first one to warm up, then those whose images were loaded meanwhile, then others."""
+    # With all that will ever be trained: what is frozen at first makes it faster for some epochs.
+    begin_epoch(trainer.state.model, trainer.state.optimizer, trainer.state.settings.unfreeze_at or 0)
+    loader = trainer.train_loader
+    epochs = (loader.batches(epoch) for epoch in itertools.count())
+    batches = itertools.chain.from_iterable(epochs)
+    _steps(trainer, batches, 1)
+    ahead_s = _steps(trainer, batches, 1)
+    n_ahead = min(loader.workers + AHEAD, int(seconds / ahead_s))
+    if n_ahead:
+        ahead_s = _steps(trainer, batches, n_ahead) / n_ahead
+    n = max(N_LEAST, round(seconds / ahead_s))
+    return _steps(trainer, batches, n) / n
+
+
+def _steps(trainer: Trainer, batches: Iterator[Batch], n: int) -> float:
+    """Train on so many batches; return the seconds that it took, until the device was done."""
+    started, losses = time.perf_counter(), []
+    for number, batch in enumerate(itertools.islice(batches, n)):
+        if trainer.can_train_on(batch):
+            losses.append(trainer.step(batch, number))
+    for loss in losses[-1:]:
+        loss.item()  # waits for the device
+    return time.perf_counter() - started
+
+
+def _validation_s(trainer: Trainer, seconds: float) -> float:
+    """Return the time of a validation, from as much of it as is done in so many seconds."""
+    loader = trainer.val_loader
+    if not loader.n_batches:
+        return 0.0
+    started, n = time.perf_counter(), 0
+    for _, logits in answers(trainer.state.weights_to_use(), loader, trainer.state.precision, trainer.normalize):
+        for each in logits:
+            each.sum().item()
+        n += 1
+        if time.perf_counter() - started > seconds:
+            break
+    return (time.perf_counter() - started) / n * loader.n_batches
