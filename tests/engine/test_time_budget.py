@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -121,7 +122,7 @@ def test_no_more_than_can_be_planned() -> None:
 def test_what_a_weaker_source_says_of_the_length_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
     def lengths(**fields: object) -> tuple[bool, object]:
         found = within_time(keep_fitting(from_fields(TrainSettings, fields))).settings
-        return "epochs" in found.model_fields_set, found.t_max
+        return "epochs" in found.model_fields_set, found.model_dump()["t_max"]
 
     # digits and the recipe say how many epochs; both are weaker than an argument.
     assert lengths(time="1h") == (False, None)
@@ -136,7 +137,7 @@ def test_what_a_weaker_source_says_of_the_length_gives_way(monkeypatch: pytest.M
 
 @pytest.mark.slow
 def test_a_run_keeps_the_epochs_that_were_chosen(photos: Path) -> None:
-    quick = {"image_size": 32, "batch_size": 6, "workers": 0, "export": False, "val_split": 0.25}
+    quick: dict[str, Any] = {"image_size": 32, "batch_size": 6, "workers": 0, "export": False, "val_split": 0.25}
     trained = api.train(data=str(photos), model="test_efficientnet", pretrained=False, time="3s", **quick)
     assert any(each.startswith("Time   ") for each in trained.notes)
     assert 1 <= len(trained.history) == trained.planned_epochs
