@@ -26,6 +26,7 @@ from clfctl.engine.place import place_here, place_of
 from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
+from clfctl.engine.teacher import Lesson, build_lesson
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import UsageError
@@ -52,6 +53,7 @@ class Parts:
     built: Built
     optimizer: Optimizer
     precision: Precision
+    lesson: Lesson | None = None
 
     @property
     def card(self) -> Card:
@@ -92,7 +94,8 @@ def _parts(
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))
     if settings.batch_size == settings.accumulate:
         _check_single_image(settings, built, optimizer, precision.device)
-    return Parts(settings, data, built, optimizer, precision)
+    lesson = build_lesson(settings, data.classes, built.preprocess, precision)
+    return Parts(settings, data, built, optimizer, precision, lesson)
 
 
 def _check_single_image(settings: TrainSettings, built: Built, optimizer: Optimizer, device: torch.device) -> None:
@@ -145,6 +148,7 @@ def make_trainer(
         Normalize(parts.built.preprocess, device),
         RunSaver(run, parts.card, place_of(run, checkpoint.header) if checkpoint else place_here()),
         class_weights=loss_weights(parts),
+        lesson=parts.lesson,
         world=world,
     )
 

@@ -9,6 +9,7 @@ from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.models.sources import source_of
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
+from clfctl.planning.teaching import find_teacher
 from clfctl.runs.folder import check_new_run
 from clfctl.settings.groups import TrainSettings
 
@@ -27,6 +28,7 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     data = open_data(settings, settings.seed, tell)
     settings = fit_batch_size(settings, data)
     check_accumulate(settings)
+    find_teacher(settings, data.classes)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     if not settings.time:  # else it is planned again when its epochs are known

@@ -77,6 +77,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *describe_counts(data.train, data.classes, parts.settings.balance),
         *_fitted(parts),
         *_divided(parts),
+        *_taught(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
         f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
@@ -109,6 +110,14 @@ def _divided(parts: Parts) -> list[str]:
     normalizes = any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in parts.built.model.modules())
     seen = f"; batch normalization sees the {size} of a part" if normalizes else ""
     return [f"Steps  {settings.batch_size} images each, computed in {settings.accumulate} parts of {size}{seen}"]
+
+
+def _taught(parts: Parts) -> list[str]:
+    """Return what is said of a teacher."""
+    if parts.lesson is None:
+        return []
+    how = f"{parts.lesson.weight:g} of the loss, at temperature {parts.lesson.temperature:g}"
+    return [f"Teacher {parts.lesson.words}; {how}"]
 
 
 def describe_loader(trainer: Trainer) -> list[str]:

@@ -34,7 +34,7 @@ class Loss:
         """
         if self.kind != "cross-entropy" or self.class_weights is not None:
             # Weights and logits must be of one type, and powers need its digits; else autocast may choose.
-            logits = logits.float() if logits.element_size() < 4 else logits
+            logits = in_full(logits)
         if self.kind == "cross-entropy":
             reduction = "mean" if total is None else "sum"
             loss = functional.cross_entropy(
@@ -66,3 +66,8 @@ class Loss:
         target = torch.full_like(logits, no).scatter_(1, labels[:, None], 1 - self.label_smoothing + no)
         each = functional.binary_cross_entropy_with_logits(logits, target, reduction="none").mean(1)
         return each if self.class_weights is None else each * self.class_weights[labels]
+
+
+def in_full(logits: torch.Tensor) -> torch.Tensor:
+    """Return logits as float32 at least."""
+    return logits.float() if logits.element_size() < 4 else logits

@@ -18,7 +18,7 @@ class MicroBatch:
     """What the model sees at once: `images` (M, 3, H, W) as it takes them, mixed already, and `labels` (M,).
 
     `others` (M,) are the labels of what the images are mixed with. `total` is what the whole batch's loss is divided
-    by, if this is a part of it; None: it is all of it.
+    by, if this is a part of it; None: it is all of it. `share` is how many of the batch's images are in it.
     """
 
     images: torch.Tensor
@@ -26,6 +26,7 @@ class MicroBatch:
     mixture: Mixture | None = None
     others: torch.Tensor | None = None
     total: torch.Tensor | int | None = None
+    share: float = 1.0
 
     def loss(self, loss: Loss, logits: torch.Tensor) -> torch.Tensor:
         """Return its part of the batch's loss, from the logits (M, C) of its images."""
@@ -57,7 +58,8 @@ def micro_batches(
         if mixture:
             before = torch.arange(start - 1, start + length - 1)  # of the first, -1: the last
             images = mixture.images(images, normalize(batch.images[before]))
-        yield MicroBatch(images, labels[part], mixture, None if others is None else others[part], total)
+        of_part = None if others is None else others[part]
+        yield MicroBatch(images, labels[part], mixture, of_part, total, length / n)
         start += length
 
 

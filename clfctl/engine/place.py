@@ -13,7 +13,7 @@ from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header
 from clfctl.settings.groups import TrainSettings
 
-FOLDERS = ("data_dir", "cache_dir", "runs_dir")
+FOLDERS = ("data_dir", "cache_dir", "runs_dir", "distill")
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.place import place_of
 from clfctl.engine.run_files import BadImagesFile, HistoryFile
 from clfctl.engine.saving import saved_settings
+from clfctl.engine.teacher import check_teacher, record_teacher
 from clfctl.engine.time_budget import fit_time
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Training, Watcher, Watchers
@@ -101,6 +102,9 @@ class Session:
             if aside := put_later_best_aside(self.run, self.trainer.state.cursor.epoch):
                 to.tell(aside)
             _keep(self.run, self.trainer, self.parts.data, self.reopened)
+        if self.reopened:
+            # Stated again, a teacher may have the same name and other weights.
+            record_teacher(self.run, self.parts.lesson)
 
     def train(self, watchers: Sequence[Watcher], to: Onlookers) -> None:
         """Train to the end, in front of the watchers; history and bad images are written, whatever the end is.
@@ -186,6 +190,8 @@ def reopen(
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
         restarts = is_other and bool(checkpoint.resumption.position.batch)
         parts = rebuild_parts(settings, data, checkpoint)
+        if "distill" not in stated:
+            check_teacher(run, parts.lesson)
         trainer = make_trainer(parts, run, checkpoint, restarts_epoch=restarts)
         _check_epochs(trainer)
         check_unfreezing(settings, trainer.plan)
@@ -223,6 +229,7 @@ def _first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
         write_text(run.classes, dump_json(parts.data.classes) + "\n")
         write_text(run.environment, dump_json(environment(parts.precision.device, parts.built.origin)) + "\n")
         write_listing(run.data, list_images(parts.data, parts.settings.data))
+        record_teacher(run, parts.lesson)
         trainer.save_last()
         # The last file that makes it a run: a folder that has it can be resumed, whatever happens.
         write_text(run.config, saved_config(parts.settings))

@@ -14,6 +14,7 @@ from clfctl.engine.frozen import begun_only
 from clfctl.engine.losses import Loss
 from clfctl.engine.micro_batches import MicroBatch, micro_batches
 from clfctl.engine.mixing import Mixer
+from clfctl.engine.teacher import Lesson
 from clfctl.settings.groups import TrainSettings
 
 
@@ -43,15 +44,22 @@ def train_step(
     loss: Loss,
     *,
     clip_grad: float,
+    lesson: Lesson | None = None,
 ) -> torch.Tensor:
     """Make one optimizer step on the parts of a batch and return the mean loss of it, still on the device.
 
+    With a `lesson` the loss is in part the distance to what its teacher answers.
     The only place where autocast, backward, unscale, clip, step and zero_grad occur.
     """
     values = []
     for part in parts:
         with precision.autocast():
-            value = part.loss(loss, model(part.images))
+            # The teacher first: what it computes with is gone before the model keeps what its gradients need.
+            taught = lesson.teacher(part.images) if lesson else None
+            logits = model(part.images)
+            value = part.loss(loss, logits)
+            if lesson and taught is not None:
+                value = lesson.loss(value, logits, taught, part.share)
         precision.scaler.scale(value).backward()
         values.append(value.detach())
     if clip_grad:
@@ -74,6 +82,7 @@ class Stepper:
     normalize: Normalize
     settings: TrainSettings
     class_weights: torch.Tensor | None = None
+    lesson: Lesson | None = None
 
     def step(self, batch: Batch, number: int) -> torch.Tensor:
         """Train on a batch, the `number`-th of the run (from 0), which seeds its mixture; return the loss."""
@@ -84,6 +93,7 @@ class Stepper:
             self._parts(batch, number),
             self.loss,
             clip_grad=self.settings.clip_grad,
+            lesson=self.lesson,
         )
 
     @property

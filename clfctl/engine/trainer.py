@@ -18,6 +18,7 @@ from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import EXIT_CODES, StopSignals
 from clfctl.engine.state import TrainState
 from clfctl.engine.step import Normalize, Stepper
+from clfctl.engine.teacher import Lesson
 from clfctl.engine.watching import Steps
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import Interrupted, NonFiniteLossError
@@ -35,7 +36,8 @@ CHECK_EVERY = 50
 class Trainer:
     """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is.
 
-    `class_weights` (n_classes,) are those of the training loss, None: all alike. `on_steps` is handed the steps since
+    `class_weights` (n_classes,) are those of the training loss, None: all alike; `lesson` is what is learned from a
+    teacher. `on_steps` is handed the steps since
     the last time, where the losses are looked at anyway.
     """
 
@@ -48,6 +50,7 @@ class Trainer:
     progress: Progress = field(default_factory=Progress)
     signals: StopSignals = field(default_factory=StopSignals)
     class_weights: torch.Tensor | None = None
+    lesson: Lesson | None = None
     on_steps: Callable[[Steps], None] | None = None
     world: World = ALONE
 
@@ -55,7 +58,13 @@ class Trainer:
         state = self.state
         self._lrs: list[float] = []  # of the steps that are still to be handed over
         self._stepper = Stepper(
-            state.model, state.optimizer, state.precision, self.normalize, state.settings, self.class_weights
+            state.model,
+            state.optimizer,
+            state.precision,
+            self.normalize,
+            state.settings,
+            self.class_weights,
+            self.lesson,
         )
 
     def epochs(self) -> Iterator[EpochResult]:

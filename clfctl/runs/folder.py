@@ -48,6 +48,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def teacher(self) -> Path:
+        """Checkpoint that it learns from and the checksum of that, a JSON object."""
+        return self.path / "teacher.json"
+
+    @property
     def lock(self) -> Path:
         """Locked by the process that trains the run."""
         return self.path / "lock"

@@ -11,7 +11,7 @@ from pydantic import Field, PositiveInt
 from clfctl.settings.base import Option, Settings, UserPath, UserText
 from clfctl.settings.data import DataSettings
 from clfctl.settings.network import ModelSettings, NetworkSettings
-from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, OptimizerSettings
+from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, DistillationSettings, OptimizerSettings
 from clfctl.settings.running import LoopSettings, MachineSettings, MonitorSettings, RunSettings
 from clfctl.settings.running import RunsDirSettings as RunsDirSettings  # a command of its own takes it
 from clfctl.settings.schedule import KindSettings, ScheduleSettings
@@ -31,7 +31,14 @@ class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSett
 
 
 class TrainSettings(
-    RunSettings, LoopSettings, AveragingSettings, PlanSettings, OptimizerSettings, ModelSettings, DataSettings
+    RunSettings,
+    LoopSettings,
+    AveragingSettings,
+    DistillationSettings,
+    PlanSettings,
+    OptimizerSettings,
+    ModelSettings,
+    DataSettings,
 ):
     """Everything that a training run is made of"""
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
 
-from clfctl.settings.base import Fraction, Option, Settings
+from clfctl.settings.base import Fraction, Option, Settings, UserPath
 from clfctl.settings.fixed import NEW_MOMENTS, NEW_STATE
 
 MAX_EPOCHS = 10_000_000
@@ -73,6 +73,19 @@ class OptimizerSettings(FineTuningSettings, BaseRateSettings):
     ] = 1
     """Parts that each batch is computed in, one after the other: the gradient of `batch_size=` images in the memory
     of a part. It must divide the batch size."""
+
+
+class DistillationSettings(Settings):
+    """Distillation"""
+
+    distill: Annotated[UserPath | None, Option(aliases=("teacher",), values="trained", metavar="RUN|CHECKPOINT")] = None
+    """Learn from a trained model too: a run (its best checkpoint) or a checkpoint file that knows all of the classes.
+    It answers for the very views that are trained on."""
+    distill_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Share of the loss that is the distance to the teacher's answers; the labels have the rest."""
+    distill_temperature: PositiveFloat = 4.0
+    """What both models' logits are divided by before they are compared: larger ones show more of what the teacher
+    thinks of the wrong classes."""
 
 
 class AveragingSettings(Settings):

@@ -20,6 +20,9 @@ SCHEDULES: dict[str, dict[str, object]] = {
     "timm:TanhLRScheduler(t_initial=3)": {},
 }
 
+# A checkpoint that the tests make where they need it.
+TEACHER = "runs/teacher/checkpoints/best.safetensors"
+
 # Settings that a resumed run must end with the same bits under: each is trained whole, and stopped at several places.
 FEATURES: dict[str, dict[str, object]] = {
     **{f"schedule {name}": {"scheduler": name, **options} for name, options in SCHEDULES.items()},
@@ -55,6 +58,7 @@ FEATURES: dict[str, dict[str, object]] = {
     "accumulate with cutmix in bf16": {"accumulate": 2, "cutmix": 1.0, "amp": "bf16"},
     "focal loss": {"loss": "focal", "balance": "loss", "label_smoothing": 0.1},
     "binary cross-entropy": {"loss": "bce", "cutmix": 1.0, "label_smoothing": 0.1},
+    "a teacher": {"distill": TEACHER, "mixup": 0.8, "dropout": 0.2, "accumulate": 2},
     "no workers": {"augment": "light", "workers": 0},
     "one worker": {"augment": "light", "workers": 1},
     "two workers": {"augment": "light", "workers": 2},

@@ -30,6 +30,10 @@ QUICK = {"model": MODEL, "pretrained": False, "image_size": 32, "augment": "none
 def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer:
     """A trainer on a few digits; on a run that has a checkpoint it goes on from there, as `resume` does."""
     data = few_digits()
+    if settings.distill and not settings.distill.exists():
+        parts = build_parts(TrainSettings.model_validate(QUICK | {"seed": 9}), data)
+        teacher = make_trainer(parts, create_run(Path("runs"), "teacher", ""))
+        teacher.saver.save_best(teacher.state)
     if run:
         checkpoint = load_checkpoint(run.last)
         trainer = make_trainer(rebuild_parts(settings, data, checkpoint), run, checkpoint)
