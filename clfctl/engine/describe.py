@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 
 from clfctl.data.balance import describe_counts
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.assemble import Parts
 from clfctl.engine.averaging import first_step_of
 from clfctl.engine.device import describe
@@ -14,7 +15,16 @@ from clfctl.engine.frozen import has_begun
 from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
+from clfctl.settings.data import Fit
+from clfctl.settings.image_size import size_in_words
 from clfctl.storage.files import in_bytes
+
+FITS: dict[Fit, str] = {
+    "crop": "as much as fills it",
+    "letterbox": "all of it, framed",
+    "reflect": "all of it, mirrored at its edges",
+    "stretch": "all of it, out of shape",
+}
 
 
 @dataclass(frozen=True)
@@ -77,6 +87,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *describe_counts(data.train, data.classes, parts.settings.balance),
         *_fitted(parts),
         *_divided(parts),
+        f"Images {_seen(built.preprocess)}",
         *_taught(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
@@ -90,6 +101,15 @@ def _averages(parts: Parts) -> list[str]:
     decay = parts.settings.ema
     grown = f"a decay that grows to {decay:g} in {first_step_of(decay):,} steps"
     return [f"Average a moving one of the weights is evaluated and saved as best, with {grown}"] if decay else []
+
+
+def _seen(preprocess: Preprocess) -> str:
+    """Return what the model gets of an image, in words."""
+    what = FITS[preprocess.fit]
+    if preprocess.fit == "crop" and preprocess.crop_ratio < 1:
+        what = f"the middle {preprocess.crop_ratio:.3g} of its shorter side"
+    size = size_in_words(preprocess.image_size)
+    return f"{size} pixels of each, {preprocess.interpolation}: {what} (`fit={preprocess.fit}`)"
 
 
 def _fitted(parts: Parts) -> list[str]:

@@ -10,8 +10,12 @@ import pytest
 from PIL import Image, ImageOps
 
 from clfctl.data.pixels.decode import ORIENTATION, Pixels, resize_by_pillow, see_and_close
+from clfctl.data.pixels.fit import FITS, INTERPOLATIONS, Interpolation
 from clfctl.data.pixels.transform import Preprocess, to_pixels
 from clfctl.inference.inputs import open_input
+from clfctl.models.card import preprocess_as_json
+from clfctl.settings.data import Fit
+from clfctl.settings.image_size import ImageSize, Rectangle
 from tests.data.odd_files import FILES, saved
 from tests.docs.documents import INFERENCE, blocks
 
@@ -25,11 +29,8 @@ def recipe(path: Path, preprocess: Preprocess) -> Pixels:
     """Run the lines of the guide from the opened image to its pixels."""
     text = next(text for _, text in blocks(INFERENCE, "python") if "exif_transpose" in text)
     lines = text[text.index("image = ImageOps") : text.index("(probabilities,)")].replace('"cat.jpg"', "path")
-    size = preprocess.size[0]
-    shorter = int(size / preprocess.crop_ratio)
-    assert "shorter = int(size / about" in text
     names: dict[str, Any] = {"np": np, "Image": Image, "ImageOps": ImageOps}
-    names |= {"size": size, "shorter": shorter, "path": path}
+    names |= {"seen": preprocess_as_json(preprocess), "path": path}
     exec(compile(textwrap.dedent(lines), str(INFERENCE), "exec"), names)
     pixels: Pixels = names["pixels"]
     return pixels
@@ -39,7 +40,7 @@ def difference(path: Path, preprocess: Preprocess) -> int:
     """Return by how many levels of 255 at most the recipe's pixels differ from those of predict."""
     ours = see_and_close(open_input(str(path)), lambda image: to_pixels(image, preprocess, resize_by_pillow))
     theirs = recipe(path, preprocess)
-    assert theirs.shape == ours.shape == (preprocess.image_size, preprocess.image_size, 3)
+    assert theirs.shape == ours.shape == (*preprocess.size, 3)
     return int(np.abs(ours.astype(int) - theirs).max())
 
 
@@ -74,6 +75,17 @@ def test_of_many_sizes(tmp_path: Path) -> None:
         path = tmp_path / f"{width}x{height}.bmp"
         picture(width, height).save(path)
         assert difference(path, Preprocess(224)) <= 1, (width, height)
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("size", [32, Rectangle(24, 48), Rectangle(50, 33)], ids=str)
+def test_of_every_fit_and_shape(fit: Fit, size: ImageSize, tmp_path: Path) -> None:
+    for number, (width, height) in enumerate([(90, 61), (61, 90), (300, 20), (11, 200), (48, 24), (1, 1), (900, 90)]):
+        path = tmp_path / f"{number}.bmp"
+        picture(width, height).save(path)
+        for interpolation, ratio in ((INTERPOLATIONS[number % 6], 0.9), ("bilinear", 1.0), ("bicubic", 1.15)):
+            kind: Interpolation = interpolation
+            assert difference(path, Preprocess(size, ratio, interpolation=kind, fit=fit)) == 0, (width, height, kind)
 
 
 @pytest.mark.parametrize(

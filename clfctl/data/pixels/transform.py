@@ -67,8 +67,8 @@ class Preprocess:
         """The colour around an image that does not fill what the model gets; None: the image mirrored."""
         if self.fit == "reflect":
             return None
-        # Of a crop it shows only where the crop is larger than what it is cut from: as torchvision's CenterCrop.
-        return BLACK if self.fit == "crop" else tuple(round(255 * each) for each in self.mean)
+        # Of others it shows only where a crop is larger than what it is cut from: as torchvision's CenterCrop.
+        return tuple(round(255 * each) for each in self.mean) if self.fit in FRAMED else BLACK
 
 
 def to_pixels(image: Picture, preprocess: Preprocess, resize: Resize = resize) -> Pixels:
