@@ -51,6 +51,8 @@ FEATURES: dict[str, dict[str, object]] = {
     "best by another metric": {"keep_best": "val_loss", "monitor": "val_top1"},
     "plateau by F1": {"scheduler": "plateau", "patience": 0, "threshold": 0.5, "monitor": "val_f1"},
     "stopping by balanced accuracy": {"monitor": "val_balanced_accuracy", "early_stopping": 2, "lr": 1e-9, "epochs": 4},
+    "letterbox, other crops": {"fit": "letterbox", "augment": "light", "crop_scale": "0.5..1", "crop_ratio": "1/2..2"},
+    "stretched to a rectangle, cached": {"fit": "stretch", "image_size": "32x48", "augment": "light", "cache": "ram"},
     "mixup": {"mixup": 0.2},
     "cutmix": {"cutmix": 1.0},
     "mixup or cutmix": {"mixup": 0.8, "cutmix": 1.0, "balance": "loss", "label_smoothing": 0.1},
