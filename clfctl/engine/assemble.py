@@ -16,7 +16,7 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
-from clfctl.engine.averaging import MovingAverage
+from clfctl.engine.averaging import averages_of
 from clfctl.engine.check import check_accumulate
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.frozen import begin_epoch
@@ -130,19 +130,15 @@ def make_trainer(
     bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
     decided = settings.model_copy(update={"workers": decide_workers(settings, data.train, parts.built.preprocess)})
     train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed, world)
-    state = TrainState(
-        parts.built.model,
-        parts.optimizer,
-        precision,
-        settings,
-        Cursor(torch.zeros(train_loader.n_batches, device=device)),
-        ema=MovingAverage(settings.ema, parts.built.model) if settings.ema else None,
-    )
+    plan = make_plan(settings, train_loader.n_batches)
+    cursor = Cursor(torch.zeros(train_loader.n_batches, device=device))
+    averages = averages_of(parts.built.model, settings.ema, plan.averages_from())
+    state = TrainState(parts.built.model, parts.optimizer, precision, settings, cursor, *averages)
     if checkpoint:
         restore(state, checkpoint, restarts_epoch=restarts_epoch)
     return Trainer(
         state,
-        make_plan(settings, train_loader.n_batches),
+        plan,
         train_loader,
         make_loader(decided, data.val, parts.built.preprocess, bad, device, world=world),
         Normalize(parts.built.preprocess, device),

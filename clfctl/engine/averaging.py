@@ -2,10 +2,16 @@
 
 import copy
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from clfctl.engine.device import Precision
+
+# Images whose batches tell batch normalization enough: "1,000 to 10,000" (Wu and Johnson 2021, arXiv:2105.07576).
+N_IMAGES = 10_000
 # Of the decay's growth; timm's default, "good for trainings of a million steps and more" and shorter ones alike.
 WARMUP_POWER = 2 / 3
 
@@ -68,3 +74,66 @@ class _Pairs:
         torch._foreach_lerp_(self.averages, self.values, share)
         for mine, other in self.copied:
             mine.copy_(other)
+
+
+class EpochAverage:
+    """The mean of the weights at the ends of some epochs: stochastic weight averaging.
+
+    Izmailov et al. 2018, arXiv:1803.05407; torch.optim.swa_utils.AveragedModel. It begins after
+    `first` epochs. `model` is that of the mean, `n_epochs` how many it has, `until` the last of them, from 1. Its batch
+    normalization has to see images: `refresh`.
+    """
+
+    def __init__(self, first: int, of: nn.Module) -> None:
+        self.model, self.first, self.n_epochs, self.until = copied(of), first, 0, 0
+        self._pairs = _Pairs(self.model, of)
+
+    @torch.no_grad()
+    def add(self, epoch: int) -> None:
+        """Take in the weights at the end of an epoch, from 1, if it has begun; once, however often it is called."""
+        if epoch > max(self.first, self.until):
+            self.n_epochs, self.until = self.n_epochs + 1, epoch
+            self._pairs.move(1 / self.n_epochs)
+
+
+def averages_of(model: nn.Module, ema: float, first: int | None) -> tuple[MovingAverage | None, EpochAverage | None]:
+    """Return the averages of a model that there are: a moving one of decay `ema`, a mean after `first` epochs.
+
+    Of both the mean is that of the moving average.
+    """
+    moving = MovingAverage(ema, model) if ema else None
+    return moving, None if first is None else EpochAverage(first, moving.model if moving else model)
+
+
+@torch.inference_mode()
+def refresh(model: nn.Module, norms: Sequence[str], batches: Iterable[torch.Tensor], precision: Precision) -> None:
+    """Measure the statistics of batch normalization anew, for weights that no step has made.
+
+    `norms` are the names of its modules that have statistics of their own, `batches` images (B, 3, H, W) as the model
+    takes them. The mean over all batches, as in torch.optim.swa_utils.update_bn; dropout does not act, so that nothing
+    is drawn. Batches of one image tell nothing, and are left out.
+    """
+    modules = [model.get_submodule(name) for name in norms]
+    found = [each for each in modules if isinstance(each, _BatchNorm) and each.track_running_stats]
+    if not found:
+        return
+    momenta = [each.momentum for each in found]
+    model.eval()
+    for each in found:
+        each.reset_running_stats()
+        each.momentum = None  # a plain mean
+        each.train()
+    try:
+        for images in batches:
+            if len(images) > 1:
+                with precision.autocast():
+                    model(images)
+    finally:
+        for each, momentum in zip(found, momenta, strict=True):
+            each.momentum = momentum
+        model.eval()
+
+
+def norms_in_training(model: nn.Module) -> list[str]:
+    """Return the names of the batch normalization that gathers statistics now: frozen ones do not."""
+    return [name for name, each in model.named_modules() if isinstance(each, _BatchNorm) and each.training]

@@ -15,6 +15,7 @@ from clfctl.models.card import Card
 from clfctl.runs.checkpoint import (
     EMA,
     LOSSES,
+    MEAN,
     MODEL,
     Checkpoint,
     optimizer_tensors,
@@ -43,6 +44,8 @@ class RunSaver:
         cursor = state.cursor
         tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses}
         tensors |= _model_tensors(state.ema.model, EMA) if state.ema else {}
+        mean = state.mean if state.mean and state.mean.n_epochs else None
+        tensors |= _model_tensors(mean.model, MEAN) if mean else {}
         resumption = Resumption(
             position=Position(cursor.epoch, cursor.batch, len(cursor.losses)),
             n_images=cursor.n_images,
@@ -53,6 +56,7 @@ class RunSaver:
             optimizer=optimizer,
             scaler=state.precision.scaler.state_dict(),
             changes=state.changes,
+            averaged=(mean.n_epochs, mean.until) if mean else (0, 0),
         )
         meta = self._header(state, resumption).as_json()
         save_checkpoint(self.run.last, Checkpoint(tensors, meta), keep_previous=True)
@@ -129,6 +133,10 @@ def _restore_averages(state: TrainState, checkpoint: Checkpoint) -> None:
         load_model(state.ema.model, checkpoint, EMA)
     elif state.ema:
         state.ema.begin()  # asked for when resuming: from here on
+    n_epochs, until = checkpoint.resumption.averaged
+    if state.mean and until > state.mean.first:  # else it begins later than before
+        load_model(state.mean.model, checkpoint, MEAN)
+        state.mean.n_epochs, state.mean.until = n_epochs, until
 
 
 def _model_tensors(model: nn.Module, prefix: str = MODEL) -> dict[str, torch.Tensor]:

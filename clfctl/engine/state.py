@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from clfctl.engine.averaging import MovingAverage
+from clfctl.engine.averaging import EpochAverage, MovingAverage
 from clfctl.engine.device import Precision
 from clfctl.runs.history import EpochResult
 from clfctl.settings.groups import TrainSettings
@@ -47,7 +47,7 @@ class TrainState:
     """Everything that training changes, and the settings that it goes by.
 
     `changes` are the changes of the settings that were made when resuming, each as a line of the run's changes.jsonl;
-    `ema` is the moving average of the weights, where there is one.
+    `ema` is the moving average of the weights, `mean` that of whole epochs, where there is one.
     """
 
     model: nn.Module
@@ -55,9 +55,12 @@ class TrainState:
     precision: Precision
     settings: TrainSettings
     cursor: Cursor
-    changes: list[dict[str, Any]] = field(default_factory=list)
     ema: MovingAverage | None = None
+    mean: EpochAverage | None = None
+    changes: list[dict[str, Any]] = field(default_factory=list)
 
     def weights_to_use(self) -> nn.Module:
         """Return the model that is evaluated, and saved as best: an average where there is one, or the trained one."""
+        if self.mean and self.mean.n_epochs:
+            return self.mean.model
         return self.ema.model if self.ema else self.model

@@ -4,11 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import torch
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
+from clfctl.engine.averaging import N_IMAGES, norms_in_training, refresh
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import evaluate
 from clfctl.engine.frozen import begin_epoch
@@ -168,8 +170,21 @@ class Trainer:
             if self._is_stop_asked():
                 self._stop()
 
+        self._take_into_mean()
         model = self.state.weights_to_use()
         return evaluate(model, self.val_loader, self.state.precision, self.normalize, on_batch, self.world)
+
+    def _take_into_mean(self) -> None:
+        """Average the weights at the end of the epoch, where the schedule says so; the mean sees some of its images."""
+        mean, loader = self.state.mean, self.train_loader
+        if mean is None or self.state.cursor.epoch < mean.first:
+            return
+        mean.add(self.state.cursor.epoch + 1)
+        batches = islice(loader.batches(self.state.cursor.epoch), math.ceil(N_IMAGES / loader.batch_size))
+        images = (self.normalize(batch.images) for batch in batches if not self._is_stop_asked())
+        refresh(mean.model, norms_in_training(self.state.model), images, self.state.precision)
+        if self._is_stop_asked():
+            self._stop()
 
     def _finish_epoch(self, val_metrics: dict[str, float]) -> EpochResult:
         cursor = self.state.cursor

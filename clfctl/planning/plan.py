@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import METRICS
+from clfctl.schedules.averaging import averages_from
 from clfctl.schedules.base import Mode, Schedule, Span
 from clfctl.schedules.catalog import KINDS, kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
@@ -68,6 +69,10 @@ class Plan:
     def stopped_after(self, metrics: Sequence[float]) -> int | None:
         """Return after how many epochs early stopping fires, None if it does not."""
         return fired_after(metrics, self.early_stopping, self.mode)
+
+    def averages_from(self) -> int | None:
+        """Return after how many epochs weights are averaged, at the end of each epoch from there on; None: never."""
+        return averages_from(self.schedule, self.epochs)
 
     def last_epoch(self, metrics: Sequence[float]) -> int:
         """Return how many epochs are trained in all, as far as the metrics say."""

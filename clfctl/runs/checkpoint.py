@@ -34,7 +34,7 @@ from clfctl.storage.tensor_file import Header as FileHeader
 # The last tensor of the file: the hash of every byte before it. A later format keeps this rule, so that a damaged
 # version number is found before it is believed.
 CHECKSUM = Entry("xxh3", "U8", (CHECKSUM_BYTES,))
-MODEL, EMA, OPTIMIZER, LOSSES = "model.", "ema.", "optimizer.", "losses"
+MODEL, EMA, MEAN, OPTIMIZER, LOSSES = "model.", "ema.", "mean.", "optimizer.", "losses"
 GROUP = "group"
 DAMAGED = ".damaged"
 UPDATE = "if a newer clfctl wrote it, update clfctl"
@@ -164,6 +164,9 @@ class Used(NamedTuple):
 
 def used_part(checkpoint: Checkpoint) -> Used:
     """Return the weights that were evaluated: an average, where the checkpoint has one beside the trained ones."""
+    if any(name.startswith(MEAN) for name in checkpoint.tensors):
+        n_epochs, _ = checkpoint.resumption.averaged
+        return Used(MEAN, f"the mean of the weights of {n_epochs} epoch{'' if n_epochs == 1 else 's'}")
     if any(name.startswith(EMA) for name in checkpoint.tensors):
         return Used(EMA, "the moving average of the weights")
     return Used(MODEL)

@@ -56,7 +56,7 @@ class Resumption:
     `n_images` has an entry for each finished batch of the running epoch, `train_s` is the time that they took;
     `lr_start` and `lr` are the learning rates of its first and its latest step. `last_epoch` is how many epochs are
     trained in all, as far as was known. `optimizer` and `scaler` are what is not a tensor of their states, `changes`
-    the lines of the run's changes.jsonl.
+    the lines of the run's changes.jsonl. `averaged` is how many epochs a mean of the weights has, and the last of them.
     """
 
     position: Position
@@ -68,6 +68,7 @@ class Resumption:
     optimizer: Mapping[str, Any]
     scaler: Mapping[str, Any]
     changes: Sequence[dict[str, Any]]
+    averaged: tuple[int, int] = (0, 0)
 
     @property
     def is_finished(self) -> bool:
@@ -83,6 +84,7 @@ class Resumption:
             "n_batches": position.n_batches,
             "last_epoch": self.last_epoch,
             "changes": self.changes,
+            "averaged": self.averaged,
             "cursor": {
                 "epoch": position.epoch,
                 "batch": position.batch,
@@ -97,6 +99,7 @@ class Resumption:
     def from_json(cls, meta: Mapping[str, Any]) -> Self:
         """Read the JSON of a checkpoint. Raises KeyError, TypeError or ValueError if it has not what is needed."""
         cursor = meta["cursor"]
+        n_averaged, until = meta.get("averaged", (0, 0))
         position = Position(int(cursor["epoch"]), int(cursor["batch"]), max(1, int(meta["n_batches"])))
         return cls(
             position,
@@ -108,6 +111,7 @@ class Resumption:
             dict(meta["optimizer"]),
             dict(meta.get("scaler", {})),
             [dict(change) for change in meta.get("changes", ())],
+            (int(n_averaged), int(until)),
         )
 
 

@@ -1,5 +1,6 @@
 """Learning-rate schedules: pure formulas that training and preview evaluate alike. No torch here, and no settings."""
 
+from clfctl.schedules.averaging import Average, averages_from
 from clfctl.schedules.base import Kind, Mode, Rate, Schedule, Segment, Span, before
 from clfctl.schedules.by_name import ByName
 from clfctl.schedules.catalog import KINDS, register_kind
@@ -14,6 +15,7 @@ from clfctl.schedules.sampling import sample_curve
 __all__ = [
     "KINDS",
     "WSD",
+    "Average",
     "ByName",
     "Chain",
     "Constant",
@@ -39,6 +41,7 @@ __all__ = [
     "Span",
     "Step",
     "Warmup",
+    "averages_from",
     "before",
     "parse_expression",
     "register_kind",

@@ -5,6 +5,7 @@ import re
 from typing import TypeVar
 
 from clfctl.errors import UsageError
+from clfctl.schedules.averaging import Average
 from clfctl.schedules.base import Kind
 from clfctl.schedules.by_name import LIBRARIES
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
@@ -30,6 +31,7 @@ KINDS: dict[str, type[Kind]] = {
         OneCycle,
         InverseSqrt,
         WSD,
+        Average,
     )
 }
 

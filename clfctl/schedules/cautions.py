@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from clfctl.errors import UsageError
+from clfctl.schedules.averaging import Average, averages_from
 from clfctl.schedules.base import Schedule, Segment
 from clfctl.schedules.compose import Chain, Warmup
 from clfctl.schedules.cooldown import Cooldown, lowest_rate
@@ -14,6 +15,7 @@ from clfctl.schedules.plateau import Plateau
 
 NOTHING = 1e-12
 """Share of the base learning rate below which nothing is learned."""
+GIVEN_RATE = f"{Average.name}(rate=1e-5)"
 EXTREME = "parameters of the schedule, or the base rate, are too small or too large"
 MAX_EPOCHS_SAMPLED = 2000
 
@@ -137,6 +139,8 @@ def _of_rates(course: Course) -> Iterator[str]:
     nothing_from = max(learning, default=begin - 1) + stride
     if begin <= nothing_from < course.epochs:
         again = "; write >> where it should begin at the base again" if isinstance(chain, Chain) else ""
+        if isinstance(chain, Chain) and averages_from(chain, course.epochs) is not None:
+            again = f", and the weights that are averaged are all the same; give the part a rate: {GIVEN_RATE}"
         since = f"epoch {nothing_from + 1:g} of {course.epochs}"
         yield f"the learning rate is 0 from {since} on: nothing more is learned{again}"
 

@@ -17,6 +17,7 @@ from functools import cached_property
 from typing import Any, NoReturn
 
 from clfctl.errors import UsageError, nearest
+from clfctl.schedules.averaging import Average
 from clfctl.schedules.base import Schedule
 from clfctl.schedules.by_name import LIBRARIES, ByName
 from clfctl.schedules.catalog import KINDS
@@ -113,6 +114,9 @@ class _Parser:
         while self.now.text in (">", ">>"):
             restarts = self._next().text == ">>"
             previous = self.tokens[self.position - 2]
+            if calls[-1].name == Average.name and not calls[-1].library:
+                what = f"{Average.name} can only be the last part: its mean is of the weights to the end"
+                self._fail(self.tokens[self.position - 1], what, "the end")
             if calls[-1].length is None:
                 end = _Token("end", "", previous.end, previous.end + 1)
                 self._fail(end, "only the last part may have no length", "':' and a length, such as :10")

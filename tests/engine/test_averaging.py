@@ -8,9 +8,10 @@ import torch
 from torch import nn
 from typer.testing import Result
 
-from clfctl.engine.averaging import MovingAverage, decay_at, first_step_of
+from clfctl.engine.averaging import EpochAverage, MovingAverage, decay_at, first_step_of, norms_in_training, refresh
+from clfctl.engine.device import pick_precision
 from clfctl.inference.trained import load_trained
-from clfctl.runs.checkpoint import EMA, MODEL, load_checkpoint
+from clfctl.runs.checkpoint import EMA, MEAN, MODEL, load_checkpoint
 from clfctl.settings.groups import TrainSettings
 from tests.conftest import SMALL
 from tests.engine.test_exact_resume import QUICK, trainer_of
@@ -111,3 +112,71 @@ def test_a_dry_run_says_how_fast_it_grows(cli: Callable[..., Result], photos: Pa
     result = cli("train", "--data", str(photos), *SMALL, "--ema", "0.99", "--dry-run")
     assert result.exit_code == 0, result.output
     assert "with a decay that grows to 0.99 in 1,000 steps" in " ".join(result.output.split())
+
+
+CPU = pick_precision("off", torch.device("cpu"))
+
+
+def test_the_mean_of_epochs_is_that_of_torch_and_its_statistics_those_of_update_bn() -> None:
+    from torch.optim.swa_utils import AveragedModel, update_bn
+
+    model = tiny()
+    ours, theirs = EpochAverage(1, model), AveragedModel(model)
+    for epoch in range(1, 6):
+        changed(model, epoch)
+        ours.add(epoch)
+        if epoch > 1:  # the first is before its part
+            ours.add(epoch)  # again, as after a stop in validation
+            theirs.update_parameters(model)
+    assert (ours.n_epochs, ours.until) == (4, 5)
+    torch.manual_seed(1)
+    batches = [torch.randn(6, 3, 4, 4) for _ in range(3)]
+    refresh(ours.model, norms_in_training(model.train()), [*batches, torch.randn(1, 3, 4, 4)], CPU)
+    update_bn(batches, theirs)
+    for (name, mine), other in zip(ours.model.state_dict().items(), theirs.module.state_dict().values(), strict=True):
+        torch.testing.assert_close(mine, other, msg=name)
+    norm = ours.model.get_submodule("1")
+    assert isinstance(norm, nn.BatchNorm2d)
+    assert norm.momentum == 0.1
+    assert not norm.training
+
+
+def test_refreshing_draws_nothing_and_leaves_frozen_statistics_alone() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
+    model.train()
+    model[1].eval()
+    before = model[1].running_mean.clone()  # type: ignore[operator]
+    batch = torch.randn(8, 3, 2, 2)
+    found = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        average = EpochAverage(0, model)
+        refresh(average.model, norms_in_training(model), [batch], CPU)
+        found.append(average.model.state_dict())
+    assert torch.equal(found[0]["1.running_mean"], before)
+    assert not torch.equal(found[0]["4.running_mean"], torch.zeros(4))
+    assert torch.equal(found[0]["4.running_mean"], found[1]["4.running_mean"])
+
+
+def test_the_mean_is_evaluated_and_saved_from_the_epoch_on_that_the_schedule_says() -> None:
+    settings = TrainSettings.model_validate(QUICK | {"scheduler": "constant:1 > average(rate=1e-4)"})
+    trainer = trainer_of(settings)
+    run, mean = trainer.saver.run, trainer.state.mean
+    assert mean is not None
+    used = []
+    for _ in trainer.epochs():
+        used.append(trainer.state.weights_to_use() is mean.model)
+        assert bool(load_checkpoint(run.last).part(MEAN)) == used[-1]
+    assert used == [False, True, True]
+    assert mean.n_epochs == 2
+    loaded = load_trained(run, run.last)
+    assert loaded.notes == ("last.safetensors is used with the mean of the weights of 2 epochs, as in validation",)
+    expected = mean.model.state_dict()
+    assert all(torch.equal(each, expected[name]) for name, each in loaded.model.state_dict().items())
+    # Gone on with under a schedule in which it begins later, it begins anew.
+    later = trainer_of(settings.model_copy(update={"epochs": 9, "scheduler": "constant:5 > average"}), run)
+    assert later.state.weights_to_use() is later.state.model
+    longer = trainer_of(settings.model_copy(update={"epochs": 4}), run)
+    list(longer.epochs())
+    assert longer.state.mean is not None
+    assert longer.state.mean.n_epochs == 3

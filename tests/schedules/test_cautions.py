@@ -35,6 +35,10 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"cooldown": 3}, "`cooldown=` does nothing without `early_stopping=`"),
     ({"scheduler": "step:30 > cosine"}, "the part cosine would begin after epoch 30 and training has 25"),
     ({"scheduler": "step:10 > cosine:5"}, "the last part ends after epoch 15 of 25"),
+    (
+        {"scheduler": "cosine:20 > average:5"},
+        "the weights that are averaged are all the same; give the part a",
+    ),
     ({"scheduler": "cosine:10 > cosine"}, "write >> where it should begin at the base again"),
 ]
 
@@ -88,6 +92,9 @@ SOUND = [
     {"scheduler": "linear(start=0):5 > cosine"},
     {"scheduler": "cosine-restarts", "cycles": 5, "lr_every": "batch"},
     {"scheduler": "exponential"},
+    {"scheduler": "cosine(eta_min=1e-5):20 > average:5"},
+    {"scheduler": "cosine:20 > average(rate=1e-5):5"},
+    {"scheduler": "cosine:20 >> 0.1*average:5"},
     {"scheduler": "multistep"},
     {"scheduler": "inverse-sqrt", "warmup": 1},
 ]

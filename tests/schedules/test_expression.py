@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from clfctl.schedules import (
     KINDS,
     WSD,
+    Average,
     ByName,
     Chain,
     Cosine,
@@ -34,6 +35,7 @@ MEANINGS = [
     ("plateau(eta_min=1e-6, mode=max)", Plateau(min_lr=1e-6, mode="max")),
     ("wsd(decay=.1, shape=1-sqrt)", WSD(0.1, "1-sqrt")),
     ("wsd(shape='cosine')", WSD(shape="cosine")),
+    ("cosine:20 > average(rate=1e-4):5", Chain(((Cosine(), 20), (Average(1e-4), 5)))),
     ("0.5 * step", Scaled(Step(), 0.5)),
     ("step:10", Chain(((Step(), 10),))),
     ("step:10 > cosine", Chain(((Step(), 10), (Cosine(), None)))),
@@ -93,6 +95,7 @@ WRONG = [
     ("torch:StepLR(3)", "a value without a name; expected parameter=value", "^", 13),
     ("torch:StepLR(step_size=3, every=week)", "'week' is not allowed; expected epoch or batch", "^^^^", 32),
     ("", "a schedule is missing", "^", 0),
+    ("cosine:5 > average:5 > step", "average can only be the last part: its mean is of the", "^", 21),
     ("plateau(mode=)", "')' is not a value; expected a number or a word", "^", 13),
 ]  # fmt: skip
 

@@ -29,6 +29,7 @@ from clfctl.schedules import (
     Span,
     Step,
     Warmup,
+    averages_from,
     parse_expression,
     sample_curve,
 )
@@ -85,6 +86,26 @@ def test_one_pass_gives_every_epoch_what_binding_gives(
         for batch in range(4):
             t = epoch + batch / 4
             assert rate(t) == bound(t) == schedule.lr(0.1, t, metrics[:epoch])
+
+
+@pytest.mark.parametrize(
+    ("text", "warmup", "first"),
+    [
+        ("average", 0, 0), ("cosine", 0, None), ("cosine:20 > average:5", 0, 20), ("cosine:20 > average", 2, 22),
+        ("cosine:20.5 > average:5", 0, 20),  # from the first epoch that ends in it
+        ("cosine:80% >> 0.1*average", 0, 20), ("cosine:25 > average", 0, None),
+    ],
+)  # fmt: skip
+def test_weights_are_averaged_from_the_end_of_the_first_epoch_in_it(text: str, warmup: int, first: int | None) -> None:
+    schedule: Schedule = parse_expression(text).schedule().fitted(Span(25))
+    assert averages_from(Warmup(schedule, warmup) if warmup else schedule, 25) == first
+    assert averages_from(Cooldown(schedule, 3, 2, "min"), 30) == averages_from(schedule, 30)
+
+
+def test_an_average_holds_the_rate_that_it_begins_with_or_its_own() -> None:
+    held = parse_expression("linear(end=0.5):4 > average:2").schedule().fitted(Span(6))
+    assert [held.lr(0.1, t) for t in (4, 5.5, 9)] == pytest.approx([0.05] * 3)
+    assert parse_expression("linear:4 > average(rate=0.01)").schedule().fitted(Span(6)).lr(0.1, 5) == 0.01
 
 
 PLATEAU = [
