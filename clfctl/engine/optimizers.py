@@ -1,5 +1,6 @@
 """From an optimizer's name to an optimizer that goes by the settings, or the reason why there is none."""
 
+import re
 import warnings
 
 from torch import nn
@@ -83,6 +84,11 @@ def check_optimizer(name: str) -> None:
         if name.startswith(LOOKAHEAD):
             hint = f"use {name.removeprefix(LOOKAHEAD) or 'adam'} itself"
             raise UsageError(f"{name}: Lookahead's second copy of the weights cannot be saved", hint, field="optimizer")
+        if "schedulefree" in re.sub(r"\W|_", "", name):
+            hint = "`scheduler=constant` with `ema=0.999`, or a part `average` at the end, comes near to them"
+            raise UsageError(
+                f"{name}: there are no schedule-free optimizers here, timm has none", hint, field="optimizer"
+            )
         hint = nearest(name, list_optimizers()) or "adam, adamw, sgd, or one of timm's"
         raise UsageError(f"{name!r} is not an optimizer", hint, field="optimizer")
     info = get_optimizer_info(name)

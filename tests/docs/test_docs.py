@@ -125,6 +125,7 @@ WARNED = [
     "cosine:10>>step(3):5",
     "cosine:10>step",
     "linear --t-max 10",
+    "cosine:20>average",
     "cosine --lr 2",
     "cosine --warmup auto --steps-per-epoch 100",
     "cosine --cooldown 3",

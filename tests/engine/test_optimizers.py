@@ -41,6 +41,8 @@ def made(name: str, **values: object) -> torch.optim.Optimizer:
     [
         ("adammw", "'adammw' is not an optimizer"),
         ("lookahead_adam", "Lookahead's second copy of the weights cannot be saved"),
+        ("adamw_schedule_free", "there are no schedule-free optimizers here"),
+        ("schedulefree-sgd", "there are no schedule-free optimizers here"),
         ("adahessian", "needs second derivatives"),
         ("fusedadam", "belongs to the package apex"),
         ("bnbadam8bit", "belongs to the package bitsandbytes"),
