@@ -18,6 +18,7 @@ from clfctl.settings.sources import Resolved
 from clfctl.storage.names import shell
 
 if TYPE_CHECKING:
+    from clfctl.engine.batch_size_search import find_batch_size
     from clfctl.engine.describe import GroupRow
     from clfctl.engine.session import Session
 
@@ -49,8 +50,9 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     from clfctl.engine.describe import describe_parts, group_rows, warnings_of
     from clfctl.engine.time_budget import fit_time
 
-    parts, chosen = fit_time(build_parts(settings, data), output.note)
-    if chosen:
+    parts, found = find_batch_size(build_parts(settings, data), output.note)
+    parts, fits = fit_time(parts, output.note)
+    if chosen := [*found, *fits]:
         resolved, plan = _with_estimates(resolved, parts.settings), plan_of(parts)
         settings = resolved.settings
         chosen.append("Note   what was measured is an estimate: training measures again when it begins")

@@ -92,7 +92,7 @@ def _parts(
     check_accumulate(settings)
     lay_out(built.model, precision.device, before)
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))
-    if settings.batch_size == settings.accumulate:
+    if settings.images_at_once == 1:
         _check_single_image(settings, built, optimizer, precision.device)
     lesson = build_lesson(settings, data.classes, built.preprocess, precision)
     return Parts(settings, data, built, optimizer, precision, lesson)
@@ -129,6 +129,8 @@ def make_trainer(
     device = precision.device
     bad = BadImages(settings.on_bad_image, len(data.train) + len(data.val))
     decided = settings.model_copy(update={"workers": decide_workers(settings, data.train, parts.built.preprocess)})
+    # Validation takes the memory of a part too.
+    at_once = decided.model_copy(update={"batch_size": settings.images_at_once})
     train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed, world)
     plan = make_plan(settings, train_loader.n_batches)
     cursor = Cursor(torch.zeros(train_loader.n_batches, device=device))
@@ -140,7 +142,7 @@ def make_trainer(
         state,
         plan,
         train_loader,
-        make_loader(decided, data.val, parts.built.preprocess, bad, device, world=world),
+        make_loader(at_once, data.val, parts.built.preprocess, bad, device, world=world),
         Normalize(parts.built.preprocess, device),
         RunSaver(run, parts.card, place_of(run, checkpoint.header) if checkpoint else place_here()),
         class_weights=loss_weights(parts),

@@ -126,7 +126,7 @@ def _divided(parts: Parts) -> list[str]:
     settings = parts.settings
     if settings.accumulate == 1:
         return []
-    size = settings.batch_size // settings.accumulate
+    size = settings.images_at_once
     normalizes = any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in parts.built.model.modules())
     seen = f"; batch normalization sees the {size} of a part" if normalizes else ""
     return [f"Steps  {settings.batch_size} images each, computed in {settings.accumulate} parts of {size}{seen}"]

@@ -52,7 +52,9 @@ def copy_of(parts: Parts) -> Parts:
 
 
 def free_memory(device: torch.device) -> None:
-    """Give back what nothing refers to any more."""
+    """Give back the memory of a device that nothing refers to any more; that of the CPU is given back in time."""
+    if device.type == "cpu":
+        return
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()

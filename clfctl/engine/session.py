@@ -12,6 +12,7 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.fingerprint import DataChange, list_images, write_listing
 from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import Parts, build_parts, make_trainer, rebuild_parts
+from clfctl.engine.batch_size_search import find_batch_size
 from clfctl.engine.check import METRIC_FIELDS, check_metrics, check_unfreezing
 from clfctl.engine.data_change import data_change
 from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
@@ -157,11 +158,12 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
     """
     started = time.perf_counter()
     parts = build_parts(settings.model_copy(update={"model": lasting_name(settings.model)}), data)
+    parts, found = find_batch_size(parts, to.tell)
     sources = cached_sources(settings, data, parts.built.preprocess, to)
     parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started)
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     with held(run):
-        yield Session(run, parts, _first_state(run, parts, sources), chosen=fits)
+        yield Session(run, parts, _first_state(run, parts, sources), chosen=[*found, *fits])
 
 
 @contextmanager

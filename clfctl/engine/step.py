@@ -109,5 +109,4 @@ class Stepper:
     def _parts(self, batch: Batch, number: int) -> Iterator[MicroBatch]:
         settings = self.settings
         mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(number, *batch.images.shape[2:])
-        size = settings.batch_size // settings.accumulate
-        return micro_batches(batch, size, self.normalize, self.precision.device, self.loss, mixture)
+        return micro_batches(batch, settings.images_at_once, self.normalize, self.precision.device, self.loss, mixture)

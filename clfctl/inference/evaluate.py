@@ -61,7 +61,7 @@ def evaluate_checkpoint(run: RunFolder, file: Path, options: EvalSettings, to: O
 
 def _measure(trained: TrainedModel, chosen: Chosen, bad: BadImages, options: EvalSettings, to: Onlookers) -> Outputs:
     preprocess, device = trained.info.preprocess, trained.precision.device
-    settings = trained.settings.model_copy(update={"batch_size": options.batch_size or trained.settings.batch_size})
+    settings = trained.settings.model_copy(update={"batch_size": options.batch_size or trained.settings.images_at_once})
     loader = make_loader(settings, chosen.part, preprocess, bad, device)
     loaders = [(replace(loader, crop=crop), mirrored) for crop, mirrored in views(options.tta)]
     with to.bar("Measuring", options.tta * len(chosen.part)) as advance:

@@ -8,3 +8,4 @@ NEW_MOMENTS = "what the optimizer has gathered of the gradients was gathered wit
 NEW_STATE = "the state of one optimizer is of no use to another"
 OTHER_PLACE = "the run has a folder already; rename that instead"
 CHOSEN_EPOCHS = "it chose the number of epochs when the run began, and `epochs=N` trains longer"
+FOUND_BEFORE = "batch sizes are tried before a run begins, and `batch_size=N` changes it"

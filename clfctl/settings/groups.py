@@ -42,6 +42,11 @@ class TrainSettings(
 ):
     """Everything that a training run is made of"""
 
+    @property
+    def images_at_once(self) -> int:
+        """Images that the model computes with at a time."""
+        return self.batch_size // self.accumulate
+
 
 class ResumeSettings(TrainSettings):
     """What resuming may change: only what is typed counts, neither the environment nor a file"""

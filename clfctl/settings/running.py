@@ -10,7 +10,7 @@ from clfctl.errors import nearest
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.settings.base import FieldError, Option, Settings, UserPath
 from clfctl.settings.clock import CLOCK, parse_clock
-from clfctl.settings.fixed import CHOSEN_EPOCHS, NEW_SPLIT, OTHER_PLACE
+from clfctl.settings.fixed import CHOSEN_EPOCHS, FOUND_BEFORE, NEW_SPLIT, OTHER_PLACE
 
 Amp = Literal["auto", "off", "bf16", "fp16"]
 
@@ -55,6 +55,10 @@ class LoopSettings(MachineSettings, MonitorSettings):
     time: Annotated[str, Option(metavar="1h30m", accepts=CLOCK, fixed=CHOSEN_EPOCHS)] = ""
     """Train for about so long: a few steps are measured, then as many epochs are planned as fit, and the schedule is
     that of so many. `epochs=` beside it is the most that are trained."""
+
+    find_batch_size: Annotated[bool, Option(fixed=FOUND_BEFORE)] = False
+    """Try larger and larger batches before training, from `batch_size=` on, and take the largest that fits in memory;
+    the learning rate stays what it is."""
 
     @field_validator("time")
     @classmethod
