@@ -46,12 +46,14 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     data, plan = check_training(settings, output.note)
     from clfctl.data.cache.make import describe_cache
     from clfctl.display.settings_table import print_dry_run
+    from clfctl.engine.as_it_was import as_it_was
     from clfctl.engine.assemble import build_parts, plan_of
     from clfctl.engine.describe import describe_parts, group_rows, warnings_of
     from clfctl.engine.time_budget import fit_time
 
-    parts, found = find_batch_size(build_parts(settings, data), output.note)
-    parts, fits = fit_time(parts, output.note)
+    with as_it_was(settings.device):
+        parts, found = find_batch_size(build_parts(settings, data), output.note)
+        parts, fits = fit_time(parts, output.note)
     if chosen := [*found, *fits]:
         resolved, plan = _with_estimates(resolved, parts.settings), plan_of(parts)
         settings = resolved.settings

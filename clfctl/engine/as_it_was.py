@@ -1,4 +1,4 @@
-"""What torch keeps for the whole process, random state and number of threads: one user at a time, and given back."""
+"""What torch keeps for the whole process, random state, threads and flags: one user at a time, and given back."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,17 +6,19 @@ from threading import RLock
 
 import torch
 
+from clfctl.engine.determinism import flags_as_they_were
+
 # Two trainings in two threads would draw from the same generators: neither would have its own bits.
 _ONE_AT_A_TIME = RLock()
 
 
 @contextmanager
 def as_it_was(device: str = "auto") -> Iterator[None]:
-    """Wait for other threads that compute so, then give torch's random state and number of threads back at the end.
+    """Wait for other threads that compute so, then give torch's random state, threads and flags back at the end.
 
     `device` is what is computed on, as the setting has it. A GPU that is neither in use nor wanted is not touched.
     """
-    with _ONE_AT_A_TIME:
+    with _ONE_AT_A_TIME, flags_as_they_were():
         n_threads = torch.get_num_threads()
         uses_cuda = torch.cuda.is_initialized() or (device.startswith(("auto", "cuda")) and torch.cuda.is_available())
         uses_mps = device.startswith(("auto", "mps")) and torch.backends.mps.is_available()

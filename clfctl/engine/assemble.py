@@ -16,8 +16,10 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import fit_batch_size
 from clfctl.data.workers import pick_workers
+from clfctl.engine.activations import checkpoint_activations
 from clfctl.engine.averaging import averages_of
 from clfctl.engine.check import check_accumulate
+from clfctl.engine.determinism import be_deterministic
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.memory_format import lay_out
@@ -90,7 +92,11 @@ def _parts(
     settings: TrainSettings, data: Data, built: Built, precision: Precision, before: str = CHANNELS_LAST
 ) -> Parts:
     check_accumulate(settings)
+    if settings.deterministic:
+        be_deterministic()
     lay_out(built.model, precision.device, before)
+    if settings.checkpoint_activations:
+        checkpoint_activations(built.model, settings.model)
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))
     if settings.images_at_once == 1:
         _check_single_image(settings, built, optimizer, precision.device)

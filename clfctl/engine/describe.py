@@ -77,8 +77,7 @@ def describe_parts(parts: Parts) -> list[str]:
     counts = f"{len(data.train)} training and {len(data.val)} validation images"
     counts += f", {len(data.test)} for testing" if data.test else ""
     counts += f"; left out: {data.left_out}" if data.left_out else ""
-    dtype = str(precision.dtype).removeprefix("torch.")
-    plain = why_plain(built.model)
+    dtype = "tf32" if parts.settings.amp == "tf32" else str(precision.dtype).removeprefix("torch.")
     size = f"{built.n_parameters / 1e6:.2f} M parameters"
     n_bytes = sum(each.numel() * each.element_size() for each in built.model.state_dict().values())
     return [
@@ -91,9 +90,17 @@ def describe_parts(parts: Parts) -> list[str]:
         *_taught(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
-        f"Device {describe(precision.device)}, {dtype}{f', plain memory: {plain}' if plain else ''}",
+        f"Device {', '.join([describe(precision.device), dtype, *_computed(parts)])}",
         *_averages(parts),
     ]
+
+
+def _computed(parts: Parts) -> list[str]:
+    """Return what is special about how it is computed."""
+    settings, plain = parts.settings, why_plain(parts.built.model)
+    said = ["deterministic"] if settings.deterministic else []
+    said += ["activations computed again"] if settings.checkpoint_activations else []
+    return [*said, *([f"plain memory: {plain}"] if plain else [])]
 
 
 def _averages(parts: Parts) -> list[str]:

@@ -10,6 +10,10 @@ from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
 from clfctl.settings.running import Amp
 
+# What only CUDA has a use for.
+OF_CUDA: tuple[Amp, ...] = ("fp16", "tf32")
+TF32_SINCE = (8, 0)  # compute capability of Ampere
+
 
 def pick_device(name: str) -> torch.device:
     """Return the device; `auto` is the first GPU, else the CPU. Raises UsageError if there is no such device."""
@@ -50,12 +54,20 @@ class Precision:
 
 
 def pick_precision(amp: Amp, device: torch.device) -> Precision:
-    """Return the precision that the settings ask for. Raises UsageError for fp16 where only CUDA has a use for it."""
-    if amp == "fp16" and device.type != "cuda":
-        raise UsageError(f"fp16 needs a CUDA device, not {device.type}", "use bf16 or off", field="amp")
+    """Return the precision that the settings ask for; torch is told of TF32, for the whole process.
+
+    Raises UsageError for what needs a CUDA device, or one of a newer kind.
+    """
+    if amp in OF_CUDA and device.type != "cuda":
+        raise UsageError(f"{amp} needs a CUDA device, not {device.type}", "use bf16 or off", field="amp")
+    if amp == "tf32":
+        if torch.cuda.get_device_capability(device) < TF32_SINCE:
+            name = torch.cuda.get_device_name(device)
+            raise UsageError(f"{name} has no TF32", "GPUs from Ampere on have it; use fp16 or off", field="amp")
+        torch.set_float32_matmul_precision("high")
     if amp == "auto":
         amp = "off" if device.type != "cuda" else "bf16" if torch.cuda.is_bf16_supported() else "fp16"
-    dtype = {"off": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]
+    dtype = {"off": torch.float32, "tf32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[amp]
     return Precision(device, dtype, torch.amp.GradScaler(device.type, enabled=amp == "fp16"))
 
 

@@ -11,6 +11,7 @@ import torch
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
 from clfctl.engine.averaging import N_IMAGES, norms_in_training, refresh
+from clfctl.engine.determinism import naming_the_operation
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import evaluate
 from clfctl.engine.frozen import begin_epoch
@@ -88,7 +89,8 @@ class Trainer:
 
     def step(self, batch: Batch, number: int) -> torch.Tensor:
         """Train on a batch, the `number`-th of the run, at the rates that are set; return its loss, on the device."""
-        loss = self._stepper.step(batch, number)
+        with naming_the_operation():
+            loss = self._stepper.step(batch, number)
         if self.state.ema:
             self.state.ema.update(number + 1)
         return loss

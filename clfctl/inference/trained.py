@@ -5,7 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
-from clfctl.engine.device import Precision, pick_device, pick_precision
+from clfctl.engine.device import OF_CUDA, Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.place import Place, place_of
 from clfctl.engine.saving import load_model, saved_settings
@@ -52,7 +52,7 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     settings = place.here(_with_data_of(run, settings) if file == run.best else settings)
     chosen = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.
-    precision = pick_precision("off" if settings.amp == "fp16" and chosen.type != "cuda" else settings.amp, chosen)
+    precision = pick_precision("off" if settings.amp in OF_CUDA and chosen.type != "cuda" else settings.amp, chosen)
     model = rebuild_model(info.name, len(info.classes), settings, info.preprocess.image_size)
     used = used_part(checkpoint)
     load_model(model, checkpoint, used.prefix)

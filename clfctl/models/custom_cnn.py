@@ -2,6 +2,7 @@
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 WIDTHS = (32, 64, 128, 256, 512)
 MIN_IMAGE_SIZE = 2 ** len(WIDTHS)
@@ -21,9 +22,14 @@ class CustomCNN(nn.Module):
         self.stages = nn.Sequential(*(_stage(n_in, n_out) for n_in, n_out in zip(inputs, WIDTHS, strict=True)))
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(WIDTHS[-1], n_classes)
+        self._is_checkpointing = False
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         """Return what the stages make of images: (B, 512, H / 32, W / 32)."""
+        if self._is_checkpointing and torch.is_grad_enabled():
+            for stage in self.stages:
+                images = checkpoint(stage, images, use_reentrant=False)
+            return images
         features: torch.Tensor = self.stages(images)
         return features
 
@@ -36,6 +42,10 @@ class CustomCNN(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return logits (B, n_classes)."""
         return self.forward_head(self.forward_features(images))
+
+    def set_grad_checkpointing(self, enable: bool = True) -> None:
+        """Compute each stage again in the backward pass, instead of keeping what is inside; as timm's models do."""
+        self._is_checkpointing = enable
 
     def get_classifier(self) -> nn.Module:
         """Return the head, as timm's models do."""

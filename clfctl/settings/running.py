@@ -12,7 +12,7 @@ from clfctl.settings.base import FieldError, Option, Settings, UserPath
 from clfctl.settings.clock import CLOCK, parse_clock
 from clfctl.settings.fixed import CHOSEN_EPOCHS, FOUND_BEFORE, NEW_SPLIT, OTHER_PLACE
 
-Amp = Literal["auto", "off", "bf16", "fp16"]
+Amp = Literal["auto", "off", "tf32", "bf16", "fp16"]
 
 
 def _check_metric(field: str, name: str, known: Collection[str]) -> str:
@@ -46,10 +46,22 @@ class MachineSettings(Settings):
     device: str = "auto"
     """`auto`, `cpu`, `cuda`, `cuda:1`, `mps`."""
     amp: Annotated[Amp, Option(aliases=("precision",))] = "auto"
-    """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off."""
+    """Mixed precision; `auto`: on CUDA bf16 (fp16 where the GPU has no bf16), elsewhere off. `tf32` computes float32 on
+    the tensor cores of an NVIDIA GPU, with a mantissa of 10 bits."""
 
 
-class LoopSettings(MachineSettings, MonitorSettings):
+class ComputeSettings(MachineSettings):
+    """Training"""
+
+    deterministic: bool = False
+    """Compute by algorithms alone that give the same bits every time, also on a GPU; they may be slower. What has none
+    is refused."""
+    checkpoint_activations: bool = False
+    """Compute activations again in the backward pass instead of keeping them: about half of the memory for a third more
+    time, and the same gradients."""
+
+
+class LoopSettings(ComputeSettings, MonitorSettings):
     """Training"""
 
     time: Annotated[str, Option(metavar="1h30m", accepts=CLOCK, fixed=CHOSEN_EPOCHS)] = ""

@@ -44,6 +44,8 @@ FEATURES: dict[str, dict[str, object]] = {
     "betas and epsilon": {"optimizer": "adamw", "beta1": 0.8, "beta2": 0.9, "opt_eps": 1e-6},
     "momentum": {"optimizer": "muon", "momentum": 0.8},
     "moving average": {"ema": 0.9, "epochs": 2},
+    "deterministic": {"deterministic": True, "dropout": 0.2, "epochs": 2},
+    "activations computed again": {"checkpoint_activations": True, "dropout": 0.2, "drop_path": 0.2, "epochs": 2},
     "mean of epochs": {"scheduler": "cosine(eta_min=1e-4):1 > average", "augment": "light"},
     "mean of moving averages": {"scheduler": "constant:1 > average(rate=1e-4):1", "ema": 0.9},
     "balance by the sampler": {"balance": "sampler", "augment": "light"},
