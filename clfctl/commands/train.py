@@ -18,7 +18,6 @@ from clfctl.settings.sources import Resolved
 from clfctl.storage.names import shell
 
 if TYPE_CHECKING:
-    from clfctl.engine.batch_size_search import find_batch_size
     from clfctl.engine.describe import GroupRow
     from clfctl.engine.session import Session
 
@@ -48,6 +47,7 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     from clfctl.display.settings_table import print_dry_run
     from clfctl.engine.as_it_was import as_it_was
     from clfctl.engine.assemble import build_parts, plan_of
+    from clfctl.engine.batch_size_search import find_batch_size
     from clfctl.engine.describe import describe_parts, group_rows, warnings_of
     from clfctl.engine.time_budget import fit_time
 
