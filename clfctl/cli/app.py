@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clfctl.cli.data import bench_data, check_data
+from clfctl.cli.models import models
 from clfctl.cli.options import option_rules, with_settings, without_settings
 from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
@@ -28,6 +29,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
+    ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
     ("export", export, ("OutputSettings",)),

@@ -8,6 +8,7 @@ from torch import nn
 from clfctl.models.built import Built
 from clfctl.models.sources import source_of
 from clfctl.models.weights import load_weights
+from clfctl.models.which import what_fits
 from clfctl.settings.data import FitSetting
 from clfctl.settings.image_size import Auto, ImageSize
 from clfctl.settings.network import ModelSettings
@@ -34,8 +35,8 @@ def build_model(
     if is_small:
         built = built.seeing_all()
     if settings.weights:
-        adapt = partial(source.adapted, built.model)
-        loaded = load_weights(built.model, settings.weights, source.head(built.model), adapt)
+        adapt, explain = partial(source.adapted, built.model), partial(what_fits, stated=settings.model)
+        loaded = load_weights(built.model, settings.weights, source.head(built.model), adapt, explain)
         built = replace(built, origin=f"{settings.weights}{loaded}")
     return built
 

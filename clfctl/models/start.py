@@ -10,7 +10,7 @@ from clfctl.models.card import card_of
 from clfctl.models.sources import source_of
 from clfctl.models.weights import State, fill, listed
 from clfctl.planning.start import start_file
-from clfctl.runs.checkpoint import MODEL, Checkpoint, load_checkpoint
+from clfctl.runs.checkpoint import Checkpoint, load_checkpoint, used_part
 from clfctl.settings.data import FitSetting
 from clfctl.settings.image_size import Auto, ImageSize
 from clfctl.settings.network import ModelSettings
@@ -64,12 +64,14 @@ def build_from(
     size = card.preprocess.image_size if image_size == "auto" else image_size
     built = source.build(settings.model_copy(update={"pretrained": False}), len(classes), size)
     joined, own, head = Classes(card.classes, classes), built.model.state_dict(), source.head(built.model)
-    saved = with_rows_of(checkpoint.part(MODEL), own, head, joined)
+    used = used_part(checkpoint)
+    saved = with_rows_of(checkpoint.part(used.prefix), own, head, joined)
     if difference := fill(built.model, saved, head, partial(source.adapted, built.model)).difference:
         hint = f"it was trained as {card.name}; leave out `model=`"
         raise ModelError(f"{file} does not fit {settings.model}: {difference}", hint, field="start_from")
+    words = f"{file}{_when(checkpoint)}", used.words, str(joined)
     preprocess = replace(card.preprocess, image_size=built.preprocess.image_size)
-    built = replace(built, preprocess=preprocess, origin=f"{file}{_when(checkpoint)}, {joined}")
+    built = replace(built, preprocess=preprocess, origin=", ".join(filter(None, words)))
     if fit != "auto" and card.preprocess.fit != fit:
         built = built.fitting(fit)
     return built.seeing_all() if is_small else built

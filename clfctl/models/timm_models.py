@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clfctl.errors import ModelError, UsageError, first_line
+from clfctl.models.hub_cache import how_to_bring
 from clfctl.models.timm_names import timm_names
 from clfctl.settings.data import Fit
 from clfctl.settings.image_size import USUAL, Auto, ImageSize, as_json, sides
@@ -71,7 +72,7 @@ class TimmModels:
                 size = _size_for(trial, image_size, is_taught=True)
                 is_fitted = _of_size(create, trial, name, size) is not trial
             sized = {"img_size": sides(size)} if is_fitted else {}
-            model = _with_published_weights(name, partial(create, pretrained=True, **sized))
+            model = _with_published_weights(trial, name, partial(create, pretrained=True, **sized))
         preprocess = _preprocess_of(model, size, is_taught=is_taught)
         return Built(model, preprocess, "published weights" if is_pretrained else "new weights")
 
@@ -139,7 +140,7 @@ def _create(
 
     stated = {argument: rate for argument, setting in RATES.items() if (rate := getattr(settings, setting))}
     try:
-        return timm.create_model(lasting_name(name), pretrained=pretrained, num_classes=n_classes, **stated, **sized)
+        made = timm.create_model(lasting_name(name), pretrained=pretrained, num_classes=n_classes, **stated, **sized)
     except Exception as error:  # the hub's client alone raises a dozen kinds
         argument = next((each for each in stated if isinstance(error, TypeError) and f"'{each}'" in str(error)), "")
         if argument:
@@ -151,6 +152,9 @@ def _create(
             raise
         hint = "its config is downloaded from the hub; check your connection" if name.startswith(HUB) else ""
         raise ModelError(f"{name} cannot be built: {first_line(error)}", hint, field="model") from error
+    if not hasattr(made, "get_classifier"):
+        raise UsageError(f"{name} is no classifier", "`clfctl models` lists those that are", field="model")
+    return made
 
 
 def _own_size(model: "nn.Module") -> tuple[int, int]:
@@ -215,13 +219,17 @@ def _of_size(
     raise size_error(name, image_size, f"it was made for {own} pixels{reason}")
 
 
-def _with_published_weights(name: str, create: Any) -> "nn.Module":
+def _with_published_weights(trial: Any, name: str, create: Any) -> "nn.Module":
+    """Return what `create` makes; `trial` is the same model without weights, which knows where they are."""
     try:
         model: nn.Module = create()
     except Exception as error:  # as in _create
-        is_here = name.startswith(FOLDER)
-        hint = "give a file with `weights=`, or train from scratch with `pretrained=False`"
-        what = "be loaded" if is_here else "be downloaded"
+        scratch = "or train from scratch with `pretrained=False`"
+        if name.startswith(FOLDER):
+            what, hint = "be loaded", f"give a file with `weights=FILE`, {scratch}"
+        else:
+            place = trial.pretrained_cfg.get("hf_hub_id") or trial.pretrained_cfg.get("url") or ""
+            what, hint = "be downloaded", f"with no connection, {how_to_bring(place)}, {scratch}"
         reason = f"the weights of {name} could not {what}: {first_line(error)[:120]}"
-        raise ModelError(reason, hint if is_here else f"with no connection, {hint}", field="pretrained") from error
+        raise ModelError(reason, hint, field="pretrained") from error
     return model

@@ -18,13 +18,30 @@ def timm_names() -> list[str]:
         return []
 
 
-def _names(folder: Path) -> list[str]:
+def timm_version() -> str:
+    """Return the version of the installed timm, empty if there is none."""
+    place = _place()
+    try:
+        return _version(place) if place else ""
+    except OSError:
+        return ""
+
+
+def _place() -> Path | None:
     package = importlib.util.find_spec("timm")
-    if package is None or package.origin is None:
-        return []
-    place = Path(package.origin).parent
+    return Path(package.origin).parent if package and package.origin else None
+
+
+def _version(place: Path) -> str:
     version = re.search(r"['\"](.+?)['\"]", (place / "version.py").read_text(encoding="utf-8"))
-    cached = folder / f"timm-models-{version[1] if version else 'unknown'}.txt"
+    return version[1] if version else "unknown"
+
+
+def _names(folder: Path) -> list[str]:
+    place = _place()
+    if place is None:
+        return []
+    cached = folder / f"timm-models-{_version(place)}.txt"
     if cached.is_file():
         return cached.read_text(encoding="utf-8").split()
     files = sorted((place / "models").glob("*.py"))

@@ -1,8 +1,8 @@
-"""The tensors of a weights file, however its trainer wrapped them; no code of the file is ever run."""
+"""The tensors of a weights file, however its trainer wrapped or divided them; no code of the file is ever run."""
 
+import json
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,18 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from clfctl.errors import ModelError, UsageError, first_line
+from clfctl.errors import ClfctlError, ModelError, UsageError, first_line
+from clfctl.models.weights_content import Found, Options, StandIn, unwrapped
+from clfctl.runs.checkpoint import EMA, Checkpoint, used_part
+from clfctl.runs.header import read_header
+from clfctl.storage.files import reason_of
 
-# What others wrap a state dict in. An average of the weights is what their trainers evaluate.
-AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "ema")
-WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights", "module")
-N_WRAPPERS = 8
+INDEX = ".index.json"
+# What a folder of weights has, as the hub and its libraries write it; the first that is there is taken.
+IN_FOLDERS = ("model.safetensors", f"model.safetensors{INDEX}", "pytorch_model.bin", f"pytorch_model.bin{INDEX}")
+CONFIG = "config.json"
 # Data of other trainers that stands beside the tensors: read as a stand-in that keeps nothing.
 _DATA = (
-    "argparse.Namespace",
     "numpy.core.multiarray.scalar",
     "numpy._core.multiarray.scalar",
     "numpy.dtype",
@@ -28,64 +31,133 @@ _DATA = (
     "pathlib._local.PosixPath",
     "pathlib._local.WindowsPath",
 )
-
-
-@dataclass(frozen=True)
-class Found:
-    """The tensors of a file by name, and whether they are an average of the weights (EMA)."""
-
-    tensors: dict[str, torch.Tensor]
-    is_average: bool = False
-
-
-class _StandIn:
-    """Takes the place of an object of another program: takes whatever it is given, and keeps none of it."""
-
-    def __init__(self, *_: object) -> None:
-        pass
-
-    def __setstate__(self, _: object) -> None:
-        pass
+_STAND_INS: dict[str, type[StandIn]] = {"argparse.Namespace": Options} | dict.fromkeys(_DATA, StandIn)
 
 
 def read_state(path: Path) -> Found:
-    """Return the tensors of a .safetensors, .pth, .pt or .ckpt file by name.
+    """Return the tensors of a .safetensors, .pth, .pt, .bin or .ckpt file by name.
 
-    Raises UsageError if the file does not exist, ModelError if it cannot be read, or holds other things.
+    A file may be divided: then `path` is its index (.index.json), or the folder that all of it is in. Raises UsageError
+    if there is no such file, ModelError if it cannot be read, or holds other things.
     """
-    if not path.is_file():
-        raise UsageError(f"{path} does not exist", field="weights")
+    file = _in_folder(path) if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{file} does not exist", field="weights")
+    found = _ours(file) or unwrapped(_of_shards(file) if file.name.endswith(INDEX) else _of_file(file))
+    if not found.tensors:
+        hint = "save one with torch.save(model.state_dict(), FILE)"
+        raise ModelError(f"{file} does not hold a state dict", hint, field="weights")
+    return found if found.network else replace(found, network=_network_beside(file))
+
+
+def _in_folder(folder: Path) -> Path:
     try:
-        content = load_file(path) if path.suffix == ".safetensors" else _load_data_only(path)
+        return next(file for name in IN_FOLDERS if (file := folder / name).is_file())
+    except StopIteration:
+        hint = "give the file itself"
+        raise UsageError(f"{folder} has none of {', '.join(IN_FOLDERS)}", hint, field="weights") from None
+
+
+def _ours(file: Path) -> Found | None:
+    """Return the model of a checkpoint of clfctl, without its optimizer; None for any other file."""
+    try:
+        network = read_header(file).model
+    except (OSError, ValueError):
+        return None
+    checkpoint = Checkpoint(_of_file(file), {})
+    used = used_part(checkpoint)
+    return Found(checkpoint.part(used.prefix), used.prefix == EMA, network, is_ours=True)
+
+
+def _of_shards(index: Path) -> dict[str, torch.Tensor]:
+    """Return the tensors of all files that an index lists; they lie beside it."""
+    try:
+        places = dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+        names = sorted({str(name) for name in places.values()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        reason = reason_of(error) if isinstance(error, OSError) else "it is not an index of weights"
+        raise ModelError(f"{index} cannot be read: {reason}", field="weights") from None
+    if elsewhere := [name for name in names if Path(name).name != name or "\\" in name]:
+        what = f"{index} names a file that is not beside it: {elsewhere[0]}"
+        raise ModelError(what, "the files of an index lie in its folder", field="weights")
+    if missing := [name for name in names if not (index.parent / name).is_file()]:
+        more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
+        what = f"{index} needs {missing[0]}{more}, and there is no such file beside it"
+        raise ModelError(what, f"it lists {len(names)} files: put all of them into {index.parent}", field="weights")
+    tensors: dict[str, torch.Tensor] = {}
+    for name in names:
+        tensors |= unwrapped(_of_file(index.parent / name)).tensors
+    if lost := [name for name in places if name not in tensors]:
+        what = f"{index} lists tensors that its files do not have, such as {lost[0]}"
+        raise ModelError(what, "download them again: they are not of one version", field="weights")
+    return tensors
+
+
+def _network_beside(file: Path) -> str:
+    """Return the name that the configuration beside a file of the hub gives its network, empty if none."""
+    if file.name not in IN_FOLDERS:
+        return ""
+    try:
+        said = json.loads((file.parent / CONFIG).read_text(encoding="utf-8"))
+        return str(said.get("architecture", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
+
+
+def _of_file(path: Path) -> Any:
+    """Return what is in a file that is not divided. Raises ModelError if it cannot be read."""
+    try:
+        return load_file(path) if path.suffix == ".safetensors" else _load_data_only(path)
     except Exception as error:
         # A damaged pickle raises whatever its reader stumbles over (KeyError, AttributeError, UnpicklingError, …).
         raise _unreadable(path, error) from None
-    return _unwrapped(path, content)
 
 
 def _load_data_only(path: Path) -> Any:
     """Return what torch.save wrote, made of tensors, containers and stand-ins: no other class, and no code is run."""
-    with warnings.catch_warnings(), torch.serialization.safe_globals([(_StandIn, name) for name in _DATA]):
+    stand_ins: list[Any] = [(each, name) for name, each in _STAND_INS.items()]
+    with warnings.catch_warnings(), torch.serialization.safe_globals(stand_ins):
         warnings.simplefilter("ignore")  # of old formats: what matters is raised
         return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def _unreadable(path: Path, error: Exception) -> ModelError:
+def _unreadable(path: Path, error: Exception) -> ClfctlError:
     hint = "it must be .safetensors, or a .pth state dict"
+    if (known := _known_otherwise(path, error))[0]:
+        return ModelError(f"{path} cannot be read: {known[0]}", known[1], field="weights")
     # torch's own words on unpickling are long, and advise to run the file's code.
     reason = "it holds more than tensors, or is damaged"
     if isinstance(error, OSError | RuntimeError | SafetensorError) and str(error).strip():
         reason = first_line(error)
     elif classes := _classes_in(path):
         reason = f"it holds objects of {classes[0]}, and reading them would run code"
+        state = "content.get('state_dict') or content['model']"
         if any(name.startswith("torch.nn.") for name in classes):
             reason = "it is a whole pickled model, and reading it would run code"
-        hint = (
-            "if you trust it, make a state dict of it in Python: "
-            f"content = torch.load({str(path)!r}, weights_only=False); "
-            "torch.save(content.state_dict() if hasattr(content, 'state_dict') else content['state_dict'], 'new.pth')"
-        )
+            state = "(content['model'] if isinstance(content, dict) else content).state_dict()"
+        load = f"content = torch.load({str(path)!r}, weights_only=False)"
+        hint = f"if you trust it, make a state dict of it in Python: {load}; torch.save({state}, 'new.pth')"
     return ModelError(f"{path} cannot be read: {reason}", hint, field="weights")
+
+
+def _known_otherwise(path: Path, error: Exception) -> tuple[str, str]:
+    """Return what a file is that is often given for weights, and what to do about it; nothing for any other."""
+    if "TorchScript" in str(error):
+        make = f"torch.save(torch.jit.load({str(path)!r}).state_dict(), 'new.pth')"
+        return (
+            "it is a program (TorchScript), not weights",
+            f"if you trust it, make a state dict of it in Python: {make}",
+        )
+    try:
+        with path.open("rb") as file:
+            start = file.read(64).lstrip().lower()
+    except OSError:
+        return "", ""
+    if start.startswith(b"version https://git-lfs"):
+        return "it stands for a file that was not downloaded (Git LFS)", "fetch it with: git lfs pull"
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "it is a web page", "download the file itself, not the page about it"
+    return "", ""
 
 
 def _classes_in(path: Path) -> list[str]:
@@ -94,25 +166,4 @@ def _classes_in(path: Path) -> list[str]:
         names: list[str] = torch.serialization.get_unsafe_globals_in_checkpoint(path)
     except Exception:  # of an old format, or damaged: as above
         return []
-    return sorted(set(names) - set(_DATA))
-
-
-def _unwrapped(path: Path, content: Any) -> Found:
-    is_average = False
-    # No trainer wraps deeper, and a file that refers to itself would never end.
-    for _ in range(N_WRAPPERS):
-        if not isinstance(content, Mapping):
-            break
-        inside = ((key, content[key]) for key in (*AVERAGES, *WRAPPERS) if isinstance(content.get(key), Mapping))
-        key, inner = next(inside, ("", None))
-        if inner is None:
-            break
-        content, is_average = inner, is_average or key in AVERAGES
-    # Numbers and texts beside tensors are what a trainer counted.
-    values = dict(content) if isinstance(content, Mapping) else {}
-    tensors = {name: each for name, each in values.items() if isinstance(each, torch.Tensor)}
-    others = [each for each in values.values() if not isinstance(each, torch.Tensor | int | float | str | None)]
-    if not tensors or others:
-        hint = "save one with torch.save(model.state_dict(), FILE)"
-        raise ModelError(f"{path} does not hold a state dict", hint, field="weights")
-    return Found(tensors, is_average)
+    return sorted(set(names) - set(_STAND_INS))

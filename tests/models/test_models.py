@@ -9,6 +9,7 @@ import torch
 from typer.testing import Result
 
 from clfctl.errors import ModelError, UsageError
+from clfctl.models.custom import N_PARAMETERS
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.models.sources import model_names, source_of
@@ -43,7 +44,7 @@ def test_a_name_like_no_other_is_told_where_models_come_from() -> None:
 
 
 def test_sizes_are_those_of_the_design() -> None:
-    assert sum(p.numel() for p in build().parameters()) == 4_719_338
+    assert sum(p.numel() for p in build().parameters()) == 4_719_338 == N_PARAMETERS
     assert sum(p.numel() for p in build(model="efficientnet_b0").parameters()) == 4_020_358
 
 

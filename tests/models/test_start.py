@@ -16,7 +16,7 @@ from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.sources import source_of
 from clfctl.models.start import Classes, build_from, with_rows_of
 from clfctl.planning.start import taken_over
-from clfctl.runs.checkpoint import MODEL, Checkpoint, load_checkpoint, save_checkpoint
+from clfctl.runs.checkpoint import EMA, MODEL, Checkpoint, load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.network import ModelSettings
@@ -107,6 +107,17 @@ def test_what_it_was_trained_to_see_is_taken_over(tmp_path: Path) -> None:
     assert started(path, "abc", size=64).preprocess.image_size == 64
     small = build_from(ModelSettings(start_from=path), "abc", 48, is_small=True)
     assert small.preprocess.crop_ratio == 1
+
+
+def test_the_average_of_a_checkpoint_that_has_one_is_taken(tmp_path: Path) -> None:
+    trained, average = CustomCNN(2), CustomCNN(2)
+    tensors = {EMA + key: each for key, each in average.state_dict().items()}
+    tensors |= {MODEL + key: each for key, each in trained.state_dict().items()}
+    said = {"model": "custom", "classes": ["a", "b"], "preprocess": SEEN, "settings": {}}
+    save_checkpoint(tmp_path / "last.safetensors", Checkpoint(tensors, said))
+    built = started(tmp_path / "last.safetensors", "ab")
+    assert all(torch.equal(each, built.model.state_dict()[key]) for key, each in average.state_dict().items())
+    assert "the moving average of the weights, with its classifier" in built.origin
 
 
 def test_a_transformer_starts_at_another_size(tmp_path: Path) -> None:
