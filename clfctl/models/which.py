@@ -17,6 +17,7 @@ from clfctl.settings.network import ModelSettings
 # Networks that are built to see whether the tensors fit, of those that have as many; each takes up to a second.
 N_TRIED = 4
 ANY_CLASSES = 10
+ALIKE = 0.5
 
 
 def what_fits(found: Found, stated: str) -> str:
@@ -41,10 +42,9 @@ def _candidates(tensors: State, stated: str, said: str) -> list[str]:
     """Return the models that have as many tensors and numbers as the file, the likeliest first."""
     found = [CUSTOM, *(row.name for row in _of_size(tensors))]
     likeness = {name: SequenceMatcher(None, said or stated, name).ratio() for name in found}
-    # One that the file names, and then those whose names are most like the one that was meant.
-    return sorted((name for name in found if name != stated), key=lambda each: (each != said, -likeness[each]))[
-        :N_TRIED
-    ]
+    # One that the file names; then those whose names are like the one that was meant, and those with the shortest.
+    ranks = {each: (each != said, -likeness[each] if likeness[each] > ALIKE else 0, len(each)) for each in found}
+    return sorted((name for name in found if name != stated), key=lambda each: ranks[each])[:N_TRIED]
 
 
 def _of_size(tensors: State) -> Iterator[Row]:

@@ -269,16 +269,18 @@ def of_timm(**other: Any) -> dict[str, Any]:
     return {"state_dict": timm.create_model("resnet18", num_classes=7).state_dict(), **other}
 
 
+# Blurred pooling has no tensors.
+RESNET18 = "its tensors fit resnet18 and resnetblur18, which differ in what they do with them"
 # Files of another model than the custom one that is stated, and what is to be tried.
 MEANT: dict[str, tuple[Callable[[], Any], str]] = {
-    "by its tensors": (of_timm, "its tensors fit `model=resnet18`"),
-    "behind a prefix": (lambda: named(of_timm()["state_dict"], "module.encoder."), "its tensors fit `model=resnet18`"),
+    "by its tensors": (of_timm, RESNET18),
+    "behind a prefix": (lambda: named(of_timm()["state_dict"], "module.encoder."), RESNET18),
     "by the order of its tensors": (
-        lambda: called_otherwise(of_timm()["state_dict"]), "its tensors fit `model=resnet18`"
+        lambda: called_otherwise(of_timm()["state_dict"]), RESNET18
     ),
     "without a head": (
         lambda: {name: each for name, each in of_timm()["state_dict"].items() if not name.startswith("fc.")},
-        "its tensors fit `model=resnet18`",
+        RESNET18,
     ),
     "of several that are alike": (
         lambda: timm.create_model("efficientnet_lite0", num_classes=7).state_dict(),
