@@ -126,9 +126,7 @@ class Loader:
         order = self._order(epoch)
         # Of an image that an epoch shows twice, two different crops are to be seen.
         times = times_before(order) if self.part.chances is not None else np.zeros_like(order)
-        draws = np.stack([order, times], axis=1)
-        size = self.batch_size
-        jobs = (draws[i * size : (i + 1) * size][self.rank :: self.n_ranks] for i in range(start, self.n_batches))
+        jobs = self._cut(np.stack([order, times], axis=1), start)
         if self.workers == 0:
             threads = ThreadpoolController()
             for each in jobs:
@@ -144,6 +142,15 @@ class Loader:
             name="loader",
             begin_thread=compute_alone,
         )
+
+    def drawn(self, epoch: int = 0, start: int = 0) -> Iterator[NDArray[np.int64]]:
+        """Yield the numbers of the images that `batches` would read, (B,), whether they can be read or not."""
+        return self._cut(self._order(epoch), start)
+
+    def _cut(self, drawn: NDArray[np.int64], start: int) -> Iterator[NDArray[np.int64]]:
+        """Yield what of an epoch's draws, one a row, goes into each batch of this process, from batch `start` on."""
+        for first in range(start * self.batch_size, self.n_batches * self.batch_size, self.batch_size):
+            yield drawn[first : first + self.batch_size][self.rank :: self.n_ranks]
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         indices = np.asarray(self.part.indices, dtype=np.int64)

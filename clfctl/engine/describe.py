@@ -12,6 +12,7 @@ from clfctl.engine.assemble import Parts
 from clfctl.engine.averaging import first_step_of
 from clfctl.engine.device import describe
 from clfctl.engine.frozen import has_begun
+from clfctl.engine.head_only import obstacle, trains_only_classifier
 from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
@@ -65,6 +66,15 @@ def _frozen(parts: Parts) -> list[str]:
     return [f"Frozen {size} (`freeze={parts.settings.freeze}`){until}"]
 
 
+def _features(parts: Parts) -> list[str]:
+    """Return what an epoch costs while nothing but the classifier is trained, if there are such epochs."""
+    if not trains_only_classifier(parts.built.model, parts.optimizer, 0):
+        return []
+    if why := obstacle(parts.settings):
+        return [f"Note   the frozen network is computed again in every epoch, because of {why}: without, once"]
+    return ["Features of the frozen network are computed once: an epoch costs what the classifier costs"]
+
+
 def _counted(groups: Sequence[Mapping[str, Any]]) -> tuple[int, int]:
     """Return how many numbers and how many tensors are in groups."""
     tensors = [each for group in groups for each in group["params"]]
@@ -90,6 +100,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *_taught(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
+        *_features(parts),
         f"Device {', '.join([describe(precision.device), dtype, *_computed(parts)])}",
         *_averages(parts),
     ]

@@ -1,23 +1,32 @@
 """What a model answers for labelled images, and the metrics of an epoch, counted on the device."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from clfctl.data.loader import Batch, Loader
+from clfctl.data.loader import Batch
 from clfctl.engine.device import Precision
-from clfctl.engine.step import Normalize
+from clfctl.engine.micro_batches import Normalizer
 from clfctl.engine.world import ALONE, World
 from clfctl.evaluation.epoch_metrics import TOP_K, Tally, measured
 
 AS_IT_IS = (False,)
 
 
+class Batches(Protocol):
+    """What batches come from: images, or what takes their place."""
+
+    def batches(self, epoch: int = 0, start: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch, from batch `start` on."""
+        ...
+
+
 @torch.inference_mode()
 def answers(
-    model: nn.Module, loader: Loader, precision: Precision, normalize: Normalize, mirrored: Sequence[bool] = AS_IT_IS
+    model: nn.Module, loader: Batches, precision: Precision, normalize: Normalizer, mirrored: Sequence[bool] = AS_IT_IS
 ) -> Iterator[tuple[Batch, list[torch.Tensor]]]:
     """Yield each batch with the logits (B, C) float32 of its images, on the device, one for each way to see them.
 
@@ -36,9 +45,9 @@ def answers(
 
 def evaluate(
     model: nn.Module,
-    loader: Loader,
+    loader: Batches,
     precision: Precision,
-    normalize: Normalize,
+    normalize: Normalizer,
     on_batch: Callable[[Batch], None] | None = None,
     world: World = ALONE,
 ) -> dict[str, float]:

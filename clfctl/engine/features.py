@@ -13,7 +13,8 @@ from torch import nn
 from clfctl.engine.device import Precision
 from clfctl.engine.evaluate import answers
 from clfctl.engine.measure import View, placed
-from clfctl.engine.step import Normalize
+from clfctl.engine.memory_format import why_plain
+from clfctl.engine.micro_batches import Normalizer
 from clfctl.errors import ModelError, UsageError, first_line
 from clfctl.settings.image_size import ImageSize, sides
 
@@ -36,6 +37,8 @@ class Pooled(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """Return features (B, D) of images (B, 3, H, W)."""
         asked: Any = self.model
+        if why_plain(self.model):  # its own forward would have made them so
+            images = images.contiguous()
         features: torch.Tensor = asked.forward_head(asked.forward_features(images), pre_logits=True)
         return features
 
@@ -67,7 +70,7 @@ def compute_features(
     model: nn.Module,
     views: Sequence[View],
     precision: Precision,
-    normalize: Normalize,
+    normalize: Normalizer,
     on_images: Callable[[int], None] | None = None,
 ) -> Seen:
     """Return the features of the images of the loaders, which all read the same ones, in the same order.

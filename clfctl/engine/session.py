@@ -112,6 +112,7 @@ class Session:
 
         Raises what the trainer raises, and OSError or WriteError where the history cannot be written.
         """
+        self.trainer.read_features(self.parts.data, to)
         everyone = self._everyone(watchers, to)
         self.trainer.on_steps = everyone.step
         try:

@@ -12,7 +12,7 @@ from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.device import Precision
 from clfctl.engine.frozen import begun_only
 from clfctl.engine.losses import Loss
-from clfctl.engine.micro_batches import MicroBatch, micro_batches
+from clfctl.engine.micro_batches import MicroBatch, Normalizer, micro_batches
 from clfctl.engine.mixing import Mixer
 from clfctl.engine.teacher import Lesson
 from clfctl.settings.groups import TrainSettings
@@ -79,7 +79,7 @@ class Stepper:
     model: nn.Module
     optimizer: Optimizer
     precision: Precision
-    normalize: Normalize
+    normalize: Normalizer
     settings: TrainSettings
     class_weights: torch.Tensor | None = None
     lesson: Lesson | None = None

@@ -9,12 +9,14 @@ from itertools import islice
 import torch
 
 from clfctl.data.loader import Batch, Loader
-from clfctl.data.sources.base import ImageSource
+from clfctl.data.onlookers import Onlookers
+from clfctl.data.sources.base import Data, ImageSource
 from clfctl.engine.averaging import N_IMAGES, norms_in_training, refresh
 from clfctl.engine.determinism import naming_the_operation
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import evaluate
 from clfctl.engine.frozen import begin_epoch
+from clfctl.engine.head_only import HeadOnly, head_only
 from clfctl.engine.progress import Progress
 from clfctl.engine.rates import set_rates
 from clfctl.engine.saving import RunSaver
@@ -60,7 +62,7 @@ class Trainer:
     def __post_init__(self) -> None:
         state = self.state
         self._lrs: list[float] = []  # of the steps that are still to be handed over
-        self._stepper = Stepper(
+        self._whole = self._stepper = Stepper(
             state.model,
             state.optimizer,
             state.precision,
@@ -69,6 +71,7 @@ class Trainer:
             self.class_weights,
             self.lesson,
         )
+        self._features: HeadOnly | None = None
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -98,6 +101,10 @@ class Trainer:
     def can_train_on(self, batch: Batch) -> bool:
         """Return whether a batch has images enough to be trained on."""
         return self._stepper.can_train_on(batch)
+
+    def read_features(self, data: Data, to: Onlookers) -> None:
+        """Compute what a frozen network makes of the images, if that is all that an epoch would need of it."""
+        self._features = head_only(self.state, self._whole, self.train_loader, self.val_loader, data, to)
 
     def save_last(self) -> None:
         """Write the checkpoint to go on from."""
@@ -129,9 +136,12 @@ class Trainer:
         cursor, progress = self.state.cursor, self.progress
         n_batches = self.train_loader.n_batches
         self._enter_phase("train", n_batches, cursor.batch)
-        begin_epoch(self.state.model, self.state.optimizer, cursor.epoch)
+        features = self._features_of_epoch()
+        self._stepper = features.stepper if features else self._whole
+        begin_epoch(self._stepper.model, self.state.optimizer, cursor.epoch)
         started, trained_s, planned = time.perf_counter(), cursor.train_s, self.plan.given(self.metrics())
-        for batch in self.train_loader.batches(cursor.epoch, cursor.batch):
+        loader = features.train if features else self.train_loader
+        for batch in loader.batches(cursor.epoch, cursor.batch):
             cursor.lr = progress.lr = self._set_lr(planned)
             if cursor.batch == 0:
                 cursor.lr_start = cursor.lr
@@ -173,8 +183,15 @@ class Trainer:
                 self._stop()
 
         self._take_into_mean()
-        model = self.state.weights_to_use()
-        return evaluate(model, self.val_loader, self.state.precision, self.normalize, on_batch, self.world)
+        model, precision = self.state.weights_to_use(), self.state.precision
+        if features := self._features_of_epoch():
+            normalize = features.stepper.normalize
+            return evaluate(features.of(model), features.val, precision, normalize, on_batch, self.world)
+        return evaluate(model, self.val_loader, precision, self.normalize, on_batch, self.world)
+
+    def _features_of_epoch(self) -> HeadOnly | None:
+        """Return what takes the place of images and model in the running epoch, None if they themselves do."""
+        return self._features if self._features and self._features.is_on(self.state.cursor.epoch) else None
 
     def _take_into_mean(self) -> None:
         """Average the weights at the end of the epoch, where the schedule says so; the mean sees some of its images."""

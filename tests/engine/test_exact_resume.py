@@ -42,6 +42,7 @@ def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer
         trainer.save_last()
     sources = cached_sources(settings, data, trainer.train_loader.preprocess, NOBODY)
     trainer.read_from(sources.train, sources.val)
+    trainer.read_features(data, NOBODY)
     return trainer
 
 
