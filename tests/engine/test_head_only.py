@@ -116,7 +116,8 @@ class Learning(CustomCNN):
         self.neck = nn.BatchNorm2d(512, affine=False)
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
-        return self.neck(super().forward_features(images))
+        normalized: torch.Tensor = self.neck(super().forward_features(images))
+        return normalized
 
 
 class Deep(CustomCNN):
@@ -196,7 +197,7 @@ def test_images_that_cannot_be_read_have_no_features_and_are_noted_each_time(pho
     paths = sorted(photos.rglob("*.jpg"))
     paths[5].write_bytes(b"no image")
     part = Part(FileImages(paths, [n // 8 for n in range(24)]), range(24))
-    data = replace(few_digits(), train=part, val=replace(part, indices=range(0, 24, 3)), classes=["a", "b", "c"])
+    data = replace(few_digits(), train=part, val=replace(part, indices=range(0, 24, 3)), classes=("a", "b", "c"))
     settings = TrainSettings.model_validate(FROZEN | {"model": "custom", "batch_size": 6, "epochs": 1})
     for _ in range(2):  # computed, then kept
         trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
@@ -217,8 +218,10 @@ def test_images_that_cannot_be_read_have_no_features_and_are_noted_each_time(pho
 
 
 def test_train_says_it_and_a_second_run_has_them_already(cache: Path) -> None:
-    settings: dict[str, Any] = {"data": "digits", "max_per_class": 3, "val_split": 0.5, "image_size": 32, "augment": "none",
-                "freeze": "backbone", "epochs": 2, "export": False, "batch_size": 8}  # fmt: skip
+    settings: dict[str, Any] = {
+        "data": "digits", "max_per_class": 3, "val_split": 0.5, "image_size": 32, "augment": "none",
+        "freeze": "backbone", "epochs": 2, "export": False, "batch_size": 8,
+    }  # fmt: skip
     api.train(**settings)
     (first, second) = sorted(cache.rglob("*.features"))
     written = first.stat().st_mtime_ns
