@@ -213,7 +213,8 @@ def _computed_or_kept(
         return computed[-1]
 
     # All that decides on the last bit: whether they are computed again or not, a run goes on with the same.
-    how = f"{state.precision.dtype}, {settings.batch_size} on {device.type} by {torch.get_num_threads()} threads"
+    exact = f"{state.precision.dtype} ({settings.amp}{', deterministic' if settings.deterministic else ''})"
+    how = f"{exact}, {settings.batch_size} at a time on {device.type} by {torch.get_num_threads()} threads"
     weights = digest_of(model, source_of(settings.model).head(model))
     try:
         key = key_of(weights, how, loader.preprocess, 1, part)
