@@ -9,11 +9,13 @@ from typing import Any
 from torch import nn
 from torch.optim import Optimizer
 
-from clfctl.errors import UsageError
+from clfctl.errors import UsageError, shortened
 from clfctl.models.source import ModelSource
 from clfctl.settings.optimization import BACKBONE
 
 N_NAMED = 3
+# A number of layer groups has fewer.
+N_DIGITS = 9
 
 
 def has_begun(group: Mapping[str, Any], t: float) -> bool:
@@ -68,7 +70,7 @@ def frozen_names(freeze: str, model: nn.Module, source: ModelSource) -> Set[str]
         return set()
     if freeze == BACKBONE:
         found = set(names) - source.head(model)
-    elif freeze.isdecimal():
+    elif freeze.isdecimal() and len(freeze) < N_DIGITS:
         found = _first_layers(int(freeze), source.layers(model))
     else:
         found = _matching(freeze, names)
@@ -97,12 +99,12 @@ def _matching(pattern: str, names: list[str]) -> set[str]:
     why = ""
     try:
         found = {name for name in names if re.search(pattern, name)}
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         why = f", and as a regular expression it is not valid ({error})"
     if not found:
         some = [*names[:: max(1, len(names) // (N_NAMED - 1))], names[-1]]
         hint = f"they are called {', '.join(dict.fromkeys(some))}; or `freeze={BACKBONE}`, or a number of layer groups"
-        raise UsageError(f"no parameter of the model matches {pattern!r}{why}", hint, field="freeze")
+        raise UsageError(f"no parameter of the model matches {shortened(pattern)}{why}", hint, field="freeze")
     return found
 
 

@@ -20,6 +20,7 @@ from clfctl.engine.device import set_threads
 from clfctl.engine.environment import environment
 from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.place import place_of
+from clfctl.engine.read_features import read_features
 from clfctl.engine.run_files import BadImagesFile, HistoryFile
 from clfctl.engine.saving import saved_settings
 from clfctl.engine.teacher import check_teacher, record_teacher
@@ -112,7 +113,7 @@ class Session:
 
         Raises what the trainer raises, and OSError or WriteError where the history cannot be written.
         """
-        self.trainer.read_features(self.parts.data, to)
+        read_features(self.trainer, self.parts.data, to)
         everyone = self._everyone(watchers, to)
         self.trainer.on_steps = everyone.step
         try:

@@ -5,12 +5,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from torch import Tensor
+
 from clfctl.data.cache.make import Sources
 from clfctl.data.loader import AHEAD, Batch
+from clfctl.data.onlookers import Onlookers, no_bar, no_line
 from clfctl.engine.assemble import Parts
 from clfctl.engine.check import check_plan
 from clfctl.engine.evaluate import answers
-from clfctl.engine.frozen import begin_epoch
+from clfctl.engine.read_features import read_features
 from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import make_plan
@@ -51,9 +54,10 @@ def fit_time(
     with rehearsal(parts) as trainer:
         if sources:
             trainer.read_from(sources.train, sources.val)
-        n_batches = trainer.train_loader.n_batches
-        pace = measure_pace(trainer, min(LONGEST_S, SHARE * whole_s))
-    epoch_s, left_s = pace.epoch_s(n_batches), whole_s - spent_s - (time.perf_counter() - started)
+        n_batches, longest_s = trainer.train_loader.n_batches, min(LONGEST_S, SHARE * whole_s)
+        once_s = _features_s(trainer, parts, longest_s)
+        pace = measure_pace(trainer, longest_s)
+    epoch_s, left_s = pace.epoch_s(n_batches), whole_s - spent_s - (time.perf_counter() - started) - once_s
     epochs = epochs_that_fit(settings, n_batches, left_s / epoch_s)
     chosen = settings.model_copy(update={"epochs": epochs, "time": ""})
     plan = make_plan(chosen, n_batches)
@@ -66,6 +70,17 @@ def fit_time(
     elif epochs == limit_of(settings):
         lines.append(f"Note   `epochs={epochs}` is the limit, and {clock_in_words(left_s - epochs * epoch_s)} are left")
     return replace(parts, settings=chosen), lines
+
+
+def _features_s(trainer: Trainer, parts: Parts, seconds: float) -> float:
+    """Let the epochs read features if all of them will, and return how long it takes to compute these."""
+    if parts.settings.unfreeze_at is not None:
+        return 0.0
+    whole, loaders = trainer.state.model, (trainer.train_loader, trainer.val_loader)
+    if not read_features(trainer, parts.data, Onlookers(no_line, no_bar), is_trial=True):
+        return 0.0
+    normalize, precision = trainer.normalize, trainer.state.precision
+    return sum(_pass_s(answers(whole, each, precision, normalize), each.n_batches, seconds) for each in loaders)
 
 
 def measure_pace(trainer: Trainer, seconds: float) -> Pace:
@@ -81,13 +96,12 @@ def measure_pace(trainer: Trainer, seconds: float) -> Pace:
 def _step_s(trainer: Trainer, seconds: float) -> float:
     """Return the time of a step: first one to warm up, then those whose images were loaded meanwhile, then others."""
     # With all that will ever be trained: what is frozen at first makes it faster for some epochs.
-    begin_epoch(trainer.state.model, trainer.state.optimizer, trainer.state.settings.unfreeze_at or 0)
-    loader = trainer.train_loader
+    loader = trainer.begin(trainer.state.settings.unfreeze_at or 0)
     epochs = (loader.batches(epoch) for epoch in itertools.count())
     batches = itertools.chain.from_iterable(epochs)
     _steps(trainer, batches, 1)
     ahead_s = _steps(trainer, batches, 1)
-    n_ahead = min(loader.workers + AHEAD, int(seconds / ahead_s))
+    n_ahead = min(trainer.train_loader.workers + AHEAD, int(seconds / ahead_s))
     if n_ahead:
         ahead_s = _steps(trainer, batches, n_ahead) / n_ahead
     n = max(N_LEAST, round(seconds / ahead_s))
@@ -107,14 +121,19 @@ def _steps(trainer: Trainer, batches: Iterator[Batch], n: int) -> float:
 
 def _validation_s(trainer: Trainer, seconds: float) -> float:
     """Return the time of a validation, from as much of it as is done in so many seconds."""
-    loader = trainer.val_loader
-    if not loader.n_batches:
+    model, loader, normalize = trainer.evaluated()
+    return _pass_s(answers(model, loader, trainer.state.precision, normalize), trainer.val_loader.n_batches, seconds)
+
+
+def _pass_s(answered: Iterator[tuple[Batch, list[Tensor]]], n_batches: int, seconds: float) -> float:
+    """Return how long it takes to answer so many batches, from as many as are answered in so many seconds."""
+    if not n_batches:
         return 0.0
     started, n = time.perf_counter(), 0
-    for _, logits in answers(trainer.state.weights_to_use(), loader, trainer.state.precision, trainer.normalize):
+    for _, logits in answered:
         for each in logits:
             each.sum().item()
         n += 1
         if time.perf_counter() - started > seconds:
             break
-    return (time.perf_counter() - started) / n * loader.n_batches
+    return (time.perf_counter() - started) / n * n_batches

@@ -7,16 +7,17 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 
 import torch
+from torch import nn
 
 from clfctl.data.loader import Batch, Loader
-from clfctl.data.onlookers import Onlookers
-from clfctl.data.sources.base import Data, ImageSource
+from clfctl.data.sources.base import ImageSource
 from clfctl.engine.averaging import N_IMAGES, norms_in_training, refresh
 from clfctl.engine.determinism import naming_the_operation
 from clfctl.engine.device import seed_step
-from clfctl.engine.evaluate import evaluate
+from clfctl.engine.evaluate import Batches, evaluate
 from clfctl.engine.frozen import begin_epoch
-from clfctl.engine.head_only import HeadOnly, head_only
+from clfctl.engine.head_only import HeadOnly
+from clfctl.engine.micro_batches import Normalizer
 from clfctl.engine.progress import Progress
 from clfctl.engine.rates import set_rates
 from clfctl.engine.saving import RunSaver
@@ -42,8 +43,8 @@ class Trainer:
     """Trains `state.model` in `epochs()`; `saver` keeps its checkpoints, `progress` tells others where it is.
 
     `class_weights` (n_classes,) are those of the training loss, None: all alike; `lesson` is what is learned from a
-    teacher. `on_steps` is handed the steps since
-    the last time, where the losses are looked at anyway.
+    teacher. `features` takes the place of the images and of the whole model where all but the classifier is frozen.
+    `on_steps` is handed the steps since the last time, where the losses are looked at anyway.
     """
 
     state: TrainState
@@ -56,13 +57,14 @@ class Trainer:
     signals: StopSignals = field(default_factory=StopSignals)
     class_weights: torch.Tensor | None = None
     lesson: Lesson | None = None
+    features: HeadOnly | None = None
     on_steps: Callable[[Steps], None] | None = None
     world: World = ALONE
 
     def __post_init__(self) -> None:
         state = self.state
         self._lrs: list[float] = []  # of the steps that are still to be handed over
-        self._whole = self._stepper = Stepper(
+        self.whole = self._stepper = Stepper(
             state.model,
             state.optimizer,
             state.precision,
@@ -71,7 +73,6 @@ class Trainer:
             self.class_weights,
             self.lesson,
         )
-        self._features: HeadOnly | None = None
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -102,9 +103,23 @@ class Trainer:
         """Return whether a batch has images enough to be trained on."""
         return self._stepper.can_train_on(batch)
 
-    def read_features(self, data: Data, to: Onlookers) -> None:
-        """Compute what a frozen network makes of the images, if that is all that an epoch would need of it."""
-        self._features = head_only(self.state, self._whole, self.train_loader, self.val_loader, data, to)
+    def begin(self, epoch: int) -> Batches:
+        """Bring what an epoch trains, from 0, into training mode; return what it reads: images, or their features."""
+        features = self._features_of(epoch)
+        self._stepper = features.stepper if features else self.whole
+        begin_epoch(self._stepper.model, self.state.optimizer, epoch)
+        return features.train if features else self.train_loader
+
+    def evaluated(self) -> tuple[nn.Module, Batches, Normalizer]:
+        """Return what is evaluated after the running epoch, what it reads, and what makes that ready for it."""
+        model = self.state.weights_to_use()
+        if features := self._features_of(self.state.cursor.epoch):
+            return features.of(model), features.val, features.stepper.normalize
+        return model, self.val_loader, self.normalize
+
+    def _features_of(self, epoch: int) -> HeadOnly | None:
+        """Return what takes the place of images and model in an epoch, None if they themselves do."""
+        return self.features if self.features and self.features.is_on(epoch) else None
 
     def save_last(self) -> None:
         """Write the checkpoint to go on from."""
@@ -136,11 +151,8 @@ class Trainer:
         cursor, progress = self.state.cursor, self.progress
         n_batches = self.train_loader.n_batches
         self._enter_phase("train", n_batches, cursor.batch)
-        features = self._features_of_epoch()
-        self._stepper = features.stepper if features else self._whole
-        begin_epoch(self._stepper.model, self.state.optimizer, cursor.epoch)
+        loader = self.begin(cursor.epoch)
         started, trained_s, planned = time.perf_counter(), cursor.train_s, self.plan.given(self.metrics())
-        loader = features.train if features else self.train_loader
         for batch in loader.batches(cursor.epoch, cursor.batch):
             cursor.lr = progress.lr = self._set_lr(planned)
             if cursor.batch == 0:
@@ -183,15 +195,8 @@ class Trainer:
                 self._stop()
 
         self._take_into_mean()
-        model, precision = self.state.weights_to_use(), self.state.precision
-        if features := self._features_of_epoch():
-            normalize = features.stepper.normalize
-            return evaluate(features.of(model), features.val, precision, normalize, on_batch, self.world)
-        return evaluate(model, self.val_loader, precision, self.normalize, on_batch, self.world)
-
-    def _features_of_epoch(self) -> HeadOnly | None:
-        """Return what takes the place of images and model in the running epoch, None if they themselves do."""
-        return self._features if self._features and self._features.is_on(self.state.cursor.epoch) else None
+        model, loader, normalize = self.evaluated()
+        return evaluate(model, loader, self.state.precision, normalize, on_batch, self.world)
 
     def _take_into_mean(self) -> None:
         """Average the weights at the end of the epoch, where the schedule says so; the mean sees some of its images."""

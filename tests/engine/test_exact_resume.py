@@ -12,6 +12,7 @@ from clfctl.data.cache.make import cached_sources
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
+from clfctl.engine.read_features import read_features
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted
 from clfctl.runs.checkpoint import load_checkpoint
@@ -42,7 +43,7 @@ def trainer_of(settings: TrainSettings, run: RunFolder | None = None) -> Trainer
         trainer.save_last()
     sources = cached_sources(settings, data, trainer.train_loader.preprocess, NOBODY)
     trainer.read_from(sources.train, sources.val)
-    trainer.read_features(data, NOBODY)
+    read_features(trainer, data, NOBODY)
     return trainer
 
 
@@ -113,6 +114,7 @@ ALWAYS = ("schedule plateau", "warmup of batches", "bf16", "weight decay", "mixu
 def test_resumed_is_as_if_never_stopped(feature: str) -> None:
     settings = TrainSettings.model_validate(QUICK | FEATURES[feature])
     whole = trainer_of(settings)
+    assert (whole.begin(0) is not whole.train_loader) == ("on features" in feature)
     rates = Watch(whole).rates
     list(whole.epochs())
     expected = state_of(whole)

@@ -60,6 +60,8 @@ def test_what_is_frozen_by_word_number_pattern_and_expression(freeze: str, n_ten
         ("0", "the model has 6 layer groups; 0 are none: nothing would be frozen"),
         ("6", "the model has 6 layer groups; 6 are all of them: nothing would be trained"),
         ("blocks.0.*", "no parameter of the model matches 'blocks.0.\\*'"),
+        ("9" * 5000, "no parameter of the model matches"),
+        ("(" * 5000, "no parameter .* not valid"),
         ("*.gamma", "no parameter of the model matches .* as a regular expression it is not valid"),
     ],
 )

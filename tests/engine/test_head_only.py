@@ -16,6 +16,7 @@ from clfctl.data.sources.base import FileImages, Part
 from clfctl.engine.assemble import build_parts, make_trainer
 from clfctl.engine.describe import describe_parts
 from clfctl.engine.optimizers import build_optimizer
+from clfctl.engine.read_features import read_features
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import DataError
 from clfctl.models.custom import CustomModels
@@ -32,8 +33,8 @@ def trained(settings: TrainSettings, *, on_features: bool) -> Trainer:
     data = few_digits()
     trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
     if on_features:
-        trainer.read_features(data, NOBODY)
-        assert trainer._features is not None
+        read_features(trainer, data, NOBODY)
+        assert trainer.features is not None
     list(trainer.epochs())
     return trainer
 
@@ -97,8 +98,8 @@ def cache(tmp_path: Path) -> Path:
 
 def told_by(trainer: Trainer) -> tuple[bool, list[str]]:
     lines: list[str] = []
-    trainer.read_features(few_digits(), Onlookers(lines.append, no_bar))
-    return trainer._features is not None, lines
+    read_features(trainer, few_digits(), Onlookers(lines.append, no_bar))
+    return trainer.features is not None, lines
 
 
 class Drawing(CustomCNN):
@@ -178,7 +179,7 @@ def test_what_is_trained_decides() -> None:
 
 
 def test_too_many_features_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clfctl.engine.head_only.MOST_BYTES", 1000)
+    monkeypatch.setattr("clfctl.engine.read_features.MOST_BYTES", 1000)
     is_on, (line,) = told_by(trainer_of(TrainSettings.model_validate(FROZEN)))
     assert not is_on
     assert "of features are more than" in line
@@ -201,20 +202,20 @@ def test_images_that_cannot_be_read_have_no_features_and_are_noted_each_time(pho
     settings = TrainSettings.model_validate(FROZEN | {"model": "custom", "batch_size": 6, "epochs": 1})
     for _ in range(2):  # computed, then kept
         trainer = make_trainer(build_parts(settings, data), create_run(Path("runs"), "{n}", ""))
-        trainer.read_features(data, NOBODY)
+        read_features(trainer, data, NOBODY)
         assert [*trainer.train_loader.bad_images.found] == [str(paths[5])]
         assert len(list(trainer.epochs())) == 1
-        assert trainer._features is not None
+        assert trainer.features is not None
         whole = [index for batch in trainer.train_loader.batches(0) for index in batch.indices]
-        seen = [index for batch in trainer._features.train.batches(0) for index in batch.indices]
+        seen = [index for batch in trainer.features.train.batches(0) for index in batch.indices]
         assert seen == whole
         assert 5 not in seen
-        labels = torch.cat([batch.labels for batch in trainer._features.train.batches(0)])
+        labels = torch.cat([batch.labels for batch in trainer.features.train.batches(0)])
         assert labels.tolist() == [index // 8 for index in seen]
     strict = replace(trainer.train_loader, bad_images=BadImages("error", 24))
     trainer.train_loader = strict
     with pytest.raises(DataError, match=r"5\.jpg cannot be read"):
-        trainer.read_features(data, NOBODY)
+        read_features(trainer, data, NOBODY)
 
 
 def test_train_says_it_and_a_second_run_has_them_already(cache: Path) -> None:

@@ -18,6 +18,7 @@ from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.time_budget import Pace, fit_time, measure_pace
 from clfctl.errors import UsageError
+from clfctl.models.custom import CustomModels
 from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import keep_fitting, make_plan
 from clfctl.planning.time_limit import epochs_that_fit, within_time
@@ -33,14 +34,27 @@ N_BATCHES = 3
 class Slow(nn.Module):
     """A network of which the time of a step is known; `norm` and `drop` would change where it is trained on."""
 
+    drop_rate = 0.5
+
     def __init__(self) -> None:
         super().__init__()
-        self.norm, self.drop, self.head = nn.BatchNorm2d(3), nn.Dropout(0.5), nn.Linear(3, 10)
+        self.norm, self.drop, self.head = nn.BatchNorm2d(3), nn.Dropout(self.drop_rate), nn.Linear(3, 10)
+
+    def forward_features(self, images: torch.Tensor) -> torch.Tensor:
+        time.sleep(SLEEP_S)
+        normalized: torch.Tensor = self.norm(images)
+        return normalized
+
+    def forward_head(self, features: torch.Tensor, pre_logits: bool = False) -> torch.Tensor:
+        pooled: torch.Tensor = self.drop(features.mean((2, 3)))
+        logits: torch.Tensor = pooled if pre_logits else self.head(pooled)
+        return logits
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        time.sleep(SLEEP_S)
-        logits: torch.Tensor = self.head(self.drop(self.norm(images).mean((2, 3))))
-        return logits
+        return self.forward_head(self.forward_features(images))
+
+    def get_classifier(self) -> nn.Module:
+        return self.head
 
 
 def slow_parts(**values: object) -> Parts:
@@ -51,7 +65,9 @@ def slow_parts(**values: object) -> Parts:
                    val=Part(whole.val.source, whole.val.indices[:16]))  # fmt: skip
     parts = build_parts(settings, data)
     model = Slow()
-    return replace(parts, built=replace(parts.built, model=model), optimizer=build_optimizer(settings, model))
+    return replace(
+        parts, built=replace(parts.built, model=model), optimizer=build_optimizer(settings, model, CustomModels())
+    )
 
 
 def test_the_epochs_are_those_that_fit() -> None:
@@ -69,6 +85,16 @@ def test_the_epochs_are_those_that_fit() -> None:
     assert all(torch.equal(value, before[name]) for name, value in parts.built.model.state_dict().items())
     assert not parts.optimizer.state
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_epochs_on_features_are_measured_as_such_and_the_features_once() -> None:
+    settings = {"freeze": "backbone", "time": "4s", "epochs": 10**6}
+    on_features = fit_time(slow_parts(**settings), no_line)[0].settings.epochs
+    whole = fit_time(slow_parts(**settings, augment="light"), no_line)[0].settings.epochs
+    later = fit_time(slow_parts(**settings, unfreeze_at=1), no_line)[0].settings.epochs
+    assert on_features > 3 * max(whole, later)
+    # Two batches of each part, before the first epoch.
+    assert fit_time(slow_parts(**settings), no_line, spent_s=4 - 4 * SLEEP_S)[0].settings.epochs == 1
 
 
 def test_what_is_gone_already_counts() -> None:
