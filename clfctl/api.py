@@ -25,6 +25,7 @@ from clfctl.settings.sources import PASSED, TYPED, Resolved, from_fields
 
 if TYPE_CHECKING:
     from clfctl.data.onlookers import Onlookers
+    from clfctl.engine.debug_batch import Replay
     from clfctl.engine.session import Session
     from clfctl.engine.watching import Watcher
     from clfctl.evaluation.record import Evaluation
@@ -248,6 +249,15 @@ def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers") -
     (session.complete if was_finished else session.train)(watchers, to)
     wants_export = session.parts.settings.export and not (was_finished and is_exported(run))
     return _record(session, export_after_training(run, session.held_out(), to.tell) if wants_export else None)
+
+
+def debug_batch(run: RunFolder, to: "Onlookers", *, exact: bool) -> "Replay":
+    """Compute the batch again whose loss was not finite; see `debug_batch.replay`."""
+    from clfctl.engine.as_it_was import as_it_was
+    from clfctl.engine.debug_batch import replay
+
+    with as_it_was():
+        return replay(run, to, exact=exact)
 
 
 def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":

@@ -14,7 +14,7 @@ from clfctl.cli.options import option_rules, with_settings, without_settings
 from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
-from clfctl.cli.training import resume, runs, train
+from clfctl.cli.training import debug_batch, resume, runs, train
 from clfctl.display.streams import make_writable, open_what_is_closed, silence_libraries, silence_logs
 from clfctl.version import __version__
 
@@ -28,6 +28,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
     ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
+    ("debug-batch", debug_batch, ("OutputSettings",)),
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),

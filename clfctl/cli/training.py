@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl.cli import completion
-from clfctl.cli.arguments import ShowBatch
+from clfctl.cli.arguments import RunArgument, ShowBatch
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
@@ -59,6 +59,23 @@ def resume(
     from clfctl.planning.changes import stated_in
 
     command(run, runs_dir.settings.runs_dir, stated_in(settings), output, allow_data_change=allow_data_change)
+
+
+def debug_batch(
+    output: "Output",
+    *,
+    run: RunArgument,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="First make the steps from the last checkpoint to the batch again, without saving them."
+        ),
+    ] = False,
+) -> None:
+    """Compute the batch again whose loss was not finite: which images, which layer, which gradients."""
+    from clfctl.commands.debug_batch import debug_batch as command
+
+    command(run, output, exact=exact)
 
 
 def runs(

@@ -1,10 +1,17 @@
 """How much memory there is to compute in, and whether an error says that it was too little."""
 
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
+
+from clfctl.engine.device import describe
+from clfctl.engine.state import TrainState
+from clfctl.errors import ClfctlError
+from clfctl.runs.folder import RunFolder
+from clfctl.storage.names import shell
 
 _SHORT = ("out of memory", "can't allocate memory", "cannot allocate memory", "alloc_failed")
 _LIMIT, _IN_USE = (Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current"))
@@ -14,6 +21,23 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error is of memory that ran out: torch's own, and those of its libraries and of the CPU."""
     text = str(error).lower()
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(each in text for each in _SHORT)
+
+
+@contextmanager
+def in_memory(state: TrainState, run: RunFolder) -> Iterator[None]:
+    """Let a step that runs out of memory end in a sentence. Raises ClfctlError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        n, device = state.settings.images_at_once, describe(state.precision.device)
+        what = f"the memory of {device} is too small for {n} images at once"
+        parts = (
+            f"compute batches in more parts: {shell('resume', run.path)} `accumulate={2 * state.settings.accumulate}`"
+        )
+        hint = f"{parts}; or train a new run with `find_batch_size=True`, `amp=bf16` or a smaller `image_size=`"
+        raise ClfctlError(what, hint) from error
 
 
 class Peak:

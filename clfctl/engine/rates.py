@@ -11,5 +11,11 @@ def set_rates(optimizer: Optimizer, values: Values, base_lr: float, t: float) ->
 
     Its learning rate keeps its ratio to the base; it is 0 while the group is frozen.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = values.lr * (group["initial_lr"] / base_lr) if has_begun(group, t) else 0.0
+    for group, rate in zip(optimizer.param_groups, rates_at(optimizer, values, base_lr, t), strict=True):
+        group["lr"] = rate
+
+
+def rates_at(optimizer: Optimizer, values: Values, base_lr: float, t: float) -> list[float]:
+    """Return the rate of every param group in the step at `t` epochs."""
+    groups = optimizer.param_groups
+    return [values.lr * (group["initial_lr"] / base_lr) if has_begun(group, t) else 0.0 for group in groups]

@@ -1,7 +1,9 @@
 """The training step: a batch of images and labels makes the model a little better."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -16,6 +18,16 @@ from clfctl.engine.micro_batches import MicroBatch, Normalizer, micro_batches
 from clfctl.engine.mixing import Mixer
 from clfctl.engine.teacher import Lesson
 from clfctl.settings.groups import TrainSettings
+
+# More than the trainer makes before it looks whether the losses are finite.
+N_NORMS = 100
+
+
+class Stepped(NamedTuple):
+    """The mean loss of a batch and the norm of its gradient before it was clipped, scalars on the device."""
+
+    loss: torch.Tensor
+    gradient_norm: torch.Tensor
 
 
 class Normalize:
@@ -45,11 +57,37 @@ def train_step(
     *,
     clip_grad: float,
     lesson: Lesson | None = None,
-) -> torch.Tensor:
-    """Make one optimizer step on the parts of a batch and return the mean loss of it, still on the device.
+) -> Stepped:
+    """Make one optimizer step on the parts of a batch and return what it was, still on the device.
 
-    With a `lesson` the loss is in part the distance to what its teacher answers.
-    The only place where autocast, backward, unscale, clip, step and zero_grad occur.
+    With a `lesson` the loss is in part the distance to what its teacher answers. Here and in `gradients` alone occur
+    autocast, backward, unscale, clip, step and zero_grad.
+    """
+    value = gradients(model, precision, parts, loss, lesson)
+    if clip_grad or precision.scaler.is_enabled():
+        precision.scaler.unscale_(optimizer)
+    if clip_grad:
+        norm = nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
+    else:
+        norm = norm_of([each.grad for each in model.parameters() if each.grad is not None])
+    with begun_only(optimizer):
+        precision.scaler.step(optimizer)
+    precision.scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    return Stepped(value, norm)
+
+
+def gradients(
+    model: nn.Module,
+    precision: Precision,
+    parts: Iterable[MicroBatch],
+    loss: Loss,
+    lesson: Lesson | None = None,
+    look: Callable[[MicroBatch, torch.Tensor], None] | None = None,
+) -> torch.Tensor:
+    """Add the gradient of a batch, given in parts, to that of the parameters, and return its mean loss, on the device.
+
+    `look` is shown each part with its logits.
     """
     values = []
     for part in parts:
@@ -57,24 +95,27 @@ def train_step(
             # The teacher first: what it computes with is gone before the model keeps what its gradients need.
             taught = lesson.teacher(part.images) if lesson else None
             logits = model(part.images)
+            if look:
+                look(part, logits)
             value = part.loss(loss, logits)
             if lesson and taught is not None:
                 value = lesson.loss(value, logits, taught, part.share)
         precision.scaler.scale(value).backward()
         values.append(value.detach())
-    if clip_grad:
-        precision.scaler.unscale_(optimizer)
-        nn.utils.clip_grad_norm_(model.parameters(), clip_grad)
-    with begun_only(optimizer):
-        precision.scaler.step(optimizer)
-    precision.scaler.update()
-    optimizer.zero_grad(set_to_none=True)
     return values[0] if len(values) == 1 else torch.stack(values).sum()
+
+
+def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
+    """Return the norm of all numbers of some tensors together, a scalar on their device."""
+    return torch.stack(torch._foreach_norm(tensors)).norm() if tensors else torch.zeros(())
 
 
 @dataclass(frozen=True)
 class Stepper:
-    """The training steps of a run: a batch as it comes from the loader, by the run's settings."""
+    """The training steps of a run: a batch as it comes from the loader, by the run's settings.
+
+    `norms` are those of the gradients of the latest steps, (number, scalar on the device).
+    """
 
     model: nn.Module
     optimizer: Optimizer
@@ -83,18 +124,21 @@ class Stepper:
     settings: TrainSettings
     class_weights: torch.Tensor | None = None
     lesson: Lesson | None = None
+    norms: deque[tuple[int, torch.Tensor]] = field(default_factory=lambda: deque(maxlen=N_NORMS))
 
     def step(self, batch: Batch, number: int) -> torch.Tensor:
         """Train on a batch, the `number`-th of the run (from 0), which seeds its mixture; return the loss."""
-        return train_step(
+        made = train_step(
             self.model,
             self.optimizer,
             self.precision,
-            self._parts(batch, number),
+            self.parts(batch, number),
             self.loss,
             clip_grad=self.settings.clip_grad,
             lesson=self.lesson,
         )
+        self.norms.append((number, made.gradient_norm))
+        return made.loss
 
     @property
     def loss(self) -> Loss:
@@ -106,7 +150,8 @@ class Stepper:
         """Return whether there is enough: one image left of a batch has no variance for batch normalization."""
         return len(batch.labels) >= min(2, self.settings.batch_size)
 
-    def _parts(self, batch: Batch, number: int) -> Iterator[MicroBatch]:
+    def parts(self, batch: Batch, number: int) -> Iterator[MicroBatch]:
+        """Yield a batch in the parts that it is computed in, mixed as that step's is."""
         settings = self.settings
         mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(number, *batch.images.shape[2:])
         return micro_batches(batch, settings.images_at_once, self.normalize, self.precision.device, self.loss, mixture)

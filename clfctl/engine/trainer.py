@@ -17,7 +17,9 @@ from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import Batches, evaluate
 from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.head_only import HeadOnly
+from clfctl.engine.memory import in_memory
 from clfctl.engine.micro_batches import Normalizer
+from clfctl.engine.non_finite import keep, record_of
 from clfctl.engine.progress import Progress
 from clfctl.engine.rates import set_rates
 from clfctl.engine.saving import RunSaver
@@ -64,15 +66,8 @@ class Trainer:
     def __post_init__(self) -> None:
         state = self.state
         self._lrs: list[float] = []  # of the steps that are still to be handed over
-        self.whole = self._stepper = Stepper(
-            state.model,
-            state.optimizer,
-            state.precision,
-            self.normalize,
-            state.settings,
-            self.class_weights,
-            self.lesson,
-        )
+        of = state.model, state.optimizer, state.precision, self.normalize, state.settings
+        self.whole = self._stepper = Stepper(*of, self.class_weights, self.lesson)
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -148,24 +143,12 @@ class Trainer:
         return criterion_of(settings.keep_best, settings.monitor, [*self.state.cursor.history, *newer])
 
     def _train_epoch(self) -> None:
-        cursor, progress = self.state.cursor, self.progress
-        n_batches = self.train_loader.n_batches
-        self._enter_phase("train", n_batches, cursor.batch)
+        cursor = self.state.cursor
+        self._enter_phase("train", self.train_loader.n_batches, cursor.batch)
         loader = self.begin(cursor.epoch)
         started, trained_s, planned = time.perf_counter(), cursor.train_s, self.plan.given(self.metrics())
         for batch in loader.batches(cursor.epoch, cursor.batch):
-            cursor.lr = progress.lr = self._set_lr(planned)
-            if cursor.batch == 0:
-                cursor.lr_start = cursor.lr
-            step = cursor.epoch * n_batches + cursor.batch
-            seed_step(self.state.precision.device, self.state.settings.seed, step)
-            self._lrs.append(cursor.lr)
-            n_images = len(batch.labels) if self.can_train_on(batch) else 0
-            if n_images:
-                cursor.losses[cursor.batch] = self.step(batch, step)
-            cursor.n_images.append(n_images)
-            cursor.batch += 1
-            progress.batch, progress.images = cursor.batch, progress.images + n_images
+            self.train_batch(batch, planned)
             if cursor.batch % CHECK_EVERY == 0:
                 self._check_losses()
             is_stop_asked = self._is_stop_asked()
@@ -177,6 +160,23 @@ class Trainer:
                 self.save_last()
         self._check_losses()
         cursor.train_s = trained_s + time.perf_counter() - started
+
+    def train_batch(self, batch: Batch, planned: Callable[[float], Values]) -> None:
+        """Train on the next batch of the running epoch, at what is planned, and move on."""
+        cursor, progress = self.state.cursor, self.progress
+        cursor.lr = progress.lr = self._set_lr(planned)
+        if cursor.batch == 0:
+            cursor.lr_start = cursor.lr
+        step = cursor.epoch * self.train_loader.n_batches + cursor.batch
+        seed_step(self.state.precision.device, self.state.settings.seed, step)
+        self._lrs.append(cursor.lr)
+        n_images = len(batch.labels) if self.can_train_on(batch) else 0
+        if n_images:
+            with in_memory(self.state, self.saver.run):
+                cursor.losses[cursor.batch] = self.step(batch, step)
+        cursor.n_images.append(n_images)
+        cursor.batch += 1
+        progress.batch, progress.images = cursor.batch, progress.images + n_images
 
     def _set_lr(self, planned: Callable[[float], Values]) -> float:
         """Write what is planned for the coming step into the optimizer, and return its learning rate."""
@@ -269,12 +269,8 @@ class Trainer:
         return self.world.any(self.signals.received is not None)
 
     def _non_finite(self, which: str, batch: int) -> NonFiniteLossError:
-        cursor, n_batches = self.state.cursor, self.train_loader.n_batches
-        t = cursor.epoch + batch / n_batches
-        lr = self.plan.lr(t, self.metrics())
-        where = f"epoch {cursor.epoch + 1}, batch {batch + 1} of {n_batches}, learning rate {lr:.3g}"
-        tries = "try a lower `lr=`, a longer `warmup=`, `clip_grad=1` or `amp=off`"
-        return NonFiniteLossError(f"the {which} is no longer finite: {where}", f"{tries}; {self.saver.what_is_kept()}")
+        norms = self.whole.norms
+        return keep(record_of(which, batch, self.state, self.plan, self.train_loader, norms), self.saver)
 
     def _stop(self) -> None:
         received = self.signals.received

@@ -68,6 +68,11 @@ class RunFolder:
         return self.path / "bad_images.jsonl"
 
     @property
+    def bad_batch(self) -> Path:
+        """The batch whose loss was not finite, a JSON object."""
+        return self.path / "bad_batch.json"
+
+    @property
     def last(self) -> Path:
         """Checkpoint to go on from; its predecessor lies beside it."""
         return self.path / "checkpoints" / f"last{CHECKPOINT_SUFFIX}"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from functools import cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,12 +13,13 @@ from torch import nn
 from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import open_data
-from clfctl.engine.assemble import Parts, build_parts
+from clfctl.engine.assemble import Parts, build_parts, make_trainer
 from clfctl.engine.batch_size_search import MOST_ON_CPU, Sizes, Trials, find_batch_size
 from clfctl.engine.memory import Peak, free_bytes, is_out_of_memory
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.planning.changes import change_settings
+from clfctl.runs.folder import create_run
 from clfctl.settings.groups import TrainSettings
 
 SEEN: list[int] = []
@@ -115,6 +117,13 @@ def test_no_more_than_there_are_images() -> None:
     found, lines = find_batch_size(replace(parts, data=replace(parts.data, train=few)), no_line)
     assert found.settings.batch_size == 30
     assert "all images" in lines[0]
+
+
+def test_training_that_runs_out_of_memory_ends_in_a_sentence() -> None:
+    trainer = make_trainer(parts_of(Limited(20), accumulate=2, batch_size=64), create_run(Path("runs"), "{n}", ""))
+    with pytest.raises(ClfctlError, match=r"the memory of cpu .* is too small for 32 images at once") as caught:
+        list(trainer.epochs())
+    assert "clfctl resume runs/1 `accumulate=4`" in caught.value.hint
 
 
 def test_a_cpu_is_not_filled() -> None:

@@ -86,7 +86,7 @@ def train_one_batch(name: str) -> dict[str, Any]:
         built.model.train()
         images = torch.randint(0, 256, (2, 3, size, size), dtype=torch.uint8)
         batch = MicroBatch(Normalize(built.preprocess, cpu)(images), torch.tensor([0, 1]))
-        loss = train_step(built.model, optimizer, pick_precision("off", cpu), [batch], Loss(), clip_grad=0.0)
+        loss, _ = train_step(built.model, optimizer, pick_precision("off", cpu), [batch], Loss(), clip_grad=0.0)
         is_finite = all(bool(each.isfinite().all()) for each in built.model.parameters())
     except (ClfctlError, RuntimeError, ValueError, TypeError, AttributeError, AssertionError) as error:
         return {"size": size, "error": f"{type(error).__name__}: {error}"[:160]}
