@@ -7,7 +7,6 @@ from typing import Any
 from torch import nn
 
 from clfctl.data.balance import describe_counts
-from clfctl.data.pixels.transform import Preprocess
 from clfctl.engine.assemble import Parts
 from clfctl.engine.averaging import first_step_of
 from clfctl.engine.device import describe
@@ -21,7 +20,7 @@ from clfctl.settings.image_size import size_in_words
 from clfctl.storage.files import in_bytes
 
 FITS: dict[Fit, str] = {
-    "crop": "as much as fills it",
+    "crop": "the middle, as much as fills it",
     "letterbox": "all of it, framed",
     "reflect": "all of it, mirrored at its edges",
     "stretch": "all of it, out of shape",
@@ -96,7 +95,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *describe_counts(data.train, data.classes, parts.settings.balance),
         *_fitted(parts),
         *_divided(parts),
-        f"Images {_seen(built.preprocess)}",
+        *_seen(parts),
         *_taught(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
@@ -121,13 +120,22 @@ def _averages(parts: Parts) -> list[str]:
     return [f"Average a moving one of the weights is evaluated and saved as best, with {grown}"] if decay else []
 
 
-def _seen(preprocess: Preprocess) -> str:
-    """Return what the model gets of an image, in words."""
-    what = FITS[preprocess.fit]
-    if preprocess.fit == "crop" and preprocess.crop_ratio < 1:
-        what = f"the middle {preprocess.crop_ratio:.3g} of its shorter side"
-    size = size_in_words(preprocess.image_size)
-    return f"{size} pixels of each, {preprocess.interpolation}: {what} (`fit={preprocess.fit}`)"
+def _seen(parts: Parts) -> list[str]:
+    """Return what the model gets of an image, and which settings of that do nothing."""
+    seen, settings = parts.built.preprocess, parts.settings
+    what = FITS[seen.fit]
+    if seen.crop_ratio < 1:
+        of = "its shorter side" if seen.fit == "crop" else "it"
+        what = f"the middle, {100 * seen.crop_ratio:.3g} % of {of}" + (
+            ", out of shape" if seen.fit == "stretch" else ""
+        )
+    size = size_in_words(seen.image_size)
+    lines = [f"Images {size} pixels of each, {seen.interpolation}: {what} (`fit={seen.fit}`)"]
+    fields = type(settings).model_fields
+    if settings.augment == "none":
+        idle = [name for name in ("crop_scale", "crop_ratio") if getattr(settings, name) != fields[name].default]
+        lines += [f"Note   `{name}=` does nothing with `augment=none`, which has no random crops" for name in idle]
+    return lines
 
 
 def _fitted(parts: Parts) -> list[str]:

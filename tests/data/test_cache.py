@@ -5,6 +5,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,23 @@ def test_what_is_stored_cannot_be_written_to(data: Data, photos: Path) -> None:
         assert isinstance(stored, np.ndarray)
         with pytest.raises(ValueError, match="read-only"):
             stored[0, 0] = 0
+
+
+def test_another_fit_shape_or_interpolation_is_another_cache(data: Data) -> None:
+    square = Preprocess(32)
+    others = [replace(square, fit=fit) for fit in FITS[1:]]
+    others += [replace(square, interpolation="bicubic"), Preprocess(Rectangle(32, 40)), Preprocess(40)]
+    seals, stems = [], []
+    for seen in (square, *others):
+        (what,) = wanted(data, seen.scaling, "photos", 0)
+        seals.append(what.seal)
+        stems.append(what.stem())
+    # Letterbox and reflect differ in the frame alone, which is not stored.
+    assert len(set(stems)) == len(set(seals)) == len(seals) - 1
+    assert stems[1] == stems[3]
+    # What was made before there was a choice is still used.
+    assert stems[0].startswith("photos-36-")
+    assert seals[0].digest == content_digest(data.train.source, np.arange(24))
 
 
 def test_images_that_are_not_wanted_are_not_stored(data: Data) -> None:

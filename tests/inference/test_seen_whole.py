@@ -99,3 +99,14 @@ def test_the_picture_shows_what_the_model_gets(cli: Cli, strips: Path) -> None:
     scale = 4 * 32 * 64
     assert n_framed % (scale // 2) == 0
     assert n_framed > 0
+
+
+def test_what_does_nothing_is_said(cli: Cli, strips: Path) -> None:
+    words = ("--image-size", "32", "--augment", "none", "--crop-scale", "0.5..1", "--batch-size", "4", "--dry-run")
+    result = cli("train", "--data", str(strips), *words)
+    assert result.exit_code == 0, result.stderr
+    assert (
+        "Images 32 × 32 pixels of each, bilinear: the middle, 87.5 % of its shorter side (--fit crop)" in result.stdout
+    )
+    assert "Note   --crop-scale does nothing with --augment none, which has no random crops" in result.stdout
+    assert "--crop-ratio does nothing" not in result.stdout
