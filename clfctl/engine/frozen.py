@@ -104,7 +104,7 @@ def _matching(pattern: str, names: list[str]) -> set[str]:
     if not found:
         some = [*names[:: max(1, len(names) // (N_NAMED - 1))], names[-1]]
         hint = f"they are called {', '.join(dict.fromkeys(some))}; or `freeze={BACKBONE}`, or a number of layer groups"
-        raise UsageError(f"no parameter of the model matches {shortened(pattern)}{why}", hint, field="freeze")
+        raise UsageError(f"no parameter of the model matches {shortened(pattern)!r}{why}", hint, field="freeze")
     return found
 
 
