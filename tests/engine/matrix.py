@@ -72,6 +72,8 @@ FEATURES: dict[str, dict[str, object]] = {
     "the last batch of one image": {"batch_size": 13},
     "freeze": {"freeze": "backbone", "optimizer": "adamw", "weight_decay": 0.1, "augment": "light"},
     "freeze on features": {"freeze": "backbone", "dropout": 0.5, "balance": "sampler"},
+    "freeze on features, averages": {"freeze": "backbone", "scheduler": "constant:1 > average(rate=1e-4)", "ema": 0.9,
+                                     "accumulate": 2},
     "freeze on features, unfreeze": {"freeze": "backbone", "unfreeze_at": 2, "dropout": 0.2, "amp": "bf16"},
     # Stopped before, at and after the beginning of what was frozen.
     "freeze, unfreeze": {"freeze": "backbone", "unfreeze_at": 2, "optimizer": "adamw", "weight_decay": 0.1,
