@@ -26,9 +26,11 @@ N_PER_CLASS, N_VAL = 60, 500
 
 
 def fashion_mnist(name: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """Return images (N, 28, 28) and labels (N,) of `train` or `t10k`. Raises SystemExit where they are not installed."""
+    """Return images (N, 28, 28) and labels (N,) of `train` or `t10k`. Raises SystemExit without them."""
     listed = subprocess.run(["dpkg", "-L", PACKAGE], capture_output=True, text=True, check=False).stdout.split()
-    found = {kind: next((Path(each) for each in listed if f"{name}-{kind}" in each), None) for kind in ("images", "labels")}
+    found = {
+        kind: next((Path(each) for each in listed if f"{name}-{kind}" in each), None) for kind in ("images", "labels")
+    }
     if not (found["images"] and found["labels"]):
         raise SystemExit(f"apt-get install {PACKAGE}")
     images, labels = (gzip.decompress(path.read_bytes()) for path in (found["images"], found["labels"]))

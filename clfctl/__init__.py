@@ -70,6 +70,9 @@ __all__ = [
     "Polynomial",
     "Prediction",
     "Preview",
+    "ProbeSettings",
+    "Probed",
+    "Probing",
     "RunLockedError",
     "Schedule",
     "Step",
@@ -86,12 +89,14 @@ __all__ = [
     "export",
     "predict",
     "preview",
+    "probe",
     "resume",
     "train",
 ]
 
 _HOMES = {
     "clfctl.api": ("Preview", "Trained", "evaluate", "export", "predict", "preview", "resume", "train"),
+    "clfctl.api.probing": ("probe",),
     "clfctl.engine.watching": ("Steps", "Training", "Watcher"),
     "clfctl.errors": (
         "CheckpointError", "ClfctlError", "DamagedError", "DataError", "Interrupted", "ModelError",
@@ -100,12 +105,13 @@ _HOMES = {
     "clfctl.evaluation.record": ("Evaluation",),
     "clfctl.inference.prediction": ("Prediction",),
     "clfctl.inference.write_onnx": ("Exported",),
+    "clfctl.probing.found": ("Probed", "Probing"),
     "clfctl.runs.history": ("EpochResult",),
     "clfctl.schedules": (
         "WSD", "Chain", "Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt", "Linear", "MultiStep",
         "OneCycle", "Plateau", "Polynomial", "Schedule", "Step", "Warmup",
     ),
-    "clfctl.settings.groups": ("EvalSettings", "PlanSettings", "TrainSettings"),
+    "clfctl.settings.groups": ("EvalSettings", "PlanSettings", "ProbeSettings", "TrainSettings"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -11,6 +11,7 @@ import typer
 from clfctl.cli.data import bench_data, check_data
 from clfctl.cli.models import models
 from clfctl.cli.options import option_rules, with_settings, without_settings
+from clfctl.cli.probing import probe
 from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
@@ -29,6 +30,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("debug-batch", debug_batch, ("OutputSettings",)),
+    ("probe", probe, ("ProbeSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),

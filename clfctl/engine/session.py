@@ -165,7 +165,7 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
     parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started)
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     with held(run):
-        yield Session(run, parts, _first_state(run, parts, sources), chosen=[*found, *fits])
+        yield Session(run, parts, first_state(run, parts, sources), chosen=[*found, *fits])
 
 
 @contextmanager
@@ -225,7 +225,7 @@ def _gone(trainer: Trainer, kept: EpochResult | None) -> str:
     return f"Note: {what}; the best checkpoint is that of epoch {kept.epoch} until a later one is better."
 
 
-def _first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
+def first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
     """Write the files of a new run, and return its trainer; the folder is removed again if that fails."""
     trainer = make_trainer(parts, run)
     trainer.read_from(sources.train, sources.val)

@@ -10,6 +10,9 @@ from clfctl.errors import UsageError
 from clfctl.settings.data import Fit
 from clfctl.settings.image_size import ImageSize, sides
 
+# Of a model that nobody has trained.
+NEW = "new weights"
+
 
 @dataclass(frozen=True)
 class Built:

@@ -33,7 +33,7 @@ class CustomModels:
     def build(self, settings: ModelSettings, n_classes: int, image_size: ImageSize | Auto) -> "Built":
         """See `ModelSource`."""
         from clfctl.data.pixels.transform import Preprocess
-        from clfctl.models.built import Built, refusal, size_error
+        from clfctl.models.built import NEW, Built, refusal, size_error
         from clfctl.models.custom_cnn import MIN_IMAGE_SIZE
 
         if settings.pretrained:
@@ -46,7 +46,7 @@ class CustomModels:
         model = self.rebuild(NAME, n_classes, settings, size)
         if refusal(model, size):
             raise size_error(NAME, size, f"it takes {MIN_IMAGE_SIZE} pixels or more")
-        return Built(model, Preprocess(size), "new weights")
+        return Built(model, Preprocess(size), NEW)
 
     def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: ImageSize) -> "nn.Module":
         """See `ModelSource`."""

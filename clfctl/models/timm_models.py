@@ -49,7 +49,7 @@ class TimmModels:
         import timm  # seconds, only for the models that need it
         import torch
 
-        from clfctl.models.built import Built
+        from clfctl.models.built import NEW, Built
 
         name = settings.model
         has_weights = _is_foreign(name) or timm.is_model_pretrained(name)
@@ -74,7 +74,7 @@ class TimmModels:
             sized = {"img_size": sides(size)} if is_fitted else {}
             model = _with_published_weights(trial, name, partial(create, pretrained=True, **sized))
         preprocess = _preprocess_of(model, size, is_taught=is_taught)
-        return Built(model, preprocess, "published weights" if is_pretrained else "new weights")
+        return Built(model, preprocess, "published weights" if is_pretrained else NEW)
 
     def rebuild(self, name: str, n_classes: int, settings: ModelSettings, image_size: ImageSize) -> "nn.Module":
         """See `ModelSource`."""

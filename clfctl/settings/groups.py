@@ -12,6 +12,7 @@ from clfctl.settings.base import Option, Settings, UserPath, UserText
 from clfctl.settings.data import DataSettings
 from clfctl.settings.network import ModelSettings, NetworkSettings
 from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, DistillationSettings, OptimizerSettings
+from clfctl.settings.probing import ProbeSettings as ProbeSettings  # a command of its own takes it
 from clfctl.settings.running import LoopSettings, MachineSettings, MonitorSettings, RunSettings
 from clfctl.settings.running import RunsDirSettings as RunsDirSettings  # a command of its own takes it
 from clfctl.settings.schedule import KindSettings, ScheduleSettings

@@ -17,7 +17,17 @@ class NetworkSettings(Settings):
     """Largest share of images for which a training step skips a block (stochastic depth); timm models that have it."""
 
 
-class ModelSettings(NetworkSettings):
+class WeightsSettings(Settings):
+    """Model"""
+
+    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
+    """Start from the model's published weights; unset: yes for every timm model that has them."""
+    weights: Annotated[UserPath | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
+    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is replaced by a new
+    one."""
+
+
+class ModelSettings(WeightsSettings, NetworkSettings):
     """Model"""
 
     start_from: Annotated[
@@ -26,8 +36,3 @@ class ModelSettings(NetworkSettings):
     ] = None
     """Start from the model of a run (its best checkpoint) or of a checkpoint file, whatever classes it has: those of
     the same name keep their part of the classifier. Model and image size are taken over unless stated."""
-    pretrained: Annotated[bool | None, Option(fixed=NEW_WEIGHTS)] = None
-    """Start from the model's published weights; unset: yes for every timm model that has them."""
-    weights: Annotated[UserPath | None, Option(values="files", fixed=NEW_WEIGHTS)] = None
-    """Start from the weights in this file (.safetensors, .pth, .pt); a classifier of another size is replaced by a new
-    one."""

@@ -87,11 +87,16 @@ class RunsDirSettings(Settings):
     """Folder that holds all runs."""
 
 
-class RunSettings(RunsDirSettings):
+class RunNameSettings(RunsDirSettings):
     """Run folder"""
 
     run_name: Annotated[str, Option(short="-n", aliases=("name",), fixed=OTHER_PLACE)] = ""
     """Name of the run's folder; `{n}` becomes the first unused number; empty: a name is made up."""
+
+
+class RunSettings(RunNameSettings):
+    """Run folder"""
+
     save_every: Annotated[NonNegativeInt, Option(aliases=("checkpoint_every",))] = 1
     """Epochs between two saves of the last state; 0 saves only at the end and when stopped."""
     save_every_batches: NonNegativeInt = 0

@@ -8,10 +8,11 @@ Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clfctl.api.notes import Notes
 from clfctl.errors import UsageError, shortened
 from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
@@ -78,19 +79,6 @@ class Preview:
         return [*self.tracks[0].rates()]
 
 
-@dataclass
-class _Notes:
-    """Gathers what the commands would print."""
-
-    lines: list[str] = field(default_factory=list)
-
-    def onlookers(self) -> "Onlookers":
-        """Return those who look on, without a screen."""
-        from clfctl.data.onlookers import Onlookers, no_bar
-
-        return Onlookers(self.lines.append, no_bar)
-
-
 def train(
     settings: TrainSettings | None = None,
     *,
@@ -104,7 +92,7 @@ def train(
     and of a recipe if one is named. With `stop_signals`, SIGINT, SIGTERM and SIGHUP end the training after the running
     batch, with its state saved, and raise Interrupted; without, a KeyboardInterrupt leaves the state of the last save.
     """
-    notes = _Notes()
+    notes = Notes()
     with begin(_training_settings(settings, fields), notes.onlookers()) as session:
         notes.lines += [*session.chosen, *session.cautions()]
         return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
@@ -123,7 +111,7 @@ def resume(
     With `allow_data_change` it goes on although image files were added, removed or replaced. A run with nothing left to
     train is returned as it is.
     """
-    notes = _Notes()
+    notes = Notes()
     stated = stated_in(from_fields(ResumeSettings, changes))
     with reopen(open_run(Path(run)), stated, PASSED, allow_data_change=allow_data_change) as session:
         notes.lines += [*session.warnings, *session.cautions()]
@@ -149,7 +137,7 @@ def evaluate(
     stated = {"data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device}
     stated = {name: str(value) if isinstance(value, Path) else value for name, value in stated.items()}
     options = from_fields(EvalSettings, {**stated, "batch_size": batch_size}).settings
-    return measured(Path(run), options, _Notes().onlookers()).evaluation
+    return measured(Path(run), options, Notes().onlookers()).evaluation
 
 
 def predict(
@@ -273,7 +261,7 @@ def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
         return evaluate_checkpoint(run, file, options, to)
 
 
-def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: _Notes, *, stop_signals: bool) -> Trained:
+def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: Notes, *, stop_signals: bool) -> Trained:
     session.trainer.signals.listens = stop_signals
     return replace(finish(session, watchers, notes.onlookers()), notes=tuple(notes.lines))
 
