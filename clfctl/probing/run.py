@@ -22,7 +22,7 @@ from clfctl.engine.feature_store import digest_of, kept_features, key_of
 from clfctl.engine.features import Seen, classifier_of, compute_features
 from clfctl.engine.step import Normalize
 from clfctl.engine.world import ALONE
-from clfctl.errors import DataError, UsageError
+from clfctl.errors import DataError, UsageError, WriteError
 from clfctl.evaluation.epoch_metrics import Tally
 from clfctl.evaluation.intervals import interval
 from clfctl.models.built import NEW
@@ -107,9 +107,19 @@ class Views:
             return found
 
         precision, preprocess = self.parts.precision, self.parts.built.preprocess
-        key = key_of(self.weights, str(precision.dtype), preprocess, n_views, part)
         title = f"{Path(self.settings.data).name}-{what}-{self.model}"
-        return kept_features(self.settings.cache_dir, title, key, compute, self.to.tell)[0], took_s
+        folder = self.settings.cache_dir and self.settings.cache_dir / "features"
+        try:
+            key = key_of(self.weights, str(precision.dtype), preprocess, n_views, part)
+            seen, _ = kept_features(folder, title, key, compute, self.to.tell)
+        except TypeError:  # of a source that has no digest
+            seen = compute()
+        except WriteError as error:
+            self.to.tell(f"The features are not kept for the next time: {error}")
+            seen = compute()
+        if n_bad := len(part) - len(seen.places):
+            self.to.tell(f"Left out: {n_bad} {what} {'image' if n_bad == 1 else 'images'} that cannot be read")
+        return seen, took_s
 
 
 def _judged(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[NDArray[np.bool_], Tally]:
@@ -156,8 +166,6 @@ def _features(parts: Parts, part: Part, n_views: int, title: str, to: Onlookers)
     loaders = [(replace(loader, crop=crop), mirrored) for crop, mirrored in views_of(n_views)]
     with to.bar(title, n_views * len(part)) as advance:
         seen = compute_features(parts.built.model, loaders, parts.precision, Normalize(preprocess, device), advance)
-    if bad.found:
-        to.tell(f"Bad images left out: {len(bad.found)} ({', '.join(list(bad.found)[:3])})")
     return seen
 
 
