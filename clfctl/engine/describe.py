@@ -109,6 +109,7 @@ def _computed(parts: Parts) -> list[str]:
     """Return what is special about how it is computed."""
     settings, plain = parts.settings, why_plain(parts.built.model)
     said = ["deterministic"] if settings.deterministic else []
+    said += ["compiled if that pays"] if settings.compile else []
     said += ["activations computed again"] if settings.checkpoint_activations else []
     return [*said, *([f"plain memory: {plain}"] if plain else [])]
 

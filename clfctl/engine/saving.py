@@ -56,6 +56,7 @@ class RunSaver:
             optimizer=optimizer,
             scaler=state.precision.scaler.state_dict(),
             changes=state.changes,
+            is_compiled=state.is_compiled,
             averaged=(mean.n_epochs, mean.until) if mean else (0, 0),
         )
         meta = self._header(state, resumption).as_json()
@@ -118,6 +119,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     cursor.train_s, cursor.lr_start, cursor.lr = saved.train_s, saved.lr_start, saved.lr
     cursor.history = list(checkpoint.header.history)
     state.changes = list(saved.changes)
+    state.is_compiled = saved.is_compiled if state.settings.compile else None
     if restarts_epoch or not cursor.batch:
         cursor.start_epoch()
         return

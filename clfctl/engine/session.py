@@ -1,7 +1,7 @@
 """A training from its run folder to its end: begun, or reopened where it was stopped, and then trained."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import Parts, build_parts, make_trainer, rebuild_parts
 from clfctl.engine.batch_size_search import find_batch_size
 from clfctl.engine.check import METRIC_FIELDS, check_metrics, check_unfreezing
+from clfctl.engine.compiling import compile_if_it_pays
 from clfctl.engine.data_change import data_change
 from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
 from clfctl.engine.device import set_threads
@@ -100,6 +101,7 @@ class Session:
             settings, data = self.parts.settings, self.parts.data
             sources = cached_sources(settings, data, self.parts.built.preprocess, to)
             self.trainer.read_from(sources.train, sources.val)
+            compile_if_it_pays(self.trainer, to.tell)
         if self.reopened and self.reopened.is_changed:
             if aside := put_later_best_aside(self.run, self.trainer.state.cursor.epoch):
                 to.tell(aside)
@@ -165,7 +167,11 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
     parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started)
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     with held(run):
-        yield Session(run, parts, first_state(run, parts, sources), chosen=[*found, *fits])
+        trainer = first_state(run, parts, sources)
+        if parts.settings.compile:
+            compile_if_it_pays(trainer, to.tell)
+            trainer.save_last()  # what was decided is kept to
+        yield Session(run, parts, trainer, chosen=[*found, *fits])
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class TrainState:
 
     `changes` are the changes of the settings that were made when resuming, each as a line of the run's changes.jsonl;
     `ema` is the moving average of the weights, `mean` that of whole epochs, where there is one.
+    `is_compiled` is whether compiling the model paid, None: not asked yet.
     """
 
     model: nn.Module
@@ -58,6 +59,7 @@ class TrainState:
     ema: MovingAverage | None = None
     mean: EpochAverage | None = None
     changes: list[dict[str, Any]] = field(default_factory=list)
+    is_compiled: bool | None = None
 
     def weights_to_use(self) -> nn.Module:
         """Return the model that is evaluated, and saved as best: an average where there is one, or the trained one."""

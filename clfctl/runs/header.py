@@ -56,7 +56,8 @@ class Resumption:
     `n_images` has an entry for each finished batch of the running epoch, `train_s` is the time that they took;
     `lr_start` and `lr` are the learning rates of its first and its latest step. `last_epoch` is how many epochs are
     trained in all, as far as was known. `optimizer` and `scaler` are what is not a tensor of their states, `changes`
-    the lines of the run's changes.jsonl. `averaged` is how many epochs a mean of the weights has, and the last of them.
+    the lines of the run's changes.jsonl. `averaged` is how many epochs a mean of the weights has, and the last of them;
+    `is_compiled` whether its model was compiled, None: not asked.
     """
 
     position: Position
@@ -69,6 +70,7 @@ class Resumption:
     scaler: Mapping[str, Any]
     changes: Sequence[dict[str, Any]]
     averaged: tuple[int, int] = (0, 0)
+    is_compiled: bool | None = None
 
     @property
     def is_finished(self) -> bool:
@@ -85,6 +87,7 @@ class Resumption:
             "last_epoch": self.last_epoch,
             "changes": self.changes,
             "averaged": self.averaged,
+            "is_compiled": self.is_compiled,
             "cursor": {
                 "epoch": position.epoch,
                 "batch": position.batch,
@@ -112,6 +115,7 @@ class Resumption:
             dict(meta.get("scaler", {})),
             [dict(change) for change in meta.get("changes", ())],
             (int(n_averaged), int(until)),
+            meta.get("is_compiled"),
         )
 
 

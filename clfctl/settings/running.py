@@ -56,6 +56,8 @@ class ComputeSettings(MachineSettings):
     deterministic: bool = False
     """Compute by algorithms alone that give the same bits every time, also on a GPU; they may be slower. What has none
     is refused."""
+    compile: bool = False
+    """Compile the training step with torch.compile, if measuring it at the beginning says that it pays."""
     checkpoint_activations: bool = False
     """Compute activations again in the backward pass instead of keeping them: about half of the memory for a third more
     time, and the same gradients."""
