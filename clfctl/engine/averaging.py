@@ -2,13 +2,16 @@
 
 import copy
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import Precision
+from clfctl.engine.frozen import train_mode
 
 # Images whose batches tell batch normalization enough: "1,000 to 10,000" (Wu and Johnson 2021, arXiv:2105.07576).
 N_IMAGES = 10_000
@@ -134,6 +137,12 @@ def refresh(model: nn.Module, norms: Sequence[str], batches: Iterable[torch.Tens
         model.eval()
 
 
-def norms_in_training(model: nn.Module) -> list[str]:
-    """Return the names of the batch normalization that gathers statistics now: frozen ones do not."""
+def batches_to_see(loader: Loader, epoch: int) -> Iterator[Batch]:
+    """Yield as many of an epoch's training batches as batch normalization needs to see."""
+    return islice(loader.batches(epoch), math.ceil(N_IMAGES / loader.batch_size))
+
+
+def norms_to_refresh(model: nn.Module) -> list[str]:
+    """Return the names of the batch normalization that is trained; the model is in training mode then."""
+    train_mode(model)
     return [name for name, each in model.named_modules() if isinstance(each, _BatchNorm) and each.training]

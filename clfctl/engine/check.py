@@ -65,6 +65,9 @@ def check_unfreezing(settings: TrainSettings, plan: Plan) -> None:
 
 def check_metrics(settings: TrainSettings, n_val: int, n_classes: int, fields: Collection[str] = METRIC_FIELDS) -> None:
     """Raise UsageError if one of `fields` is a metric that so many validation images and classes cannot have."""
+    if settings.soup and not n_val:
+        hint = "keep some images with `val_split=0.2`, or leave `soup=` out"
+        raise UsageError("what is in a soup is chosen by validation images, and there are none", hint, field="soup")
     if "monitor" in fields:
         _check_metric("monitor", settings.monitor, n_val, n_classes)
     # Without validation images the usual one gives way to the monitored metric.

@@ -7,7 +7,7 @@ from typing import Any
 from torch import nn
 
 from clfctl.data.balance import describe_counts
-from clfctl.engine.assemble import Parts
+from clfctl.engine.assemble import Parts, plan_of
 from clfctl.engine.averaging import first_step_of
 from clfctl.engine.device import describe
 from clfctl.engine.frozen import has_begun
@@ -118,7 +118,11 @@ def _averages(parts: Parts) -> list[str]:
     """Return what is said of weights that are not those of the latest step."""
     decay = parts.settings.ema
     grown = f"a decay that grows to {decay:g} in {first_step_of(decay):,} steps"
-    return [f"Average a moving one of the weights is evaluated and saved as best, with {grown}"] if decay else []
+    lines = [f"Average a moving one of the weights is evaluated and saved as best, with {grown}"] if decay else []
+    if (first := plan_of(parts).averages_from()) is not None:
+        lines.append(f"Average the mean of the weights at the ends of epochs, from epoch {first + 1} on")
+    n = parts.settings.soup
+    return [*lines, *([f"Soup   the {n} best epochs are kept, and their mean at the end if it is better"] if n else [])]
 
 
 def _seen(parts: Parts) -> list[str]:

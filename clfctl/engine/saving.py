@@ -1,6 +1,7 @@
 """What of a training goes into its checkpoints, and back."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from clfctl.engine.place import Place, place_here
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
 from clfctl.models.card import Card
+from clfctl.runs.best import Criterion, best_epochs
 from clfctl.runs.checkpoint import (
     EMA,
     LOSSES,
@@ -64,9 +66,24 @@ class RunSaver:
 
     def save_best(self, state: TrainState) -> None:
         """Write the model alone, a third of `last` with Adam."""
-        save_checkpoint(
-            self.run.best, Checkpoint(_model_tensors(state.weights_to_use()), self._header(state).as_json())
-        )
+        self.save_weights(self.run.best, state, state.weights_to_use())
+
+    def save_weights(self, path: Path, state: TrainState, model: nn.Module) -> None:
+        """Write a model alone, as of the finished epochs of a training. Raises CheckpointError."""
+        save_checkpoint(path, Checkpoint(_model_tensors(model), self._header(state).as_json()))
+
+    def keep_ingredient(self, state: TrainState, criterion: Criterion) -> None:
+        """Keep the weights of the epoch that has ended if it is among the best ones, and those of no other than these.
+
+        Raises CheckpointError if they cannot be written.
+        """
+        history = state.cursor.history
+        kept = {each.epoch for each in best_epochs(history, criterion, state.settings.soup)}
+        if history[-1].epoch in kept:
+            self.save_weights(self.run.ingredient(history[-1].epoch), state, state.weights_to_use())
+        for path in self.run.ingredients():
+            if path not in map(self.run.ingredient, kept):
+                path.unlink(missing_ok=True)
 
     def what_is_kept(self) -> str:
         """Return which checkpoints there are, for a message."""

@@ -24,6 +24,7 @@ from clfctl.engine.place import place_of
 from clfctl.engine.read_features import read_features
 from clfctl.engine.run_files import BadImagesFile, HistoryFile
 from clfctl.engine.saving import saved_settings
+from clfctl.engine.soup import cook
 from clfctl.engine.teacher import check_teacher, record_teacher
 from clfctl.engine.time_budget import fit_time
 from clfctl.engine.trainer import Trainer
@@ -122,6 +123,7 @@ class Session:
             everyone.start(self._training())
             for result in self.trainer.epochs():
                 everyone.epoch(result)
+            cook(self.trainer, to.tell)
         except BaseException as error:
             everyone.end(error)
             raise
@@ -131,6 +133,7 @@ class Session:
         """Let the watchers write what a finished run lacks because it was stopped after its last save."""
         everyone = self._everyone(watchers, to)
         everyone.start(self._training())
+        cook(self.trainer, to.tell)
         everyone.end(None)
 
     def best(self) -> EpochResult | None:

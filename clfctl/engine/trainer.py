@@ -4,14 +4,13 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import islice
 
 import torch
 from torch import nn
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
-from clfctl.engine.averaging import N_IMAGES, norms_in_training, refresh
+from clfctl.engine.averaging import batches_to_see, norms_to_refresh, refresh
 from clfctl.engine.determinism import naming_the_operation
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import Batches, evaluate
@@ -204,9 +203,9 @@ class Trainer:
         if mean is None or self.state.cursor.epoch < mean.first:
             return
         mean.add(self.state.cursor.epoch + 1)
-        batches = islice(loader.batches(self.state.cursor.epoch), math.ceil(N_IMAGES / loader.batch_size))
+        batches = batches_to_see(loader, self.state.cursor.epoch)
         images = (self.normalize(batch.images) for batch in batches if not self._is_stop_asked())
-        refresh(mean.model, norms_in_training(self.state.model), images, self.state.precision)
+        refresh(mean.model, norms_to_refresh(self.state.model), images, self.state.precision)
         if self._is_stop_asked():
             self._stop()
 
@@ -239,6 +238,8 @@ class Trainer:
         every = self.state.settings.save_every
         if result.is_best and self.world.is_first:
             self.saver.save_best(self.state)
+        if self.state.settings.soup and self.world.is_first:
+            self.saver.keep_ingredient(self.state, self.criterion())
         if self.is_finished() or (every and result.epoch % every == 0):
             self.save_last()
 

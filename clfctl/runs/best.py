@@ -38,6 +38,15 @@ class Criterion:
         return best
 
 
+def best_epochs(history: Sequence[EpochResult], criterion: Criterion, n: int) -> list[EpochResult]:
+    """Return the `n` best epochs, the best first, of equal ones the earlier; those that lack the metric never count."""
+    found, left = list[EpochResult](), list(history)
+    while len(found) < n and (best := criterion.best_of(left)):
+        found.append(best)
+        left.remove(best)
+    return found
+
+
 def criterion_of(keep_best: str, monitor: str, history: Sequence[EpochResult]) -> Criterion:
     """Return what best goes by; by the monitored metric where no epoch has the other, as without validation images."""
     is_known = any(not math.isnan(result.metric(keep_best)) for result in history)

@@ -8,6 +8,7 @@ from pathlib import Path
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.storage.names import shell
 
+INGREDIENT = "epoch-"
 CHECKPOINT_SUFFIX, ONNX_SUFFIX = ".safetensors", ".onnx"
 
 
@@ -81,6 +82,19 @@ class RunFolder:
     def best(self) -> Path:
         """Checkpoint of the best epoch."""
         return self.path / "checkpoints" / f"best{CHECKPOINT_SUFFIX}"
+
+    def ingredient(self, epoch: int) -> Path:
+        """Weights of one of the best epochs, from 1, that are kept for a soup."""
+        return self.best.with_name(f"{INGREDIENT}{epoch}{CHECKPOINT_SUFFIX}")
+
+    def ingredients(self) -> list[Path]:
+        """All weights that are kept for a soup."""
+        return sorted(self.best.parent.glob(f"{INGREDIENT}*{CHECKPOINT_SUFFIX}"))
+
+    @property
+    def soup(self) -> Path:
+        """What came of the soup, a JSON object."""
+        return self.path / "soup.json"
 
     @property
     def chosen(self) -> Path:

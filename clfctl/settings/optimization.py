@@ -2,9 +2,17 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+)
 
-from clfctl.settings.base import Fraction, Option, Settings, UserPath
+from clfctl.settings.base import FieldError, Fraction, Option, Settings, UserPath
 from clfctl.settings.fixed import NEW_MOMENTS, NEW_STATE
 
 MAX_EPOCHS = 10_000_000
@@ -94,3 +102,15 @@ class AveragingSettings(Settings):
     ema: Fraction = 0.0
     """Decay of a moving average of the weights, such as 0.999, which is evaluated and saved as best in their place; it
     begins small and grows with the steps; 0: no average."""
+    soup: Annotated[NonNegativeInt, Field(le=100), Option(accepts="0, or 2 to 100")] = 0
+    """Keep the weights of this many best epochs, and at the end save the mean of those that make it better on the
+    validation images as best; 0: no soup."""
+
+    @field_validator("soup")
+    @classmethod
+    def _is_more_than_one(cls, n: int) -> int:
+        if n == 1:
+            raise FieldError(
+                "soup", "a soup of one epoch is that epoch", "use 2 or more, such as `soup=5`, or 0 for none"
+            )
+        return n

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from typer.testing import Result
 
-from clfctl.engine.averaging import EpochAverage, MovingAverage, decay_at, first_step_of, norms_in_training, refresh
+from clfctl.engine.averaging import EpochAverage, MovingAverage, decay_at, first_step_of, norms_to_refresh, refresh
 from clfctl.engine.device import pick_precision
 from clfctl.inference.trained import load_trained
 from clfctl.runs.checkpoint import EMA, MEAN, MODEL, load_checkpoint
@@ -131,7 +131,7 @@ def test_the_mean_of_epochs_is_that_of_torch_and_its_statistics_those_of_update_
     assert (ours.n_epochs, ours.until) == (4, 5)
     torch.manual_seed(1)
     batches = [torch.randn(6, 3, 4, 4) for _ in range(3)]
-    refresh(ours.model, norms_in_training(model.train()), [*batches, torch.randn(1, 3, 4, 4)], CPU)
+    refresh(ours.model, norms_to_refresh(model), [*batches, torch.randn(1, 3, 4, 4)], CPU)
     update_bn(batches, theirs)
     for (name, mine), other in zip(ours.model.state_dict().items(), theirs.module.state_dict().values(), strict=True):
         torch.testing.assert_close(mine, other, msg=name)
@@ -143,15 +143,15 @@ def test_the_mean_of_epochs_is_that_of_torch_and_its_statistics_those_of_update_
 
 def test_refreshing_draws_nothing_and_leaves_frozen_statistics_alone() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5), nn.Conv2d(4, 4, 1), nn.BatchNorm2d(4))
-    model.train()
-    model[1].eval()
+    for each in model[1].parameters():
+        each.requires_grad_(False)
     before = model[1].running_mean.clone()  # type: ignore[operator]
     batch = torch.randn(8, 3, 2, 2)
     found = []
     for seed in (1, 2):
         torch.manual_seed(seed)
         average = EpochAverage(0, model)
-        refresh(average.model, norms_in_training(model), [batch], CPU)
+        refresh(average.model, norms_to_refresh(model), [batch], CPU)
         found.append(average.model.state_dict())
     assert torch.equal(found[0]["1.running_mean"], before)
     assert not torch.equal(found[0]["4.running_mean"], torch.zeros(4))
