@@ -88,6 +88,7 @@ def test_a_worse_mean_leaves_best_as_it_is(trained: Trainer, monkeypatch: pytest
     assert "it is saved as best" in told[-1]
 
 
+@pytest.mark.slow
 def test_a_soup_of_a_run_that_was_stopped_is_the_same(trained: Trainer) -> None:
     first = trainer_of(trained.state.settings.model_copy(update={"epochs": 2}))
     list(first.epochs())
