@@ -1,7 +1,7 @@
 """A training from its run folder to its end: begun, or reopened where it was stopped, and then trained."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
