@@ -16,6 +16,7 @@ from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
 from clfctl.settings.data import Fit
+from clfctl.settings.groups import TrainSettings
 from clfctl.settings.image_size import size_in_words
 from clfctl.storage.files import in_bytes
 
@@ -94,14 +95,15 @@ def describe_parts(parts: Parts) -> list[str]:
         *(f"Note   {each}" for each in data.notes),
         *describe_counts(data.train, data.classes, parts.settings.balance),
         *_fitted(parts),
-        *_divided(parts),
         *_seen(parts),
-        *_taught(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
         *_features(parts),
         f"Device {', '.join([describe(precision.device), dtype, *_computed(parts)])}",
+        *_divided(parts),
+        *_taught(parts),
         *_averages(parts),
+        *(f"Note   {each}" for each in _without_effect(parts.settings)),
     ]
 
 
@@ -161,6 +163,15 @@ def _divided(parts: Parts) -> list[str]:
     normalizes = any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in parts.built.model.modules())
     seen = f"; batch normalization sees the {size} of a part" if normalizes else ""
     return [f"Steps  {settings.batch_size} images each, computed in {settings.accumulate} parts of {size}{seen}"]
+
+
+def _without_effect(settings: TrainSettings) -> list[str]:
+    """Return what is set and does nothing, a sentence each."""
+    idle = [] if settings.loss == "focal" else [("focal_gamma", "`loss=focal`")]
+    idle += [] if settings.distill else [(each, "`distill=`") for each in ("distill_weight", "distill_temperature")]
+    fields = type(settings).model_fields
+    changed = [each for each in idle if getattr(settings, each[0]) != fields[each[0]].default]
+    return [f"`{name}=` does nothing without {other}" for name, other in changed]
 
 
 def _taught(parts: Parts) -> list[str]:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from clfctl import api
 from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import open_data
@@ -19,7 +21,7 @@ from clfctl.engine.memory import Peak, free_bytes, is_out_of_memory
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.planning.changes import change_settings
-from clfctl.runs.folder import create_run
+from clfctl.runs.folder import RunFolder, create_run
 from clfctl.settings.groups import TrainSettings
 
 SEEN: list[int] = []
@@ -161,6 +163,18 @@ def test_the_peak_is_what_was_taken() -> None:
 )
 def test_which_errors_are_of_memory(error: Exception, is_short: bool) -> None:
     assert is_out_of_memory(error) == is_short
+
+
+@pytest.mark.slow
+def test_a_run_keeps_what_was_found(photos: Path) -> None:
+    quick: dict[str, Any] = QUICK | {"workers": 0, "export": False, "val_split": 0.25, "epochs": 1, "batch_size": 4}
+    trained = api.train(data=str(photos), **quick)
+    assert "Found  batches of 18: all images; `lr=` is as it was" in trained.notes
+    config = RunFolder(trained.run).config.read_text(encoding="utf-8")
+    assert "batch_size = 18\n" in config
+    assert "find_batch_size = false\n" in config
+    resumed = api.resume(trained.run, epochs=2)
+    assert not [each for each in resumed.notes if each.startswith(("Found", "Search"))]
 
 
 def test_it_is_not_for_a_run_that_has_begun() -> None:

@@ -10,6 +10,9 @@ from torch.nn import functional
 from clfctl import api
 from clfctl.data.loader import Batch
 from clfctl.data.pixels.transform import Preprocess
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts
+from clfctl.engine.describe import describe_parts
 from clfctl.engine.device import pick_precision
 from clfctl.engine.step import Normalize, Stepper
 from clfctl.engine.teacher import Lesson, Teacher
@@ -162,3 +165,15 @@ def test_what_is_no_teacher_is_a_sentence(name: str) -> None:
     assert caught.value.field == "distill"
     assert name in caught.value.message
     assert find_teacher(TrainSettings(distill=Path(name), distill_weight=0), ("a",)) is None
+
+
+def test_what_does_nothing_is_said() -> None:
+    settings = TrainSettings(
+        model="custom", image_size=32, focal_gamma=1.0, distill_weight=0.9, distill_temperature=2.0
+    )
+    lines = describe_parts(build_parts(settings, open_data(settings, 0)))
+    assert [line for line in lines if "does nothing" in line] == [
+        "Note   `focal_gamma=` does nothing without `loss=focal`",
+        "Note   `distill_weight=` does nothing without `distill=`",
+        "Note   `distill_temperature=` does nothing without `distill=`",
+    ]

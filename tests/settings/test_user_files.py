@@ -69,7 +69,7 @@ def test_what_is_not_utf_8_is_a_sentence(
     assert result.exit_code in (1, 2)
 
 
-PATHS = ["data", "data_dir", "cache_dir", "weights", "start_from", "runs_dir"]
+PATHS = ["data", "data_dir", "cache_dir", "weights", "start_from", "distill", "runs_dir"]
 
 
 def test_all_paths_are_in_the_table() -> None:
