@@ -19,6 +19,7 @@ from clfctl.planning.start import taken_over
 from clfctl.runs.checkpoint import EMA, MODEL, Checkpoint, load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.image_size import Rectangle
 from clfctl.settings.network import ModelSettings
 from clfctl.settings.sources import resolve
 from tests.conftest import SMALL
@@ -133,6 +134,18 @@ def test_a_model_that_is_not_what_its_name_says_is_refused(tmp_path: Path) -> No
     path = saved(tmp_path / "a.safetensors", CustomCNN(3), "abc", "test_resnet")
     with pytest.raises(ModelError, match=r"start_from: .* does not fit test_resnet: it lacks"):
         started(path, "abc", "test_resnet", 64)
+
+
+def test_fit_and_interpolation_are_taken_over_unless_stated(run: Path) -> None:
+    seen = SEEN | {"image_size": "40x64", "fit": "stretch", "interpolation": "bicubic"}
+    path = saved(run / "checkpoints/best.safetensors", CustomCNN(3), "abc", preprocess=seen)
+    found = settings_of(start_from=str(run))
+    assert (found.image_size, found.fit) == (Rectangle(40, 64), "stretch")
+    built = build_from(found, "abc", found.image_size, fit=found.fit).preprocess
+    assert (built.size, built.fit, built.interpolation, built.crop_ratio) == ((40, 64), "stretch", "bicubic", 0.9)
+    whole = build_from(ModelSettings(start_from=path), "abc", fit="letterbox").preprocess
+    assert (whole.size, whole.fit, whole.crop_ratio) == ((40, 64), "letterbox", 1.0)
+    assert settings_of(start_from=str(run), fit="crop", image_size="32").fit == "crop"
 
 
 @pytest.fixture
