@@ -8,7 +8,7 @@ import timm
 import torch
 from typer.testing import Result
 
-from clfctl.errors import ModelError, UsageError
+from clfctl.errors import UsageError
 from clfctl.models.custom import N_PARAMETERS
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.models.factory import build_model, rebuild_model
@@ -154,17 +154,6 @@ def test_settings_that_a_model_cannot_go_by_are_refused(
     monkeypatch.setattr("timm.is_model_pretrained", lambda _: False)
     with pytest.raises(UsageError, match=error):
         build(32, **values)
-
-
-def test_weights_that_cannot_be_downloaded_say_what_else_can_be_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    monkeypatch.setattr(timm.models._hub, "_has_hf_hub", True)
-    with pytest.raises(ModelError, match="could not be downloaded") as caught:
-        build(model="efficientnet_b0", pretrained=None)
-    assert "`weights=`" in caught.value.hint
-    assert "`pretrained=False`" in caught.value.hint
 
 
 @pytest.mark.parametrize(
