@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from clfctl.engine.frozen import begin_epoch
+from clfctl.engine.head_only import obstacle, trains_only_classifier
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import first_line
 from clfctl.settings.clock import clock_in_words
@@ -48,6 +49,9 @@ def compile_if_it_pays(
     """
     state = trainer.state
     if not state.settings.compile or state.is_compiled is False:
+        return
+    if not obstacle(state.settings) and trains_only_classifier(state.model, state.optimizer, state.settings.epochs):
+        tell("Compile nothing: a classifier on the features of a frozen network is too small to gain by it")
         return
     tell("Compile the model, which may take a minute")
     model, images = state.model, _images(trainer)

@@ -105,3 +105,13 @@ def test_a_compiled_run_that_was_stopped_ends_with_the_same_bits(values: dict[st
     counters = {name: each for name, each in state_of(plain).items() if name.endswith("num_batches_tracked")}
     assert counters
     assert all(torch.equal(each, state_of(whole)[name]) for name, each in counters.items())
+
+
+def test_a_network_that_no_epoch_computes_is_not_compiled() -> None:
+    def told_by(**values: Any) -> list[str]:
+        return compiled(trainer_of(TrainSettings.model_validate(SETTINGS | values | {"freeze": "backbone"})), "eager")
+
+    (line,) = told_by()
+    assert line.startswith("Compile nothing: ")
+    # It is computed later, or in every epoch.
+    assert told_by(unfreeze_at=1)[0] == told_by(augment="light")[0] == "Compile the model, which may take a minute"
