@@ -165,8 +165,7 @@ class Used(NamedTuple):
 def used_part(checkpoint: Checkpoint) -> Used:
     """Return the weights that were evaluated: an average, where the checkpoint has one beside the trained ones."""
     if any(name.startswith(MEAN) for name in checkpoint.tensors):
-        n_epochs, _ = checkpoint.resumption.averaged
-        return Used(MEAN, f"the mean of the weights of {n_epochs} epoch{'' if n_epochs == 1 else 's'}")
+        return Used(MEAN, "the mean of the weights at the ends of epochs")
     if any(name.startswith(EMA) for name in checkpoint.tensors):
         return Used(EMA, "the moving average of the weights")
     return Used(MODEL)
