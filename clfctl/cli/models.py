@@ -17,7 +17,7 @@ def models(
         str,
         typer.Argument(
             help="Part of a name, or a pattern with * and ?; without one, all are listed.",
-            metavar="[PATTERN]",
+            metavar="PATTERN",
             autocompletion=completion.models,
             show_default=False,
         ),
