@@ -12,6 +12,7 @@ from clfctl.cli.data import bench_data, check_data
 from clfctl.cli.models import models
 from clfctl.cli.options import option_rules, with_settings, without_settings
 from clfctl.cli.probing import probe
+from clfctl.cli.recipes import asks_for_recipes, print_recipes
 from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
@@ -84,6 +85,9 @@ def main() -> None:
     wanted = wanted_command(words[1:] if completing else sys.argv[1:])
     if not completing and wanted not in LIGHT:
         silence_logs()
+    if not completing and wanted in ("train", "lr-preview") and asks_for_recipes(sys.argv[1:]):
+        print_recipes(as_json="--json" in sys.argv)
+        return
     try:
         make_app(wanted)(prog_name="clfctl")
     except SystemExit as end:

@@ -76,6 +76,8 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
         built = build_from(settings, data.classes, size, fit=fit, is_small=data.is_small)
     else:
         built = build_model(settings, len(data.classes), size, fit=fit, is_small=data.is_small)
+    if settings.interpolation != "auto":
+        built = built.scaling_by(settings.interpolation)
     return _parts(settings, data, built, precision)
 
 

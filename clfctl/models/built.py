@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from clfctl.data.pixels.fit import Interpolation
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import UsageError
 from clfctl.settings.data import Fit
@@ -31,6 +32,10 @@ class Built:
         """Return the same model, which sees images by another fit: whole, but for `crop`."""
         ratio = self.preprocess.crop_ratio if fit == "crop" else 1.0
         return replace(self, preprocess=replace(self.preprocess, fit=fit, crop_ratio=ratio))
+
+    def scaling_by(self, interpolation: Interpolation) -> "Built":
+        """Return the same model, which sees images that are scaled by another interpolation."""
+        return replace(self, preprocess=replace(self.preprocess, interpolation=interpolation))
 
     def seeing_all(self) -> "Built":
         """Return the same model, which sees images whole, not by their centre."""

@@ -15,7 +15,7 @@ from clfctl.settings.sources import Resolved
 from clfctl.storage.files import reason_of
 
 # Settings that say what a model sees: those of the run count unless others are stated.
-SEEN = ("image_size", "fit")
+SEEN = ("image_size", "fit", "interpolation")
 # Other places that first weights come from.
 OTHERS = ("weights", "pretrained")
 

@@ -11,6 +11,7 @@ from clfctl.settings.image_size import SizeSetting
 from clfctl.settings.ranges import Range, RangeSetting, ShareSetting
 
 Fit = Literal["crop", "letterbox", "stretch", "reflect"]
+InterpolationSetting = Literal["auto", "nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 FitSetting = Literal["auto", "crop", "letterbox", "stretch", "reflect"]
 AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
 Balance = Literal["none", "sampler", "loss"]
@@ -47,6 +48,9 @@ class DataSettings(Settings):
     """How an image comes into that size: `crop` keeps its middle; `letterbox` (borders of the mean colour), `reflect`
     (borders that mirror the image) and `stretch` (out of shape) show all of it; `auto`: as a model with published
     weights was made for, nearly always `crop`."""
+    interpolation: Annotated[InterpolationSetting, Option(fixed=NEW_VIEW)] = "auto"
+    """How images are scaled; `auto`: as a model with published weights was made for, often `bicubic`, else
+    `bilinear`."""
     augment: Annotated[AugmentLevel, Option(aliases=("augmentation",))] = "light"
     """Random changes of training images: `light` is a random resized crop and a horizontal flip; `medium` also changes
     brightness, contrast and saturation, `strong` changes them more, and the angle; `trivial` and `rand` are `light`

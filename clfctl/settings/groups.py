@@ -24,7 +24,7 @@ class SourceSettings(Settings):
     config: Annotated[UserPath | None, Option(short="-c", values="files")] = None
     """TOML file of settings; `clfctl.toml` is read where there is one."""
     recipe: Annotated[str | None, Option(short="-r", values="recipes")] = None
-    """Named starting point that every other source overrides."""
+    """Named starting point that every other source overrides; without a name, the recipes are listed."""
 
 
 class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):

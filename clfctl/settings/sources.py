@@ -125,6 +125,15 @@ def recipe_names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
+def recipe_summaries() -> dict[str, str]:
+    """Return what each recipe is for, by its name: the comment that its file begins with."""
+    folder = resources.files("clfctl.settings") / "recipes"
+    return {
+        name: (folder / f"{name}.toml").read_text(encoding=ENCODING).partition("\n")[0].lstrip("# ")
+        for name in recipe_names()
+    }
+
+
 def read_recipe(name: str) -> Layer:
     """Return the settings of a recipe."""
     if name not in recipe_names():

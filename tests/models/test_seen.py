@@ -14,12 +14,16 @@ from timm.data import create_transform
 from clfctl.data.pixels.decode import resize_by_pillow
 from clfctl.data.pixels.fit import FITS, INTERPOLATIONS
 from clfctl.data.pixels.transform import Preprocess, to_pixels
+from clfctl.data.sources.open import open_data
+from clfctl.engine.assemble import build_parts
 from clfctl.models.built import Built
 from clfctl.models.card import Card, preprocess_as_json
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.settings.data import FitSetting
+from clfctl.settings.groups import TrainSettings
 from clfctl.settings.image_size import Auto, ImageSize, Rectangle
 from clfctl.settings.network import ModelSettings
+from clfctl.settings.sources import from_fields
 
 OWN = {
     "input_size": [3, 48, 48],
@@ -127,3 +131,11 @@ def test_a_card_of_a_later_version_is_refused(name: str, value: str) -> None:
     record = {"model": "custom", "classes": ["a"], "preprocess": {"image_size": 64, name: value}}
     with pytest.raises(ValueError, match=value):
         Card.from_json(record)
+
+
+def test_a_stated_interpolation_is_what_the_model_sees() -> None:
+    fields = {"data": "digits", "image_size": 32, "interpolation": "lanczos"}
+    settings = from_fields(TrainSettings, fields).settings
+    parts = build_parts(settings, open_data(settings, settings.seed))
+    assert parts.built.preprocess.interpolation == "lanczos"
+    assert parts.card.as_json()["preprocess"]["interpolation"] == "lanczos"

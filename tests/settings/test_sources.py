@@ -114,6 +114,7 @@ def test_recipes_are_valid(name: str) -> None:
 
 def test_recipe_of_the_issue_are_there() -> None:
     wanted = {"custom-laptop", "efficientnet-laptop", "aggressive", "conservative", "long-cosine"}
+    wanted |= {"probe-then-finetune", "finetune-small", "finetune-large", "from-scratch-modern"}
     assert wanted <= set(recipe_names())
 
 
