@@ -23,6 +23,7 @@ _OTHERS = (
     "docs/bench-data.md",
     "docs/python.md",
     "docs/weights.md",
+    "docs/transfer.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 

@@ -43,10 +43,11 @@ def make_workspace(root: Path) -> Path:
 
 
 def train_x() -> None:
-    """Make runs/x, and the run that the README calls custom-1, in the working folder."""
+    """Make runs/x, and the runs that the README calls custom-1 and probe-1, in the working folder."""
     result = invoke(RUN_X)
     assert result.exit_code == 0, result.output
-    Path("runs/custom-1").symlink_to("x", target_is_directory=True)
+    for name in ("custom-1", "probe-1"):
+        Path("runs", name).symlink_to("x", target_is_directory=True)
 
 
 def invoke(words: tuple[str, ...]) -> Result:
@@ -67,6 +68,11 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         # Not here, where every other command would read it.
         words = tuple(str(runs_dir.parent / word) if word.endswith(".toml") else word for word in words)
         return (*words, *SHORT, *model, "--seconds", "0.01")
+    if words[0] == "probe":
+        # The custom CNN is the one that takes no seconds to be made.
+        named = words.index("--model") + 1
+        words = (*words[:named], "custom", *words[named + 1 :])
+        return (*words, "--no-pretrained", "--image-size", "32", "--runs-dir", str(runs_dir))
     if words[0] != "train":
         return words
     dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()
