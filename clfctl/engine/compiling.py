@@ -50,13 +50,14 @@ def compile_if_it_pays(
     state = trainer.state
     if not state.settings.compile or state.is_compiled is False:
         return
-    if not obstacle(state.settings) and trains_only_classifier(state.model, state.optimizer, state.settings.epochs):
+    epochs = _whole_epochs(trainer)
+    if not epochs:
         tell("Compile nothing: a classifier on the features of a frozen network is too small to gain by it")
         return
     tell("Compile the model, which may take a minute")
     model, images = state.model, _images(trainer)
     before = {name: each.clone() for name, each in model.named_buffers()}
-    begin_epoch(model, state.optimizer, state.cursor.epoch)
+    begin_epoch(model, state.optimizer, epochs[0])
     plain_s = 0.0 if state.is_compiled else _step_s(trainer, images)
     model.forward = CompiledForward(model, images.shape, backend)
     try:
@@ -83,8 +84,7 @@ def _decide(trainer: Trainer, plain_s: float, saved_s: float, compile_s: float, 
     state = trainer.state
     if state.is_compiled:
         return
-    n_left = trainer.plan.epochs * trainer.train_loader.n_batches - state.cursor.batch
-    n_left = (n_left - state.cursor.epoch * trainer.train_loader.n_batches) * state.settings.accumulate
+    n_left = len(_whole_epochs(trainer)) * trainer.train_loader.n_batches * state.settings.accumulate
     took, all_saved_s = clock_in_words(compile_s), max(0.0, saved_s * n_left)
     state.is_compiled = all_saved_s > compile_s
     step = f"a forward and backward pass takes {1000 * (plain_s - saved_s):.3g} ms instead of {1000 * plain_s:.3g}"
@@ -93,6 +93,15 @@ def _decide(trainer: Trainer, plain_s: float, saved_s: float, compile_s: float, 
     else:
         _plain(trainer.state.model)
         tell(f"Compile does not pay: {step}, and it takes {took} for {clock_in_words(all_saved_s)}; trained without")
+
+
+def _whole_epochs(trainer: Trainer) -> list[int]:
+    """Return the epochs to come, from 0, in which the whole model computes."""
+    state = trainer.state
+    epochs = range(state.cursor.epoch, trainer.plan.epochs)
+    if obstacle(state.settings):
+        return [*epochs]
+    return [epoch for epoch in epochs if not trains_only_classifier(state.model, state.optimizer, epoch)]
 
 
 def _plain(model: nn.Module) -> None:

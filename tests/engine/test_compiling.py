@@ -62,6 +62,13 @@ def test_whether_it_pays_is_decided_by_the_time_and_kept_in_the_run(monkeypatch:
     assert other.state.model.forward == type(other.state.model).forward.__get__(other.state.model)
 
 
+def test_what_computes_on_features_alone_is_not_compiled() -> None:
+    trainer = trainer_of(TrainSettings.model_validate(SETTINGS | {"freeze": "backbone", "dropout": 0.0}))
+    (told,) = compiled(trainer, "eager")
+    assert told == "Compile nothing: a classifier on the features of a frozen network is too small to gain by it"
+    assert trainer.state.is_compiled is None
+
+
 @pytest.mark.slow
 def test_only_whole_batches_of_training_are_compiled() -> None:
     seen: list[torch.Size] = []
