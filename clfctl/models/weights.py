@@ -23,19 +23,19 @@ N_NAMED = 3
 class Loaded:
     """Which tensors of a model a file filled, which kept their first values, and which of the file were not used.
 
-    `spread` is the first convolution, where that of the file takes grey images; `by_order` says that the file has
-    other names, and its tensors were taken in their order.
+    `average` is which average of the weights they are, in words. `spread` is the first convolution, where that of the
+    file takes grey images; `by_order` says that the file has other names, and its tensors were taken in their order.
     """
 
     matched: tuple[str, ...]
     new: tuple[str, ...]
     left_over: tuple[str, ...]
-    is_average: bool
+    average: str
     spread: str = ""
     by_order: bool = False
 
     def __str__(self) -> str:
-        average = " (the average of the weights, EMA)" if self.is_average else ""
+        average = f" ({self.average})" if self.average else ""
         spread = f", {self.spread} of one channel spread over three" if self.spread else ""
         new = f", new classifier ({listed(self.new)})" if self.new else ""
         n_left = "1 tensor" if len(self.left_over) == 1 else f"{len(self.left_over)} tensors"
@@ -68,7 +68,7 @@ def load_weights(
         hint = explain(found) if explain else "choose the model that the weights belong to with `model=`"
         raise ModelError(f"{path} belongs to another model: {filled.difference}", hint, field="weights")
     left_over += filled.left_over
-    return Loaded(filled.matched, filled.new, tuple(left_over), found.is_average, spread, by_order=bool(ordered))
+    return Loaded(filled.matched, filled.new, tuple(left_over), found.average, spread, by_order=bool(ordered))
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 # What others wrap a state dict in. An average of the weights is what their trainers evaluate.
+EMA = "the average of the weights, EMA"
 AVERAGES = ("state_dict_ema", "model_ema", "ema_state_dict", "ema_model", "params_ema", "ema")
 WRAPPERS = (
     "state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights", "params", "module",
@@ -23,13 +24,13 @@ DEPTH = 8
 
 @dataclass(frozen=True)
 class Found:
-    """The tensors of a file by name, whether they are an average of the weights (EMA), and which network it names.
+    """The tensors of a file by name, which average of the weights they are, in words, and which network it names.
 
-    `is_ours`: it is a checkpoint of clfctl, which other things are known of too.
+    `average` is empty for plain weights. `is_ours`: it is a checkpoint of clfctl, which other things are known of too.
     """
 
     tensors: dict[str, torch.Tensor]
-    is_average: bool = False
+    average: str = ""
     network: str = ""
     is_ours: bool = False
 
@@ -56,7 +57,7 @@ class Options(StandIn):
 
 def unwrapped(content: Any) -> Found:
     """Return the tensors in what a file holds; none if there are none."""
-    is_average, network = False, ""
+    average, network = "", ""
     for _ in range(DEPTH):
         if not isinstance(content, Mapping):
             break
@@ -65,8 +66,8 @@ def unwrapped(content: Any) -> Found:
         key, inner = next(inside, ("", None))
         if inner is None:
             break
-        content, is_average = inner, is_average or key in AVERAGES
-    return Found(dict(_tensors(content)), is_average, network)
+        content, average = inner, EMA if key in AVERAGES else average
+    return Found(dict(_tensors(content)), average, network)
 
 
 def _tensors(content: Any, prefix: str = "", depth: int = DEPTH) -> Iterator[tuple[str, torch.Tensor]]:

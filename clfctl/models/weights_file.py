@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from clfctl.errors import ClfctlError, ModelError, UsageError, first_line
 from clfctl.models.weights_content import Found, Options, StandIn, unwrapped
-from clfctl.runs.checkpoint import EMA, Checkpoint, used_part
+from clfctl.runs.checkpoint import Checkpoint, used_part
 from clfctl.runs.header import read_header
 from clfctl.storage.files import reason_of
 
@@ -66,7 +66,7 @@ def _ours(file: Path) -> Found | None:
         return None
     checkpoint = Checkpoint(_of_file(file), {})
     used = used_part(checkpoint)
-    return Found(checkpoint.part(used.prefix), used.prefix == EMA, network, is_ours=True)
+    return Found(checkpoint.part(used.prefix), used.words, network, is_ours=True)
 
 
 def _of_shards(index: Path) -> dict[str, torch.Tensor]:

@@ -88,8 +88,8 @@ def test_weights_are_found_in_every_wrapping(wrapping: str, tmp_path: Path) -> N
     expected = source.to(less.get(wrapping, torch.float32)).float()
     for name, tensor in expected.state_dict().items():
         assert torch.equal(tensor, target.state_dict()[name]), name
-    assert loaded.is_average == ("average" in wrapping)
-    assert ("the average of the weights, EMA" in str(loaded)) == loaded.is_average
+    assert bool(loaded.average) == ("average" in wrapping)
+    assert ("the average of the weights, EMA" in str(loaded)) == bool(loaded.average)
 
 
 @pytest.mark.parametrize("prefix", ["", "net.", "backbone.", "model._orig_mod.", "a.b.c."])
@@ -337,7 +337,7 @@ def test_a_checkpoint_of_ours_is_its_model_alone(tmp_path: Path) -> None:
     save_checkpoint(path, Checkpoint(tensors, said))
     assert str(load_weights(CustomCNN(10), path, HEAD)) == f", {len(source.state_dict())} tensors"
     save_checkpoint(path, Checkpoint(tensors | named(source.state_dict(), "ema."), said))
-    assert load_weights(CustomCNN(10), path, HEAD).is_average
+    assert load_weights(CustomCNN(10), path, HEAD).average == "the moving average of the weights"
     with pytest.raises(ModelError) as caught:
         build(64, model="test_resnet", weights=path)
     assert caught.value.hint.startswith("it is a checkpoint of custom: `start_from=`")
