@@ -69,7 +69,9 @@ def _rules_by_layer(model: nn.Module, settings: OptimizerSettings, source: Model
         layer, is_head = layers.get(name, last), name in head
         scale = (settings.layer_decay or 1.0) ** (last - layer) * (1.0 if is_head else settings.backbone_lr_scale)
         part = f"layer {layer + 1}" if layers else "backbone"
-        words = ("frozen " if name in frozen else "") + ("classifier" if is_head and layer == last else part)
+        if is_head:  # one of several layers has a rate of its own in each
+            part = "classifier" if layer == last else f"{part} of the classifier"
+        words = ("frozen " if name in frozen else "") + part
         words += ", not decayed" if settings.weight_decay and name not in decayed else ""
         rule = Rule(
             words,

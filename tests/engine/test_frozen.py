@@ -107,6 +107,21 @@ def test_rates_of_backbone_layers_and_classifier() -> None:
     }  # fmt: skip
 
 
+class OfTwoLayers(CustomModels):
+    """A network whose classifier reaches into a layer that is not the last, as that of timm's caformer."""
+
+    def head(self, model: nn.Module) -> set[str]:
+        return super().head(model) | {"stages.4.3.weight"}
+
+
+def test_a_classifier_of_several_layers_has_a_group_in_each() -> None:
+    settings = OptimizerSettings(lr=0.1, layer_decay=0.5, backbone_lr_scale=0.1)
+    groups = build_optimizer(settings, CustomCNN(3), OfTwoLayers()).param_groups
+    rates = {group["name"]: group["initial_lr"] for group in groups if "stages.4.3.weight" in group["names"]}
+    assert rates == pytest.approx({"layer 5 of the classifier": 0.05})
+    assert len({group["name"] for group in groups}) == len(groups)
+
+
 def test_a_rate_is_zero_until_its_time_and_then_that_of_the_plan() -> None:
     optimizer = optimizer_of(CustomCNN(3), freeze="backbone", unfreeze_at=2, backbone_lr_scale=0.5)
     seen = []
