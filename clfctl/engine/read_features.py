@@ -22,6 +22,7 @@ from clfctl.engine.head_only import (
     obstacle,
     trains_only_classifier,
 )
+from clfctl.engine.state import TrainState
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import UsageError, WriteError
 from clfctl.models.sources import source_of
@@ -46,7 +47,8 @@ def read_features(trainer: Trainer, data: Data, to: Onlookers, *, is_trial: bool
         return False
     trainer.begin(state.cursor.epoch)
     dropout = settings.dropout or float(getattr(model, "drop_rate", 0.0))
-    reason = _misfit(trainer, dropout) or _excess(layer_of(model), len(train.part) + len(val.part))
+    excess = _excess(layer_of(model), len(train.part) + len(val.part))
+    reason = excess or _other_averages(state) or _misfit(trainer, dropout)
     if reason:
         to.tell(f"The frozen network is computed again in every epoch: {reason}")
         return False
@@ -66,6 +68,15 @@ def read_features(trainer: Trainer, data: Data, to: Onlookers, *, is_trial: bool
 def _excess(layer: nn.Linear, n_images: int) -> str:
     size = 4 * layer.in_features * n_images
     return f"{in_bytes(size)} of features are more than {in_bytes(MOST_BYTES)}" if size > MOST_BYTES else ""
+
+
+def _other_averages(state: TrainState) -> str:
+    """Return why averages make other features than the model: they began before the rest was frozen; else nothing."""
+    averages = [state.ema, state.mean if state.mean and state.mean.n_epochs else None]
+    head = source_of(state.settings.model).head(state.model)
+    if any(each and digest_of(each.model, head) != digest_of(state.model, head) for each in averages):
+        return "an average of the weights is still of those that the network had before"
+    return ""
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from clfctl.data.onlookers import Onlookers, no_bar
 from clfctl.data.sources.base import FileImages, Part
 from clfctl.engine.assemble import build_parts, make_trainer
 from clfctl.engine.describe import describe_parts
+from clfctl.engine.evaluate import evaluate
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.read_features import read_features
 from clfctl.engine.trainer import Trainer
@@ -176,6 +177,20 @@ def test_what_is_trained_decides() -> None:
         settings = TrainSettings.model_validate(FROZEN | {"model": "custom"} | values)
         trainer = make_trainer(build_parts(settings, few_digits()), create_run(Path("runs"), "{n}", ""))
         assert told_by(trainer) == (is_on, []), values
+
+
+@pytest.mark.parametrize("average", [{"ema": 0.99}, {"scheduler": "average"}], ids=["moving", "mean"])
+def test_an_average_of_other_weights_than_the_frozen_ones_is_evaluated_on_images(average: dict[str, Any]) -> None:
+    settings = TrainSettings.model_validate(QUICK | average)
+    run = trained(settings.model_copy(update={"epochs": 1}), on_features=False).saver.run
+    resumed = trainer_of(settings.model_copy(update={"epochs": 2, "freeze": "backbone"}), run)
+    (result,) = resumed.epochs()
+    state = resumed.state
+    seen = evaluate(state.weights_to_use(), resumed.val_loader, state.precision, resumed.normalize)
+    assert result.metrics["val_loss"] == pytest.approx(seen["val_loss"])
+    is_on, (line,) = told_by(resumed)
+    assert not is_on
+    assert "an average of the weights" in line
 
 
 def test_too_many_features_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
