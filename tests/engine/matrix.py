@@ -83,6 +83,11 @@ FEATURES: dict[str, dict[str, object]] = {
                                          "augment": "light"},
     "layer decay": {"layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.1, "clip_grad": 1.0},
     "slower backbone": {"backbone_lr_scale": 0.1, "scheduler": "cosine", "warmup": 1},
+    "at full strength": {
+        "scheduler": "cosine(eta_min=1e-4):1 > average:2", "ema": 0.9, "accumulate": 2, "checkpoint_activations": True,
+        "deterministic": True, "optimizer": "muon", "momentum": 0.9, "layer_decay": 0.75, "mixup": 0.2, "dropout": 0.2,
+        "amp": "bf16", "soup": 2, "augment": "light",
+    },
     "all at once": {
         "scheduler": "linear:1 > cosine", "warmup": 0.5, "amp": "bf16", "clip_grad": 1.0, "label_smoothing": 0.1,
         "dropout": 0.2, "drop_path": 0.2, "optimizer": "adamw", "weight_decay": 0.05, "augment": "light",

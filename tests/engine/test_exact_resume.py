@@ -1,6 +1,7 @@
 """A resumed run ends with the same bits as one that was not stopped: weights, optimizer, metrics, learning rates."""
 
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ import torch
 from clfctl.data.cache.make import cached_sources
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.open import open_data
+from clfctl.engine.as_it_was import as_it_was
 from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.engine.read_features import read_features
 from clfctl.engine.trainer import Trainer
@@ -55,6 +57,13 @@ def few_digits() -> Data:
 
 def cut(part: Part, n: int) -> Part:
     return Part(part.source, part.indices[:n])
+
+
+@pytest.fixture(autouse=True)
+def torch_as_it_was() -> Iterator[None]:
+    """Deterministic algorithms are asked for in the whole process."""
+    with as_it_was("cpu"):
+        yield
 
 
 @dataclass
