@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from clfctl.errors import UsageError, nearest
-from clfctl.models.custom import N_PARAMETERS, NAME
+from clfctl.models.custom import N_PARAMETERS
 from clfctl.models.hub_cache import cached_file
 from clfctl.models.timm_names import timm_names, timm_version
 from clfctl.models.timm_table import Row, read_table
@@ -65,8 +65,7 @@ def how_known() -> str:
 def _like(pattern: str) -> Iterator[Model]:
     is_like = _matcher(pattern)
     made_of, rows = read_table()
-    if is_like(NAME):
-        yield Model(NAME, N_PARAMETERS, None)
+    yield from (Model(name, n_parameters, None) for name, n_parameters in N_PARAMETERS.items() if is_like(name))
     # Of the timm that the table was made of it has every classifier: the others are parts of networks.
     names = [name for name in timm_names() if name in rows or timm_version() != made_of]
     if any(map(is_like, names)):

@@ -7,7 +7,7 @@ from difflib import SequenceMatcher
 import torch
 
 from clfctl.errors import ClfctlError
-from clfctl.models.custom import NAME as CUSTOM
+from clfctl.models.custom import N_PARAMETERS as OWN
 from clfctl.models.sources import model_names, source_of
 from clfctl.models.timm_table import Row, read_table
 from clfctl.models.weights import COUNTER, State, common_prefix, in_order, misfits, without_prefix
@@ -40,7 +40,7 @@ def what_fits(found: Found, stated: str) -> str:
 
 def _candidates(tensors: State, stated: str, said: str) -> list[str]:
     """Return the models that have as many tensors and numbers as the file, the likeliest first."""
-    found = [CUSTOM, *(row.name for row in _of_size(tensors))]
+    found = [*OWN, *(row.name for row in _of_size(tensors))]
     likeness = {name: SequenceMatcher(None, said or stated, name).ratio() for name in found}
     # One that the file names; then those whose names are like the one that was meant, and those with the shortest.
     ranks = {each: (each != said, -likeness[each] if likeness[each] > ALIKE else 0, len(each)) for each in found}

@@ -10,7 +10,8 @@ class NetworkSettings(Settings):
     """Model"""
 
     model: Annotated[str, Option(short="-m", values="models", fixed=NEW_WEIGHTS)] = "custom"
-    """`custom`, `efficientnet_b0` or any other timm model name."""
+    """`custom`, `resnet9_small` or `resnet9` (for images of 28 to 64 pixels), `efficientnet_b0` or any other timm model
+    name."""
     dropout: Annotated[Fraction, Option(aliases=("drop_rate",))] = 0.0
     """Share of the features before the classifier that each training step leaves out."""
     drop_path: Annotated[Fraction, Option(aliases=("drop_path_rate",))] = 0.0
