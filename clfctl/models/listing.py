@@ -41,7 +41,9 @@ def matching_models(pattern: str = "", *, only_cached: bool = False) -> list[Mod
     """
     found = [*_like(pattern)]
     if not found:
-        hint = nearest(pattern.strip("*").partition(".")[0], [NAME, *timm_names()]) or "`clfctl models` lists all"
+        hint = (
+            nearest(pattern.strip("*").partition(".")[0], [*N_PARAMETERS, *timm_names()]) or "`clfctl models` lists all"
+        )
         raise UsageError(f"no model is like {pattern!r}", hint)
     if not only_cached:
         return found
