@@ -37,11 +37,18 @@ def digest_of(model: nn.Module, head: set[str]) -> str:
     return digest.hexdigest()
 
 
-def key_of(weights: str, dtype: str, preprocess: Preprocess, n_views: int, part: Part) -> str:
-    """Return all that features depend on, as a line of JSON; stats every image file."""
-    images = content_digest(part.source, np.asarray(part.indices, np.int64)).hex()
-    seen = {"weights": weights, "dtype": dtype, "views": n_views, "images": images, **asdict(preprocess)}
-    return json.dumps({"format": FORMAT, **seen})
+def key_of(network: str, weights: str, dtype: str, preprocess: Preprocess, n_views: int, part: Part) -> str:
+    """Return all that features depend on, as a line of JSON; empty for images that have no digest.
+
+    `network` is its name: weights of the same names and shapes may be computed with in another way. Stats every image
+    file.
+    """
+    try:
+        images = content_digest(part.source, np.asarray(part.indices, np.int64)).hex()
+    except TypeError:  # of a kind of source that is not known
+        return ""
+    of = {"network": network, "weights": weights, "dtype": dtype}
+    return json.dumps({"format": FORMAT, **of, "views": n_views, "images": images, **asdict(preprocess)})
 
 
 def kept_features(
@@ -49,9 +56,27 @@ def kept_features(
 ) -> tuple[Seen, bool]:
     """Return the features of a key, from the disk if they are there, and whether they were; else compute and keep them.
 
-    `title` begins the name of the file, of which there is one for each title and key. Safe with two processes: the
-    second waits for the first, and takes what it wrote. Raises WriteError if they cannot be kept.
+    `title` begins the name of the file, of which there is one for each title and key; without a key nothing is kept.
+    Safe with two processes: the second waits for the first, and takes what it wrote. Where they cannot be kept, `tell`
+    says why.
     """
+    computed: list[Seen] = []
+
+    def once() -> Seen:
+        if not computed:
+            computed.append(compute())
+        return computed[0]
+
+    try:
+        return _kept(folder, title, key, once, tell) if key else (once(), False)
+    except WriteError as error:
+        tell(f"The features are not kept for the next time: {error}")
+        return once(), False
+
+
+def _kept(
+    folder: Path | None, title: str, key: str, compute: Callable[[], Seen], tell: Callable[[str], None]
+) -> tuple[Seen, bool]:
     folder = _made(folder)
     stem = re.sub(r"[^\w.-]+", "-", title)[:80].strip("-.")
     path = folder / f"{stem}-{xxhash.xxh3_64_hexdigest(key.encode())}{SUFFIX}"

@@ -24,7 +24,7 @@ from clfctl.engine.head_only import (
 )
 from clfctl.engine.state import TrainState
 from clfctl.engine.trainer import Trainer
-from clfctl.errors import UsageError, WriteError
+from clfctl.errors import UsageError
 from clfctl.models.sources import source_of
 from clfctl.settings.image_size import sides
 from clfctl.storage.files import in_bytes
@@ -126,31 +126,21 @@ def _none(model: nn.Module, part: Part) -> Seen:
 def _computed_or_kept(trainer: Trainer, to: Onlookers, loader: Loader, part: Part) -> Seen:
     """Return the features of a part, one view of each image; `loader` reads each of them once."""
     state, settings, model = trainer.state, trainer.state.settings, trainer.state.model
-    computed: list[Seen] = []
 
     def compute() -> Seen:
         with to.bar("Features of the frozen network", len(part)) as advance:
-            views = [(loader, AS_IT_IS)]
-            computed.append(compute_features(model, views, state.precision, trainer.normalize, advance))
-        return computed[-1]
+            return compute_features(model, [(loader, AS_IT_IS)], state.precision, trainer.normalize, advance)
 
     # All that decides on the last bit: whether they are computed again or not, a run goes on with the same.
     exact = f"{state.precision.dtype} ({settings.amp}{', deterministic' if settings.deterministic else ''})"
     threads = f"{state.precision.device.type} by {torch.get_num_threads()} threads"
-    how = f"{exact}, {settings.batch_size} at a time on {threads}"
+    how = f"{exact}, {loader.batch_size} at a time on {threads}"
     weights = digest_of(model, source_of(settings.model).head(model))
-    try:
-        key = key_of(weights, how, loader.preprocess, 1, part)
-    except TypeError:  # of a source that has no digest
-        return compute()
-    try:
-        folder = settings.cache_dir and settings.cache_dir / "features"
-        seen, _ = kept_features(folder, settings.model, key, compute, to.tell)
-    except WriteError as error:
-        to.tell(f"The features of the frozen network are not kept for the next time: {error}")
-        return computed[-1] if computed else compute()
+    key = key_of(settings.model, weights, how, loader.preprocess, 1, part)
+    folder = settings.cache_dir and settings.cache_dir / "features"
+    seen, were_kept = kept_features(folder, settings.model, key, compute, to.tell)
     unread = np.delete(np.asarray(part.indices, np.int64), seen.places).tolist()
-    if unread and not computed:
+    if unread and were_kept:
         # So that they are noted in this run too.
         for _ in replace(loader, part=replace(loader.part, indices=unread)).batches():
             pass

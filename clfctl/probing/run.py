@@ -22,11 +22,12 @@ from clfctl.engine.feature_store import digest_of, kept_features, key_of
 from clfctl.engine.features import Seen, classifier_of, compute_features
 from clfctl.engine.step import Normalize
 from clfctl.engine.world import ALONE
-from clfctl.errors import DataError, UsageError, WriteError
+from clfctl.errors import DataError, UsageError
 from clfctl.evaluation.epoch_metrics import Tally
 from clfctl.evaluation.intervals import interval
 from clfctl.models.built import NEW
 from clfctl.models.sources import source_of
+from clfctl.models.timm_models import lasting_name
 from clfctl.probing.check import training_of
 from clfctl.probing.found import Probed, Probing, best_of
 from clfctl.probing.heads import Head, fit_head, neighbours_top1
@@ -43,7 +44,9 @@ def probe_network(settings: ProbeSettings, model: str, data: Data, to: Onlookers
     Raises UsageError for a network without pooled features, DataError where no image can be read.
     """
     started = time.perf_counter()
-    parts = _seeing_all_of_small(build_parts(training_of(settings, model), data))
+    training = training_of(settings, model)
+    training = training.model_copy(update={"model": lasting_name(training.model)})
+    parts = _seeing_all_of_small(build_parts(training, data))
     network, preprocess = parts.built.model, parts.built.preprocess
     if parts.built.origin == NEW:
         to.tell(f"Note: {model} has never been trained, so that its features are random; name a run, or `weights=`")
@@ -109,14 +112,9 @@ class Views:
         precision, preprocess = self.parts.precision, self.parts.built.preprocess
         title = f"{Path(self.settings.data).name}-{what}-{self.model}"
         folder = self.settings.cache_dir and self.settings.cache_dir / "features"
-        try:
-            key = key_of(self.weights, str(precision.dtype), preprocess, n_views, part)
-            seen, _ = kept_features(folder, title, key, compute, self.to.tell)
-        except TypeError:  # of a source that has no digest
-            seen = compute()
-        except WriteError as error:
-            self.to.tell(f"The features are not kept for the next time: {error}")
-            seen = compute()
+        network = self.parts.settings.model
+        key = key_of(network, self.weights, str(precision.dtype), preprocess, n_views, part)
+        seen, _ = kept_features(folder, title, key, compute, self.to.tell)
         if n_bad := len(part) - len(seen.places):
             self.to.tell(f"Left out: {n_bad} {what} {'image' if n_bad == 1 else 'images'} that cannot be read")
         return seen, took_s

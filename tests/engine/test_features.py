@@ -1,5 +1,7 @@
 """The features of a frozen network: what its classifier takes, computed once, and kept on disk."""
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -107,8 +109,10 @@ def test_features_that_are_not_finite_are_refused(net: CustomCNN) -> None:
         compute_features(broken, loaders(part(), 1), PRECISION, NORMALIZE)
 
 
-def key(net: nn.Module, images: Part, preprocess: Preprocess = PREPROCESS, n_views: int = 1) -> str:
-    return key_of(digest_of(net, HEAD), "float32", preprocess, n_views, images)
+def key(
+    net: nn.Module, images: Part, preprocess: Preprocess = PREPROCESS, n_views: int = 1, network: str = "custom"
+) -> str:
+    return key_of(network, digest_of(net, HEAD), "float32", preprocess, n_views, images)
 
 
 def test_kept_features_are_the_same_bits_and_are_not_computed_again(net: CustomCNN, tmp_path: Path) -> None:
@@ -123,6 +127,26 @@ def test_kept_features_are_the_same_bits_and_are_not_computed_again(net: CustomC
     assert (was_kept, is_kept, len(computed)) == (False, True, 1)
     assert first.features.tobytes() == again.features.tobytes()
     assert first.places.tolist() == again.places.tolist()
+
+
+def test_what_cannot_be_kept_is_computed_once(net: CustomCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    images, computed, told = part(), list[Seen](), list[str]()
+
+    def compute() -> Seen:
+        computed.append(compute_features(net, loaders(images, 1), PRECISION, NORMALIZE))
+        return computed[-1]
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("clfctl.engine.feature_store.replace_file", full)
+    seen, was_kept = kept_features(tmp_path, "custom", key(net, images), compute, told.append)
+    assert (seen, was_kept) == (computed[0], False)
+    (line,) = told
+    assert line.startswith("The features are not kept for the next time: ")
+    assert kept_features(tmp_path, "custom", "", compute, told.append) == (computed[1], False)
+    assert len(computed) == 2
+    assert len(told) == 1
 
 
 @pytest.mark.parametrize("damage", ["empty", "begun", "header", "cut", "flipped"])
@@ -151,6 +175,7 @@ def test_what_features_depend_on_is_in_their_key(net: CustomCNN) -> None:
     with torch.no_grad():
         next(other.parameters()).view(-1)[0] += 1e-3
     changed = {
+        "network": key(net, images, network="other"),
         "weights": key(other, images),
         "preprocess": key(net, images, replace(PREPROCESS, mean=(0.0, 0.0, 0.0))),
         "views": key(net, images, n_views=2),

@@ -9,9 +9,11 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from timm.models import save_for_hf
 from typer.testing import Result
 
 import clfctl
+from clfctl.engine.features import Pooled
 from clfctl.inference.trained import load_trained
 from clfctl.runs.folder import open_run
 from tests.conftest import SMALL, make_photos
@@ -50,17 +52,19 @@ def test_its_run_is_a_run_like_any_other(cli: Cli, photos: Path, weights: Path) 
     assert resumed.exit_code == 0, resumed.stderr
 
 
-def test_its_logits_are_those_of_the_regression(cli: Cli, photos: Path, weights: Path) -> None:
-    probe(cli, photos, weights, "--run-name", "p")
-    from clfctl.engine.features import Pooled
-
-    trained = load_trained(open_run(Path("runs/p")))
-    head = trained.model.get_classifier()  # type: ignore[operator]
-    images = torch.rand(6, 3, 32, 32)
+def test_its_logits_are_those_of_the_regression(photos: Path, weights: Path) -> None:
+    found = clfctl.probe(data=photos, model=NET, weights=weights, image_size=32)
+    trained, images = load_trained(open_run(found.run)).model, torch.rand(6, 3, 32, 32)
     with torch.inference_mode():
-        features = Pooled(trained.model)(images).double()
-        expected = features @ head.weight.double().T + head.bias.double()
-        torch.testing.assert_close(trained.model(images).double(), expected, rtol=0, atol=1e-4)
+        expected = found.best.head.logits(Pooled(trained)(images).numpy())
+        np.testing.assert_allclose(trained(images).numpy(), expected, rtol=0, atol=1e-4)
+
+
+def test_a_network_in_a_folder_is_known_by_it_from_everywhere(photos: Path) -> None:
+    net = timm.create_model(NET, num_classes=5)
+    save_for_hf(net, "net", model_config={"architecture": NET, "num_classes": 5})
+    found = clfctl.probe(data=photos, model="local-dir:net", image_size=32)
+    assert load_trained(open_run(found.run)).info.name == f"local-dir:{Path('net').absolute()}"
 
 
 def test_features_are_computed_once_and_again_for_other_views(cli: Cli, photos: Path, weights: Path) -> None:
