@@ -16,6 +16,7 @@ from clfctl.settings.base import FieldError, Fraction, Option, Settings, UserPat
 from clfctl.settings.fixed import NEW_MOMENTS, NEW_STATE
 
 MAX_EPOCHS = 10_000_000
+SHARE = "a number at least 0 and less than 1"
 # What `freeze` says for all layers but the classifier.
 BACKBONE = "backbone"
 
@@ -34,7 +35,7 @@ class BaseRateSettings(Settings):
     """Base learning rate: what warmup ends at and the schedule starts from."""
     optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers", fixed=NEW_STATE)] = "adam"
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm, such as `lion`, `muon` or `kron`."""
-    beta2: Annotated[Fraction | None, Option(fixed=NEW_MOMENTS)] = None
+    beta2: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
     """Decay of the optimizer's second moment, of optimizers that have one; unset: the optimizer's own."""
 
 
@@ -66,11 +67,13 @@ class OptimizerSettings(FineTuningSettings, BaseRateSettings):
     which each class is a question of its own."""
     focal_gamma: NonNegativeFloat = 2.0
     """How much less `loss=focal` looks at what is learned already; 0 is cross-entropy."""
-    momentum: Annotated[Fraction | None, Option(fixed=NEW_MOMENTS)] = None
+    momentum: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
     """Momentum of optimizers that have it, such as `sgd` and `muon`; unset: the optimizer's own."""
-    beta1: Annotated[Fraction | None, Option(fixed=NEW_MOMENTS)] = None
+    beta1: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
     """Decay of the optimizer's first moment, of Adam and its relatives; unset: the optimizer's own."""
-    opt_eps: Annotated[PositiveFloat | None, Option(aliases=("eps",), fixed=NEW_MOMENTS)] = None
+    opt_eps: Annotated[
+        PositiveFloat | None, Option(aliases=("eps",), accepts="a number greater than 0", fixed=NEW_MOMENTS)
+    ] = None
     """What keeps the optimizer from dividing by zero, of optimizers that divide; unset: the optimizer's own."""
     label_smoothing: Fraction = 0.0
     """Share of the target that is spread evenly over all classes."""
