@@ -10,7 +10,7 @@ import numpy as np
 import xxhash
 from torch import nn
 
-from clfctl.data.cache.folder import lock_for, temporary_for
+from clfctl.data.cache.folder import lock_for, sweep, temporary_for
 from clfctl.data.cache.key import content_digest
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.base import Part
@@ -86,12 +86,18 @@ def _kept(
     def on_wait(holder: Holder) -> None:
         tell(f"Waiting for {holder}, which computes these features")
 
-    with locked_in_turn(lock_for(folder, path.stem), on_wait):
+    lock = lock_for(folder, path.stem)
+    with locked_in_turn(lock, on_wait):
         if (found := _read(path, key)) is not None:
             return found, True
+        sweep(folder, lock, SUFFIX, _lock_of)
         seen = compute()
         _write(path, key, seen)
         return seen, False
+
+
+def _lock_of(temporary: Path) -> Path:
+    return lock_for(temporary.parent, temporary.name.rpartition(f"{SUFFIX}.")[0])
 
 
 def _made(folder: Path | None) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from clfctl.errors import ClfctlError, RunLockedError
+from clfctl.errors import RunLockedError, WriteError
 from clfctl.storage.files import hint_of, reason_of
 
 # `clfctl runs` holds a lock for some microseconds to see whether it is free: whoever trains tries again.
@@ -89,7 +89,7 @@ def locked(path: Path) -> Iterator[None]:
 def locked_in_turn(path: Path, on_wait: Callable[[Holder], None]) -> Iterator[None]:
     """Hold the lock file `path`, which stays behind, when nobody else holds it any more.
 
-    `on_wait` is told once who does, if it takes long. Raises ClfctlError if the file cannot be opened for writing.
+    `on_wait` is told once who does, if it takes long. Raises WriteError if the file cannot be opened for writing.
     """
     with _opened(path) as descriptor:
         if not _lock(descriptor):
@@ -105,7 +105,7 @@ def _opened(path: Path) -> Iterator[int]:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # not inherited by what this process starts
     except OSError as error:
-        raise ClfctlError(f"cannot lock {path.parent}: {reason_of(error)}", hint_of(error)) from None
+        raise WriteError(f"cannot lock {path.parent}: {reason_of(error)}", hint_of(error)) from None
     try:
         yield descriptor
     finally:

@@ -140,6 +140,22 @@ def test_a_random_crop_is_that_of_pillow(fit: Fit, interpolation: Interpolation)
             assert (cut.height, cut.width, cut.top, cut.left) == (*size, 0, 0)
 
 
+@pytest.mark.parametrize("fit", FITS)
+def test_a_random_crop_shows_something_of_the_thinnest_image(fit: Fit) -> None:
+    """Where no part has the shape of a rectangle that is as long the other way, there is still a pixel to see."""
+    shapes, sizes = (
+        [(1, 1), (1, 2), (2, 1), (1, 500), (500, 1), (10, 4000), (4000, 10)],
+        [(16, 32), (16, 320), (320, 1)],
+    )
+    for shape, size, key in product(shapes, sizes, range(3)):
+        part, cut = random_part(
+            Image.new("RGB", shape), Preprocess(Rectangle(*size), fit=fit), ROUND, random.Random(key)
+        )
+        assert part.size > 0
+        assert 0 < cut.width <= size[1] - cut.left
+        assert 0 < cut.height <= size[0] - cut.top
+
+
 def test_the_share_and_the_shape_of_crops_are_those_that_are_asked_for() -> None:
     """Of an image stretched from 400 x 100 to a square, shapes count in the square: boxes are four times as wide."""
     seen = Preprocess(64, fit="stretch")

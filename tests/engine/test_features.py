@@ -11,17 +11,19 @@ import timm
 import torch
 from torch import nn
 
+from clfctl.data.cache.folder import lock_for, temporary_for
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.pixels.views import views
 from clfctl.data.sources.base import ArrayImages, Part
 from clfctl.engine.device import pick_precision
-from clfctl.engine.feature_store import digest_of, kept_features, key_of
+from clfctl.engine.feature_store import SUFFIX, digest_of, kept_features, key_of
 from clfctl.engine.features import Seen, classifier_of, compute_features
 from clfctl.engine.measure import View
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError, UsageError
 from clfctl.models.custom_cnn import CustomCNN
+from clfctl.storage.lock import locked
 
 CPU = torch.device("cpu")
 PRECISION = pick_precision("off", CPU)
@@ -129,8 +131,12 @@ def test_kept_features_are_the_same_bits_and_are_not_computed_again(net: CustomC
     assert first.places.tolist() == again.places.tolist()
 
 
-def test_what_cannot_be_kept_is_computed_once(net: CustomCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("fault", ["the folder is a file", "it cannot be locked", "the disk is full"])
+def test_what_cannot_be_kept_is_computed_once(
+    net: CustomCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
     images, computed, told = part(), list[Seen](), list[str]()
+    folder = tmp_path / "features"
 
     def compute() -> Seen:
         computed.append(compute_features(net, loaders(images, 1), PRECISION, NORMALIZE))
@@ -139,12 +145,17 @@ def test_what_cannot_be_kept_is_computed_once(net: CustomCNN, tmp_path: Path, mo
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr("clfctl.engine.feature_store.replace_file", full)
-    seen, was_kept = kept_features(tmp_path, "custom", key(net, images), compute, told.append)
+    if fault == "the folder is a file":
+        folder.write_text("")
+    if fault == "it cannot be locked":  # as in a folder of somebody else's
+        monkeypatch.setattr("clfctl.engine.feature_store.lock_for", lambda folder, _: folder)
+    if fault == "the disk is full":
+        monkeypatch.setattr("clfctl.engine.feature_store.replace_file", full)
+    seen, was_kept = kept_features(folder, "custom", key(net, images), compute, told.append)
     assert (seen, was_kept) == (computed[0], False)
     (line,) = told
     assert line.startswith("The features are not kept for the next time: ")
-    assert kept_features(tmp_path, "custom", "", compute, told.append) == (computed[1], False)
+    assert kept_features(folder, "custom", "", compute, told.append) == (computed[1], False)
     assert len(computed) == 2
     assert len(told) == 1
 
@@ -163,6 +174,17 @@ def test_a_file_that_is_not_whole_is_made_again(net: CustomCNN, tmp_path: Path, 
     assert not is_kept
     assert again is seen
     assert kept_features(tmp_path, "custom", key(net, images), lambda: seen, print)[1]
+
+
+def test_what_killed_processes_left_is_removed(net: CustomCNN, tmp_path: Path) -> None:
+    """`live.features` is the name of data whose features another process computes; `dead` was killed while it wrote."""
+    left = {name: temporary_for(tmp_path / f"{name}-01234567{SUFFIX}") for name in ("live.features", "dead")}
+    for path in left.values():
+        path.write_bytes(b"some")
+    seen = compute_features(net, loaders(part(), 1), PRECISION, NORMALIZE)
+    with locked(lock_for(tmp_path, "live.features-01234567")):
+        kept_features(tmp_path, "custom", key(net, part()), lambda: seen, print)
+    assert [name for name, path in left.items() if path.exists()] == ["live.features"]
 
 
 def test_what_features_depend_on_is_in_their_key(net: CustomCNN) -> None:

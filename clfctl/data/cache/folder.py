@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from clfctl.data.cache.file import SUFFIX
@@ -40,13 +41,16 @@ def lock_for(folder: Path, stem: str) -> Path:
     return folder / f"{stem}{LOCK}"
 
 
-def sweep(folder: Path, own_lock: Path) -> int:
-    """Remove what processes that were killed left of caches; return the bytes. `own_lock` is held by this process."""
-    has_locks = holder_of(own_lock) is not None
+def sweep(folder: Path, own_lock: Path, suffix: str = SUFFIX, lock_of: Callable[[Path], Path] | None = None) -> int:
+    """Remove what processes that were killed left of caches; return the bytes. `own_lock` is held by this process.
+
+    `lock_of` says which lock a file was written under, that of images unless another is given.
+    """
+    has_locks, lock_of = holder_of(own_lock) is not None, lock_of or _lock_of
     return sum(
         _remove(path)
-        for path in folder.glob(f"*{SUFFIX}.*{TEMPORARY}")
-        if _is_dead(path, own_lock, has_locks=has_locks)
+        for path in folder.glob(f"*{suffix}.*{TEMPORARY}")
+        if _is_dead(path, lock_of(path), own_lock, has_locks=has_locks)
     )
 
 
@@ -98,9 +102,11 @@ def _file_pages(folder: Path) -> int:
     return 0
 
 
-def _is_dead(path: Path, own_lock: Path, *, has_locks: bool) -> bool:
-    stem = path.name.partition(SUFFIX)[0].rpartition("-")[0]
-    lock = lock_for(path.parent, stem)
+def _lock_of(path: Path) -> Path:
+    return lock_for(path.parent, path.name.partition(SUFFIX)[0].rpartition("-")[0])
+
+
+def _is_dead(path: Path, lock: Path, own_lock: Path, *, has_locks: bool) -> bool:
     if has_locks:
         with contextlib.suppress(OSError):
             return lock == own_lock or holder_of(lock) is None

@@ -93,9 +93,9 @@ class Canvas:
         return _range(self.height, self.top, self.image_height, height)
 
     def middle(self) -> Box:
-        """Return the largest box of the canvas's aspect, in its middle."""
-        width = min(self.width, round(self.height * self.aspect))
-        height = min(self.height, round(self.width / self.aspect))
+        """Return the largest box of the canvas's aspect, in its middle; of a very thin image a pixel is left."""
+        width = min(self.width, max(1, round(self.height * self.aspect)))
+        height = min(self.height, max(1, round(self.width / self.aspect)))
         left, top = (self.width - width) // 2, (self.height - height) // 2
         return left, top, left + width, top + height
 
