@@ -7,7 +7,7 @@ from clfctl.data.sources.base import Data
 from clfctl.data.sources.open import open_data
 from clfctl.errors import UsageError
 from clfctl.models.sources import source_of
-from clfctl.planning.start import taken_over
+from clfctl.planning.start import OTHERS, taken_over
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, check_new_run
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.probing import ProbeSettings
@@ -20,6 +20,10 @@ def check_probe(settings: ProbeSettings, tell: Callable[[str], None]) -> Data:
     if settings.weights and len(settings.model) > 1:
         hint = "probe one network at a time with it"
         raise UsageError(f"one file cannot be the weights of {len(settings.model)} networks", hint, field="weights")
+    for model in filter(is_trained, settings.model):
+        for name in OTHERS:
+            if getattr(settings, name):
+                raise UsageError(f"{model} has weights of its own", f"leave out `{name}=`", field=name)
     for model in settings.model:
         source_of(training_of(settings, model).model)
     data = open_data(settings, settings.seed, tell)
