@@ -1,6 +1,7 @@
 """What of a training goes into its checkpoints, and back."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -68,9 +69,10 @@ class RunSaver:
         """Write the model alone, a third of `last` with Adam."""
         self.save_weights(self.run.best, state, state.weights_to_use())
 
-    def save_weights(self, path: Path, state: TrainState, model: nn.Module) -> None:
-        """Write a model alone, as of the finished epochs of a training. Raises CheckpointError."""
-        save_checkpoint(path, Checkpoint(_model_tensors(model), self._header(state).as_json()))
+    def save_weights(self, path: Path, state: TrainState, model: nn.Module, soup: Sequence[int] = ()) -> None:
+        """Write a model alone, as of the finished epochs of a training, or a `soup` of some. Raises CheckpointError."""
+        header = replace(self._header(state), soup=tuple(soup))
+        save_checkpoint(path, Checkpoint(_model_tensors(model), header.as_json()))
 
     def keep_ingredient(self, state: TrainState, criterion: Criterion) -> None:
         """Keep the weights of the epoch that has ended if it is among the best ones, and those of no other than these.

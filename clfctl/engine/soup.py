@@ -46,7 +46,7 @@ def cook(trainer: Trainer, tell: Callable[[str], None]) -> None:
             best, chosen = tried, [*chosen, each.epoch]
     value, before = best.metric(criterion.metric), first.metric(criterion.metric)
     if len(chosen) > 1:
-        trainer.saver.save_weights(run.best, trainer.state, pot.filled())
+        trainer.saver.save_weights(run.best, trainer.state, pot.filled(), chosen)
         epochs = ", ".join(map(str, chosen))
         tell(f"Soup   of epochs {epochs}: {criterion.metric} {value:.4f} instead of {before:.4f}; it is saved as best")
     else:

@@ -57,6 +57,8 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
     used = used_part(checkpoint)
     load_model(model, checkpoint, used.prefix)
     notes = (*notes, f"{file.name} is used with {used.words}, as in validation") if used.words else notes
+    if epochs := ", ".join(map(str, checkpoint.header.soup)):
+        notes = (*notes, f"{file.name} is a soup, the mean of the weights of epochs {epochs}")
     lay_out(model, precision.device, checkpoint.header.memory_format)
     return TrainedModel(file, settings, info, model.eval(), precision, len(checkpoint.header.history), place, notes)
 

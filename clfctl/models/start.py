@@ -101,6 +101,8 @@ def _has_rows(name: str, tensors: State, n_classes: int) -> bool:
 
 def _when(checkpoint: Checkpoint) -> str:
     header = checkpoint.header
+    if header.soup:
+        return f" (soup of epochs {', '.join(map(str, header.soup))})"
     if header.resumption:
         return f" ({header.resumption.position})"
     return f" (epoch {len(header.history)})" if header.history else ""

@@ -126,7 +126,7 @@ class Header:
     `model`, `classes` and `preprocess` are those of the model's card, `settings` what the run was trained with,
     `n_threads` how many threads computed (0: not known), in which `memory_format` (that of all earlier versions unless
     it is said). `given_in` is the folder that relative paths in the settings start from, seen from the run's ("": not
-    known).
+    known). `soup` are the epochs, from 1, whose mean the weights are; empty: they are of the last one in the history.
     """
 
     model: str
@@ -137,6 +137,7 @@ class Header:
     n_threads: int = 0
     memory_format: str = CHANNELS_LAST
     given_in: str = ""
+    soup: tuple[int, ...] = ()
     resumption: Resumption | None = None
 
     def as_json(self) -> dict[str, Any]:
@@ -150,6 +151,7 @@ class Header:
             "n_threads": self.n_threads,
             "memory_format": self.memory_format,
             **({"given_in": self.given_in} if self.given_in else {}),
+            **({"soup": self.soup} if self.soup else {}),
             **(self.resumption.as_json() if self.resumption else {}),
         }
 
@@ -169,6 +171,7 @@ class Header:
                 int(meta.get("n_threads", 0)),
                 str(meta.get("memory_format", CHANNELS_LAST)),
                 str(meta.get("given_in", "")),
+                tuple(int(epoch) for epoch in meta.get("soup", ())),
                 Resumption.from_json(meta) if "cursor" in meta else None,
             )
         except CheckpointError as error:  # a record of the history

@@ -10,6 +10,8 @@ from clfctl.engine.check import check_metrics
 from clfctl.engine.soup import cook
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import UsageError
+from clfctl.inference.trained import load_trained
+from clfctl.models.start import build_from
 from clfctl.runs.best import Criterion, best_epochs
 from clfctl.runs.checkpoint import MODEL, load_checkpoint
 from clfctl.runs.history import EpochResult
@@ -65,6 +67,11 @@ def test_a_better_mean_is_saved_as_best_and_made_once(trained: Trainer, monkeypa
         if "weight" in name:
             torch.testing.assert_close(each, (parts[0][name] + parts[1][name]) / 2)
     assert json.loads(run.soup.read_text())["epochs"] == [each.epoch for each in best]
+    # It is not taken for an epoch.
+    epochs = f"epochs {best[0].epoch}, {best[1].epoch}"
+    assert load_trained(run).notes == (f"best.safetensors is a soup, the mean of the weights of {epochs}",)
+    settings = trained.state.settings.model_copy(update={"start_from": run.best, "soup": 0})
+    assert f"(soup of {epochs})" in build_from(settings, load_checkpoint(run.best).header.classes).origin
     # Statistics were measured for the mean, and are not a mean.
     name = next(name for name in made if name.endswith("running_mean"))
     assert not torch.allclose(made[name], (parts[0][name] + parts[1][name]) / 2)
