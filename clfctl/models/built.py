@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
-from clfctl.data.pixels.fit import Interpolation
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import UsageError
-from clfctl.settings.data import Fit
+from clfctl.settings.data import Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, sides
 
 # Of a model that nobody has trained.

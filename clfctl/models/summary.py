@@ -9,10 +9,10 @@ from clfctl.errors import UsageError
 from clfctl.models.hub_cache import cached_file
 from clfctl.models.sources import source_of
 from clfctl.models.timm_table import read_table
+from clfctl.settings.image_size import USUAL
 from clfctl.settings.network import ModelSettings
 
 N_CLASSES = 10
-USUAL_SIZE = 224
 SEEN = ("input_size", "fixed_input_size", "mean", "std", "interpolation", "crop_pct", "crop_mode", "license")
 
 
@@ -56,7 +56,7 @@ def summary_of(name: str) -> Summary:
         raise UsageError(error.message, error.hint, field="show") from None
     row = read_table()[1].get(name.partition(".")[0])
     with torch.device("meta"):
-        model: Any = source.rebuild(name, N_CLASSES, ModelSettings(model=name), row.height if row else USUAL_SIZE)
+        model: Any = source.rebuild(name, N_CLASSES, ModelSettings(model=name), row.height if row else USUAL)
     head, state = source.head(model), model.state_dict()
     classifier = [each for each in state if each in head and state[each].dim() > 1]
     counts = {key: parameter.numel() for key, parameter in model.named_parameters()}

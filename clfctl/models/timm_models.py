@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clfctl.errors import ModelError, UsageError, first_line
 from clfctl.models.hub_cache import how_to_bring
 from clfctl.models.timm_names import timm_names
-from clfctl.settings.data import Fit
+from clfctl.settings.data import Fit, Interpolation
 from clfctl.settings.image_size import USUAL, Auto, ImageSize, as_json, sides
 from clfctl.settings.image_size import image_size as image_size_of
 from clfctl.settings.network import ModelSettings
@@ -177,7 +177,7 @@ def _preprocess_of(model: "nn.Module", size: ImageSize, *, is_taught: bool) -> "
     """Return what a model was made to see; with new weights it is used to neither interpolation nor fit."""
     import timm
 
-    from clfctl.data.pixels.fit import INTERPOLATIONS, Interpolation
+    from clfctl.data.pixels.fit import INTERPOLATIONS
     from clfctl.data.pixels.transform import Preprocess
 
     config: dict[str, Any] = timm.data.resolve_model_data_config(model)

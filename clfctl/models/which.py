@@ -12,6 +12,7 @@ from clfctl.models.sources import model_names, source_of
 from clfctl.models.timm_table import Row, read_table
 from clfctl.models.weights import COUNTER, State, common_prefix, in_order, misfits, without_prefix
 from clfctl.models.weights_content import Found
+from clfctl.settings.image_size import USUAL
 from clfctl.settings.network import ModelSettings
 
 # Networks that are built to see whether the tensors fit, of those that have as many; each takes up to a second.
@@ -80,4 +81,4 @@ def _fits(tensors: State, name: str) -> bool:
 
 def _size_of(name: str) -> int:
     row = read_table()[1].get(name)
-    return row.height if row else 224
+    return row.height if row else USUAL

@@ -11,8 +11,9 @@ from clfctl.settings.image_size import SizeSetting
 from clfctl.settings.ranges import Range, RangeSetting, ShareSetting
 
 Fit = Literal["crop", "letterbox", "stretch", "reflect"]
-InterpolationSetting = Literal["auto", "nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
-FitSetting = Literal["auto", "crop", "letterbox", "stretch", "reflect"]
+FitSetting = Literal["auto", Fit]
+Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
+InterpolationSetting = Literal["auto", Interpolation]
 AugmentLevel = Literal["none", "light", "medium", "strong", "trivial", "rand"]
 Balance = Literal["none", "sampler", "loss"]
 BadImagePolicy = Literal["skip", "error"]

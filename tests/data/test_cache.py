@@ -22,7 +22,7 @@ from clfctl.data.cache.key import content_digest
 from clfctl.data.cache.make import cached_sources
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import Pixels, resize
-from clfctl.data.pixels.fit import FITS, Interpolation, Scaling, canvas_of, random_box
+from clfctl.data.pixels.fit import FITS, Scaling, canvas_of, random_box
 from clfctl.data.pixels.transform import (
     LIGHT,
     Preprocess,
@@ -34,7 +34,7 @@ from clfctl.data.pixels.transform import (
 from clfctl.data.sources.base import ArrayImages, Data, ImageSource, TorchvisionImages
 from clfctl.data.sources.idx import SYSTEM_FOLDERS
 from clfctl.data.sources.open import open_data
-from clfctl.settings.data import DataSettings, Fit
+from clfctl.settings.data import DataSettings, Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, Rectangle
 from clfctl.storage.lock import locked
 from tests.nobody import NOBODY

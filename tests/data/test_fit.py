@@ -16,10 +16,10 @@ from sklearn.datasets import load_sample_images
 from timm.data import create_transform
 
 from clfctl.data.pixels.decode import Pixels, Resize, framed, resize, resize_by_pillow
-from clfctl.data.pixels.fit import FITS, FRAMED, INTERPOLATIONS, Interpolation
+from clfctl.data.pixels.fit import FITS, FRAMED, INTERPOLATIONS
 from clfctl.data.pixels.transform import Augmentation, Preprocess, placed, random_part, to_augmented_pixels, to_pixels
 from clfctl.data.pixels.views import CROPS, crop_pixels
-from clfctl.settings.data import Fit
+from clfctl.settings.data import Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, Rectangle
 
 EXACT: dict[Interpolation, int] = {"bilinear": 1, "bicubic": 2}

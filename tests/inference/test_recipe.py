@@ -10,11 +10,11 @@ import pytest
 from PIL import Image, ImageOps
 
 from clfctl.data.pixels.decode import ORIENTATION, Pixels, resize_by_pillow, see_and_close
-from clfctl.data.pixels.fit import FITS, INTERPOLATIONS, Interpolation
+from clfctl.data.pixels.fit import FITS, INTERPOLATIONS
 from clfctl.data.pixels.transform import Preprocess, to_pixels
 from clfctl.inference.inputs import open_input
 from clfctl.models.card import preprocess_as_json
-from clfctl.settings.data import Fit
+from clfctl.settings.data import Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, Rectangle
 from tests.data.odd_files import FILES, saved
 from tests.docs.documents import INFERENCE, blocks

@@ -139,7 +139,10 @@ def test_images_that_cannot_be_read_are_left_out(cli: Cli, photos: Path, weights
         (("--model", "nowhere/run"), "is not a model"),
         (("--model", f"{NET},{NET}"), "name one network or more, each once"),
         (("--model", f"{NET},custom", "--weights", "net.pth"), "one file cannot be the weights of 2 networks"),
-        (("--model", "a/run.safetensors", "--weights", "net.pth"), "--weights: a/run.safetensors has weights of its own"),
+        (
+            ("--model", "a/run.safetensors", "--weights", "net.pth"),
+            "--weights: a/run.safetensors has weights of its own",
+        ),
         (("--model", "a/run.safetensors", "--pretrained"), "--pretrained: a/run.safetensors has weights of its own"),
         (("--model", "levit_128s", "--image-size", "224"), "has no linear layer on pooled features"),
         (("--val-split", "0"), "a probe is judged by validation images, and there are none"),

@@ -11,9 +11,10 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from clfctl.data.pixels.fit import Box, Interpolation
+from clfctl.data.pixels.fit import Box
 from clfctl.data.pixels.image_file import decoding, load
 from clfctl.data.pixels.to_rgb import to_rgb, value_range
+from clfctl.settings.data import Interpolation
 
 if TYPE_CHECKING:
     import torch

@@ -8,12 +8,11 @@ the shape of the rectangle. The first, the second and the last are timm's `cente
 import math
 import random
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import get_args
 
-from clfctl.settings.data import Fit
+from clfctl.settings.data import Fit, Interpolation
 
 FITS: tuple[Fit, ...] = get_args(Fit)
-Interpolation = Literal["nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"]
 INTERPOLATIONS: tuple[Interpolation, ...] = get_args(Interpolation)
 Range = tuple[float, float]
 Box = tuple[int, int, int, int]  # left, top, right, bottom

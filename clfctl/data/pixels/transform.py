@@ -21,14 +21,13 @@ from clfctl.data.pixels.fit import (
     RATIO,
     SCALE,
     Cut,
-    Interpolation,
     Range,
     Scaling,
     canvas_of,
     cut_of,
     random_box,
 )
-from clfctl.settings.data import AugmentLevel, DataSettings, Fit
+from clfctl.settings.data import AugmentLevel, DataSettings, Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, sides
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
