@@ -65,15 +65,24 @@ def check_unfreezing(settings: TrainSettings, plan: Plan) -> None:
 
 def check_metrics(settings: TrainSettings, n_val: int, n_classes: int, fields: Collection[str] = METRIC_FIELDS) -> None:
     """Raise UsageError if one of `fields` is a metric that so many validation images and classes cannot have."""
-    if settings.soup and not n_val:
-        hint = "keep some images with `val_split=0.2`, or leave `soup=` out"
-        raise UsageError("what is in a soup is chosen by validation images, and there are none", hint, field="soup")
+    if settings.soup:
+        _check_soup(settings, n_val)
     if "monitor" in fields:
         _check_metric("monitor", settings.monitor, n_val, n_classes)
     # Without validation images the usual one gives way to the monitored metric.
     usual = (AS_MONITORED, TrainSettings.model_fields["keep_best"].default)
     if "keep_best" in fields and settings.keep_best not in usual:
         _check_metric("keep_best", settings.keep_best, n_val, n_classes)
+
+
+def _check_soup(settings: TrainSettings, n_val: int) -> None:
+    if not n_val:
+        hint = "keep some images with `val_split=0.2`, or leave `soup=` out"
+        raise UsageError("what is in a soup is chosen by validation images, and there are none", hint, field="soup")
+    judge = settings.monitor if settings.keep_best == AS_MONITORED else settings.keep_best
+    if METRICS[judge].part != "val":
+        what = f"what is in a soup is chosen by validation images, and best goes by {judge}"
+        raise UsageError(what, "use `keep_best=val_loss`", field="soup")
 
 
 def _check_metric(field: str, name: str, n_val: int, n_classes: int) -> None:

@@ -126,3 +126,7 @@ def test_what_a_soup_cannot_be_is_a_sentence() -> None:
         TrainSettings(soup=1)
     with pytest.raises(UsageError, match="soup: what is in a soup is chosen by validation images"):
         check_metrics(TrainSettings(soup=3), 0, 10)
+    for best in ("train_loss", "monitor"):
+        with pytest.raises(UsageError, match=r"soup: .* and best goes by train_loss"):
+            check_metrics(TrainSettings(soup=3, keep_best=best, monitor="train_loss"), 9, 10)
+    check_metrics(TrainSettings(soup=3, monitor="train_loss"), 9, 10)
