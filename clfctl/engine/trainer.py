@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 
 import torch
 from torch import nn
@@ -203,8 +204,8 @@ class Trainer:
         if mean is None or self.state.cursor.epoch < mean.first:
             return
         mean.add(self.state.cursor.epoch + 1)
-        batches = batches_to_see(loader, self.state.cursor.epoch)
-        images = (self.normalize(batch.images) for batch in batches if not self._is_stop_asked())
+        batches = takewhile(lambda _: not self._is_stop_asked(), batches_to_see(loader, self.state.cursor.epoch))
+        images = (self.normalize(batch.images) for batch in batches)
         refresh(mean.model, norms_to_refresh(self.state.model), images, self.state.precision)
         if self._is_stop_asked():
             self._stop()

@@ -1,15 +1,20 @@
 """A moving average of the weights is timm's to the bit, is what is evaluated and saved as best, and is kept in last."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import nn
 from typer.testing import Result
 
+from clfctl.data.loader import Batch, Loader
 from clfctl.engine.averaging import EpochAverage, MovingAverage, decay_at, first_step_of, norms_to_refresh, refresh
 from clfctl.engine.device import pick_precision
+from clfctl.errors import Interrupted
 from clfctl.inference.trained import load_trained
 from clfctl.models.factory import rebuild_model
 from clfctl.models.weights import load_weights
@@ -158,6 +163,23 @@ def test_refreshing_draws_nothing_and_leaves_frozen_statistics_alone() -> None:
     assert torch.equal(found[0]["1.running_mean"], before)
     assert not torch.equal(found[0]["4.running_mean"], torch.zeros(4))
     assert torch.equal(found[0]["4.running_mean"], found[1]["4.running_mean"])
+
+
+def test_a_stop_does_not_wait_for_the_images_that_a_mean_sees(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = TrainSettings.model_validate(QUICK | {"scheduler": "average", "batch_size": 4, "workers": 0})
+    trainer = trainer_of(settings)
+    read, load = [], Loader._load
+
+    def stopping(loader: Loader, draws: NDArray[np.int64], epoch: int) -> Batch:
+        read.append(draws)
+        if len(read) == loader.n_batches + 2:  # the second that it sees
+            trainer.signals.received = signal.SIGTERM
+        return load(loader, draws, epoch)
+
+    monkeypatch.setattr(Loader, "_load", stopping)
+    with pytest.raises(Interrupted):
+        list(trainer.epochs())
+    assert len(read) == trainer.train_loader.n_batches + 2
 
 
 def test_the_mean_is_evaluated_and_saved_from_the_epoch_on_that_the_schedule_says() -> None:
