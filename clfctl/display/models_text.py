@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 # What a model was made to see, as it is called here.
 LABELS = {
-    "input_size": "Images", "fixed_input_size": "No other", "mean": "Mean", "std": "Std", "crop_pct": "Crop",
+    "input_size": "Images", "fixed_input_size": "Other sizes", "mean": "Mean", "std": "Std", "crop_pct": "Crop",
     "interpolation": "Resized by", "crop_mode": "Cropped at", "license": "License",
 }  # fmt: skip
 
@@ -28,7 +28,7 @@ def summary_lines(summary: "Summary") -> Iterator[str]:
     yield f"{summary.name}: {n_all:.2f} M parameters with 10 classes, {n_body:.2f} M without its classifier"
     yield f"Features    {summary.n_features} numbers of each image go to the classifier"
     for name, value in summary.sees.items():
-        yield f"{LABELS[name]:<11} {_in_words(value)}"
+        yield f"{LABELS[name]:<11} {_in_words(not value if name == 'fixed_input_size' else value)}"
     width, kinds = (max((len(text) for text in texts), default=0) for texts in _names(summary))
     yield "Parts"
     for part in summary.parts:

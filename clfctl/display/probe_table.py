@@ -11,6 +11,9 @@ from clfctl.display.epochs import format_time
 from clfctl.probing.found import Probed, best_of, difference
 
 TITLES = ("network", "size", "parameters", "features/s", "k-NN", "probe", "95 % interval", "time")
+# What a narrow terminal does without, first to last; nothing is cut or wrapped.
+LEFT_OUT = ("features/s", "parameters", "size", "time", "k-NN")
+GAP = 2
 
 
 def cells(probed: Probed) -> tuple[str, ...]:
@@ -30,16 +33,29 @@ def cells(probed: Probed) -> tuple[str, ...]:
 
 
 def print_table(found: Sequence[Probed], console: Console) -> None:
-    """Print a row a network, the best in green."""
-    best = best_of(found)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for number, title in enumerate(TITLES):
-        table.add_column(title, justify="right" if number else "left", overflow="fold")
-    for each in found:
-        table.add_row(*map(Text, cells(each)), style="green" if each is best and len(found) > 1 else None)
+    """Print a row a network, the best in green; a narrow terminal gets fewer columns."""
+    best, rows = best_of(found), [cells(each) for each in found]
+    kept = _kept(rows, console.width)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0), header_style="bold")
+    for number in kept:
+        table.add_column(TITLES[number], justify="right" if number else "left", overflow="fold")
+    for each, row in zip(found, rows, strict=True):
+        style = "green" if each is best and len(found) > 1 else None
+        table.add_row(*(Text(row[number]) for number in kept), style=style)
     console.print(table)
     for line in verdict(found):
         console.print(Text(line), soft_wrap=True)
+
+
+def _kept(rows: Sequence[Sequence[str]], width: int) -> list[int]:
+    """Return the numbers of the columns that fit."""
+    widths = [max(map(len, column)) for column in zip(TITLES, *rows, strict=True)]
+    kept = list(range(len(TITLES)))
+    for title in LEFT_OUT:
+        if sum(widths[number] for number in kept) + GAP * (len(kept) - 1) <= width:
+            break
+        kept.remove(TITLES.index(title))
+    return kept
 
 
 def plain_lines(found: Sequence[Probed]) -> Iterator[str]:

@@ -41,12 +41,12 @@ def print_dry_run(
 
 def groups_table(groups: Sequence[GroupRow]) -> Table:
     """Return name, size, peak learning rate, weight decay and beginning of every param group."""
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("param group", no_wrap=True)
     for name in ("parameters", "peak rate", "weight decay", "trained"):
         table.add_column(name, justify="right")
     for row in groups:
-        begins = {0: "from the start", None: "never"}.get(row.starts_at, f"from epoch {(row.starts_at or 0) + 1}")
+        begins = "never" if row.starts_at is None else f"from epoch {row.starts_at + 1}"
         values = (f"{row.n_parameters:,}", f"{row.peak_lr:.3g}", f"{row.weight_decay:g}", begins)
         table.add_row(row.name, *values, style="dim" if row.starts_at is None else "")
     return table
@@ -58,13 +58,14 @@ def settings_table(resolved: Resolved[TrainSettings], spelled: Callable[[str], s
     table.add_column("setting", no_wrap=True)
     table.add_column("value", overflow="fold")
     table.add_column("from", overflow="fold")
-    panel = ""
+    panels: dict[str, list[str]] = {}
     for name in type(resolved.settings).model_fields:
-        if (owner := panel_of(type(resolved.settings), name)) != panel:
-            panel = owner
-            table.add_row(Text(panel, "bold"))
-        value = getattr(resolved.settings, name)
-        origin = resolved.origins[name]
-        style = "dim" if origin == "default" else "green"
-        table.add_row("  " + spelled(f"`{name}=`"), Text(value_in_words(value)), Text(origin), style=style)
+        panels.setdefault(panel_of(type(resolved.settings), name), []).append(name)
+    for panel, names in panels.items():
+        table.add_row(Text(panel, "bold"))
+        for name in names:
+            value = value_in_words(getattr(resolved.settings, name))
+            origin = resolved.origins[name]
+            style = "dim" if origin == "default" else "green"
+            table.add_row("  " + spelled(f"`{name}=`"), Text(value), Text(origin), style=style)
     return table

@@ -183,6 +183,8 @@ def test_one_model_is_shown_in_detail(cli: Cli) -> None:
     assert said["sees"]["input_size"] == [3, 160, 160]
     assert [part["name"] for part in said["parts"]] == [name for name, _ in made.named_children()]
     assert said["weights"][0]["place"] == "timm/test_resnet.r160_in1k"
+    for name, other_sizes in (("resnet18", "yes"), ("vit_tiny_patch16_224", "no")):
+        assert f"Other sizes {other_sizes}" in cli("models", "--show", name).stdout.splitlines()
     text = cli("models", "--show", "custom").stdout
     assert text.startswith("custom: 4.72 M parameters with 10 classes, 4.71 M without its classifier")
 

@@ -1,13 +1,15 @@
 """`--recipe` without a name lists the recipes, each with what it is for."""
 
+import io
 import json
 import subprocess
 import sys
 from collections.abc import Sequence
 
 import pytest
+from rich.console import Console
 
-from clfctl.cli.recipes import asks_for_recipes
+from clfctl.cli.recipes import asks_for_recipes, print_wrapped
 from clfctl.settings.sources import recipe_names, recipe_summaries
 
 
@@ -40,3 +42,13 @@ def test_all_are_listed() -> None:
 @pytest.mark.parametrize("name", recipe_names())
 def test_each_says_what_it_is_for(name: str) -> None:
     assert recipe_summaries()[name].endswith(".")
+
+
+def test_a_terminal_gets_no_word_in_two() -> None:
+    console = Console(width=60, file=io.StringIO())
+    print_wrapped(recipe_summaries(), console)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert max(map(len, lines)) <= 60
+    words = " ".join(" ".join(lines).split())
+    assert all(name in words for name in recipe_names())
+    assert {line[:1] for line in lines if line.split()[0] not in recipe_names()} == {" "}

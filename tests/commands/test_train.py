@@ -1,5 +1,6 @@
 """clfctl train, resume, eval and predict from the command line, with real short trainings."""
 
+import io
 import json
 import shlex
 import tomllib
@@ -9,10 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 from sklearn.datasets import load_digits
 from typer.testing import Result
 
 from clfctl.data.sources.open import open_data
+from clfctl.display.settings_table import groups_table
+from clfctl.engine.describe import GroupRow
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.data import DataSettings
@@ -156,6 +160,8 @@ def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
     for row in ("--lr 0.002 config file clfctl.toml", "--t-max 50 recipe long-cosine", "--warmup 2 command line"):
         assert row in " ".join(text.split())
     assert "4.72 M parameters" in text
+    panels = [line for line in text.splitlines() if line in ("Optimization", "Fine-tuning", "Training", "Data")]
+    assert sorted(panels) == ["Data", "Fine-tuning", "Optimization", "Training"]
     assert "⠒" in text or "⠉" in text
     assert not Path("runs").exists()
     values = json.loads(cli("train", "--dry-run", "--json").stdout)
@@ -171,10 +177,20 @@ def test_dry_run_shows_the_param_groups(cli: Cli) -> None:
     assert result.exit_code == 0, result.output
     text = " ".join(result.stdout.split())
     assert "frozen backbone 4,714,208 0.0025 0 from epoch 5" in text
-    assert "classifier 5,130 0.01 0 from the start" in text
+    assert "classifier 5,130 0.01 0 from epoch 1" in text
     assert "Frozen 4,714,208 of 4,719,338 parameters, 30 of 32 tensors (--freeze backbone) until epoch 5" in text
     groups = json.loads(cli(*words, "--json").stdout)["param_groups"]["value"]
     assert [(each["name"], each["starts_at"]) for each in groups] == [("frozen backbone", 4), ("classifier", 0)]
+
+
+def test_the_param_groups_fit_a_narrow_terminal() -> None:
+    names = ("frozen backbone, not decayed", "classifier, not decayed")
+    rows = [GroupRow(names[0], 303_301_632, 5e-05, 0.05, 3), GroupRow(names[1], 10, 0.00123, 0, None)]
+    console = Console(width=80, file=io.StringIO())
+    console.print(groups_table(rows))
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert [line.split("  ")[0] for line in lines[2:]] == list(names)
+    assert [line.split("  ")[-1].strip() for line in lines[2:]] == ["from epoch 4", "never"]
 
 
 BAD = [
