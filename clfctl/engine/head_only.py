@@ -108,4 +108,6 @@ def layer_of(model: nn.Module) -> Any:
 def obstacle(settings: TrainSettings) -> str:
     """Return the settings by which the features of a frozen network are others in each epoch, none if they are not."""
     given = {name: getattr(settings, name) for name, value in CHANGING.items() if getattr(settings, name) != value}
+    if not settings.distill_weight:
+        given.pop("distill", None)
     return " and ".join(f"`{name}={value_in_words(value)}`" for name, value in given.items())

@@ -16,6 +16,7 @@ from clfctl.data.sources.base import FileImages, Part
 from clfctl.engine.assemble import build_parts, make_trainer
 from clfctl.engine.describe import describe_parts
 from clfctl.engine.evaluate import evaluate
+from clfctl.engine.head_only import obstacle
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.read_features import read_features
 from clfctl.engine.trainer import Trainer
@@ -169,6 +170,11 @@ def test_what_makes_other_features_in_every_epoch_is_said(name: str) -> None:
     why = f"because of `{name}={CHANGED[name]:{'' if name == 'augment' else 'g'}}`"
     assert line == f"Note   the frozen network is computed again in every epoch, {why}: without, once"
     assert told_by(make_trainer(parts, create_run(Path("runs"), "{n}", ""))) == (False, [])
+
+
+def test_a_teacher_is_in_the_way_only_if_it_is_listened_to() -> None:
+    assert obstacle(TrainSettings.model_validate(FROZEN | {"distill": "runs/t"})) == "`distill=runs/t`"
+    assert obstacle(TrainSettings.model_validate(FROZEN | {"distill": "runs/t", "distill_weight": 0})) == ""
 
 
 def test_what_is_trained_decides() -> None:
