@@ -160,7 +160,11 @@ def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
     for row in ("--lr 0.002 config file clfctl.toml", "--t-max 50 recipe long-cosine", "--warmup 2 command line"):
         assert row in " ".join(text.split())
     assert "4.72 M parameters" in text
-    panels = [line for line in text.splitlines() if line in ("Optimization", "Fine-tuning", "Training", "Data")]
+    panels = [
+        line
+        for line in map(str.strip, text.splitlines())
+        if line in ("Optimization", "Fine-tuning", "Training", "Data")
+    ]
     assert sorted(panels) == ["Data", "Fine-tuning", "Optimization", "Training"]
     assert "⠒" in text or "⠉" in text
     assert not Path("runs").exists()
