@@ -21,7 +21,7 @@ from clfctl.engine.averaging import averages_of
 from clfctl.engine.check import check_accumulate
 from clfctl.engine.determinism import be_deterministic
 from clfctl.engine.device import Precision, pick_device, pick_precision
-from clfctl.engine.frozen import begin_epoch
+from clfctl.engine.frozen import begin_epoch, keep_statistics
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.place import place_here, place_of
@@ -97,6 +97,8 @@ def _parts(
     if settings.deterministic:
         be_deterministic()
     lay_out(built.model, precision.device, before)
+    if settings.freeze_batch_norm:
+        keep_statistics(built.model)
     if settings.checkpoint_activations:
         checkpoint_activations(built.model, settings.model)
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))

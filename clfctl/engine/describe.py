@@ -10,7 +10,7 @@ from clfctl.data.balance import describe_counts
 from clfctl.engine.assemble import Parts, plan_of
 from clfctl.engine.averaging import first_step_of
 from clfctl.engine.device import describe
-from clfctl.engine.frozen import has_begun
+from clfctl.engine.frozen import has_begun, norms_of
 from clfctl.engine.head_only import obstacle, trains_only_classifier
 from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
@@ -66,6 +66,16 @@ def _frozen(parts: Parts) -> list[str]:
     return [f"Frozen {size} (`freeze={parts.settings.freeze}`){until}"]
 
 
+def _statistics(parts: Parts) -> list[str]:
+    """Return what becomes of the statistics of batch normalization, if that is not the usual."""
+    if not parts.settings.freeze_batch_norm:
+        return []
+    n = len(norms_of(parts.built.model))
+    if not n:
+        return [f"Note   `freeze_batch_norm=` does nothing: {parts.settings.model} has no batch normalization"]
+    return [f"Frozen the statistics of batch normalization, {n} layers (`freeze_batch_norm=`)"]
+
+
 def _features(parts: Parts) -> list[str]:
     """Return what an epoch costs while nothing but the classifier is trained, if there are such epochs."""
     if not trains_only_classifier(parts.built.model, parts.optimizer, 0):
@@ -98,6 +108,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *_seen(parts),
         f"Model  {parts.settings.model}: {size}, {in_bytes(n_bytes)}, {built.origin}",
         *_frozen(parts),
+        *_statistics(parts),
         *_features(parts),
         f"Device {', '.join([describe(precision.device), dtype, *_computed(parts)])}",
         *_divided(parts),

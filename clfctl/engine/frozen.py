@@ -14,6 +14,8 @@ from clfctl.models.source import ModelSource
 from clfctl.settings.optimization import BACKBONE
 
 N_NAMED = 3
+# The mark of batch normalization that keeps its statistics.
+_KEEPS = "_keeps_statistics"
 # A number of layer groups has fewer.
 N_DIGITS = 9
 
@@ -39,8 +41,20 @@ def begin_epoch(model: nn.Module, optimizer: Optimizer, epoch: int) -> None:
 def train_mode(model: nn.Module) -> None:
     """Bring a model into training mode, but for batch normalization that is frozen: its statistics stay too."""
     model.train()
-    for norm in _frozen_norms(model):
+    for norm in (*_frozen_norms(model), *(each for each in norms_of(model) if getattr(each, _KEEPS, False))):
         norm.eval()
+
+
+def keep_statistics(model: nn.Module) -> None:
+    """Let the batch normalization of a model, and of its copies, go on with the statistics that it has."""
+    for norm in norms_of(model):
+        setattr(norm, _KEEPS, True)
+
+
+def norms_of(model: nn.Module) -> list[nn.Module]:
+    """Return the batch normalization of a model that has statistics."""
+    every = (each for each in model.modules() if isinstance(each, nn.modules.batchnorm._NormBase))
+    return [each for each in every if each.track_running_stats]
 
 
 @contextmanager

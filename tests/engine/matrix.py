@@ -81,6 +81,7 @@ FEATURES: dict[str, dict[str, object]] = {
     "freeze, unfreeze early": {"freeze": "2", "unfreeze_at": 1, "optimizer": "sgd", "drop_path": 0.2},
     "unfreeze with counters of groups": {"freeze": "backbone", "unfreeze_at": 1, "optimizer": "lamb", "epochs": 2,
                                          "augment": "light"},
+    "frozen statistics": {"freeze_batch_norm": True, "augment": "light", "ema": 0.9, "epochs": 2},
     "layer decay": {"layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.1, "clip_grad": 1.0},
     "slower backbone": {"backbone_lr_scale": 0.1, "scheduler": "cosine", "warmup": 1},
     "at full strength": {

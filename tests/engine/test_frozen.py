@@ -1,12 +1,16 @@
 """Freezing and layer decay: what is frozen stays as it is to the bit until its time, and each layer has its rate."""
 
+import copy
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import nn
+from typer.testing import Result
 
-from clfctl.engine.frozen import begin_epoch, begun_only, frozen_names, train_mode
+from clfctl.engine.frozen import begin_epoch, begun_only, frozen_names, keep_statistics, train_mode
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.param_groups import decayed_names
 from clfctl.engine.rates import set_rates
@@ -154,6 +158,34 @@ def test_frozen_batch_norms_stay_in_evaluation_mode_until_they_are_trained() -> 
         parameter.requires_grad_(True)
     train_mode(model)
     assert all(module.training for module in model.modules())
+
+
+def test_statistics_that_are_kept_do_not_move_and_the_weights_do() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Flatten(), nn.LazyLinear(2))
+    model(torch.rand(2, 3, 4, 4))
+    keep_statistics(model)
+    copied = copy.deepcopy(model)  # as an average of the weights is
+    for each in (model, copied):
+        train_mode(each)
+        assert [module.training for module in each] == [True, False, True, True]
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    images = 5 + torch.rand(6, 3, 4, 4)
+    # In training it answers as it does when it is evaluated.
+    torch.testing.assert_close(model(images), model.eval()(images), rtol=0, atol=0)
+    train_mode(model)
+    model(images).square().mean().backward()
+    optimizer.step()
+    moved = {name for name, tensor in model.state_dict().items() if not torch.equal(tensor, before[name])}
+    assert moved == {name for name, _ in model.named_parameters()}
+
+
+def test_a_model_without_batch_normalization_is_told(cli: Callable[..., Result], photos: Path) -> None:
+    words = ("--data", str(photos), "--model", "vit_tiny_patch16_224", "--image-size", "32", "--no-pretrained")
+    result = cli("train", *words, "--freeze-bn", "--dry-run")
+    assert result.exit_code == 0, result.stderr
+    assert "--freeze-batch-norm does nothing" in result.stdout.replace("\n", " ")
 
 
 class Counting(torch.optim.SGD):
