@@ -14,6 +14,7 @@ from clfctl.engine.frozen import has_begun, norms_of
 from clfctl.engine.head_only import obstacle, trains_only_classifier
 from clfctl.engine.memory_format import why_plain
 from clfctl.engine.trainer import Trainer
+from clfctl.models.built import NEW
 from clfctl.planning.plan import Plan
 from clfctl.settings.data import Fit
 from clfctl.settings.groups import TrainSettings
@@ -73,7 +74,10 @@ def _statistics(parts: Parts) -> list[str]:
     n = len(norms_of(parts.built.model))
     if not n:
         return [f"Note   `freeze_batch_norm=` does nothing: {parts.settings.model} has no batch normalization"]
-    return [f"Frozen the statistics of batch normalization, {n} layers (`freeze_batch_norm=`)"]
+    lines = [f"Frozen the statistics of batch normalization, {n} layers (`freeze_batch_norm=`)"]
+    if parts.built.origin == NEW:
+        lines.append("Note   the model is new: its batch normalization has seen no images, and normalizes nothing")
+    return lines
 
 
 def _features(parts: Parts) -> list[str]:
@@ -172,6 +176,7 @@ def _divided(parts: Parts) -> list[str]:
         return []
     size = settings.images_at_once
     normalizes = any(isinstance(each, nn.modules.batchnorm._BatchNorm) for each in parts.built.model.modules())
+    normalizes = normalizes and not settings.freeze_batch_norm
     seen = f"; batch normalization sees the {size} of a part" if normalizes else ""
     return [f"Steps  {settings.batch_size} images each, computed in {settings.accumulate} parts of {size}{seen}"]
 

@@ -125,6 +125,10 @@ def test_batch_normalization_of_a_part_is_said() -> None:
     settings = settings_of(accumulate=5)
     lines = describe_parts(build_parts(settings, open_data(settings, 0)))
     assert "Steps  30 images each, computed in 5 parts of 6; batch normalization sees the 6 of a part" in lines
+    settings = settings_of(accumulate=5, freeze_batch_norm=True)
+    lines = describe_parts(build_parts(settings, open_data(settings, 0)))
+    assert "Steps  30 images each, computed in 5 parts of 6" in lines
+    assert "Note   the model is new: its batch normalization has seen no images, and normalizes nothing" in lines
 
 
 def test_parts_of_one_image_are_refused_where_there_is_nothing_to_normalize() -> None:
