@@ -23,11 +23,6 @@ def probe(resolved: Resolved[ProbeSettings], plot: Path | None, output: Output) 
             plain=lambda: plain_lines(probing.found),
             rich=lambda console: print_table(probing.found, console),
         )
-        if plot:
-            from clfctl.display.probe_plot import save_probe_plot
-
-            save_probe_plot(probing.found, plot)
-            output.note(f"Wrote {plot}")
         place, data = (quote(str(each)) for each in (probing.run, resolved.settings.data))
         commands = {
             shell("eval", probing.run): "accuracy on the validation images",
@@ -37,3 +32,8 @@ def probe(resolved: Resolved[ProbeSettings], plot: Path | None, output: Output) 
         width = max(map(len, commands))
         lines = (f"  {command.ljust(width)}  {about}" for command, about in commands.items())
         output.note(f"Run folder: {probing.run}", "Next:", *lines)
+        if plot:  # the last: where it cannot be written, the run is there all the same
+            from clfctl.display.probe_plot import save_probe_plot
+
+            save_probe_plot(probing.found, plot)
+            output.note(f"Wrote {plot}")

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.open import open_data
-from clfctl.errors import UsageError
-from clfctl.models.sources import source_of
+from clfctl.errors import CheckpointError, UsageError
+from clfctl.models.sources import SOURCES, source_of
 from clfctl.planning.start import OTHERS, taken_over
-from clfctl.runs.folder import CHECKPOINT_SUFFIX, check_new_run
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, check_new_run
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.probing import ProbeSettings
 from clfctl.settings.sources import from_fields
@@ -51,9 +51,19 @@ def training_of(settings: ProbeSettings, model: str) -> TrainSettings:
     if is_trained(model):
         del fields["model"]
         fields["start_from"] = Path(model)
-    return taken_over(from_fields(TrainSettings, fields)).settings
+    try:
+        return taken_over(from_fields(TrainSettings, fields)).settings
+    except (UsageError, CheckpointError) as error:
+        error.field = "model" if error.field == "start_from" else error.field  # as it was given here
+        raise
 
 
 def is_trained(model: str) -> bool:
-    """Return whether a network is given as a run folder or a checkpoint, not by its name."""
-    return Path(model).is_dir() or Path(model).suffix == CHECKPOINT_SUFFIX
+    """Return whether a network is given as a run folder or a checkpoint, not by its name.
+
+    A folder that is not a run may be called as a network is.
+    """
+    path = Path(model)
+    if path.is_dir():
+        return RunFolder(path).config.is_file() or not any(source.has(model) for source in SOURCES)
+    return path.suffix == CHECKPOINT_SUFFIX

@@ -115,6 +115,24 @@ def test_a_run_is_a_network_too(cli: Cli, photos: Path) -> None:
     assert load_trained(open_run(Path(found["run"]))).info.name == "custom"
 
 
+def test_a_folder_may_be_called_as_a_network_is(cli: Cli, photos: Path, weights: Path) -> None:
+    Path(NET).mkdir()
+    (found,) = probe(cli, photos, weights)
+    assert found["model"] == NET
+    Path("other").mkdir()
+    result = cli("probe", "--data", str(photos), "--model", "other")
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-2].startswith("Error: --model: other is not a run folder")
+
+
+def test_a_plot_that_cannot_be_written_does_not_hide_the_run(cli: Cli, photos: Path, weights: Path) -> None:
+    words = ("--data", str(photos), "--model", NET, "--weights", str(weights), "--image-size", "32")
+    result = cli("probe", *words, "--run-name", "p", "--plot", "missing/p.png")
+    assert result.exit_code == 1
+    assert "Run folder: runs/p" in result.stderr
+    assert "missing/p.png" in result.stderr
+
+
 def test_from_python(photos: Path, weights: Path) -> None:
     found = clfctl.probe(data=photos, model=NET, weights=weights, image_size=32, run_name="p")
     assert found.run == Path("runs/p")
