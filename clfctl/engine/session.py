@@ -1,7 +1,7 @@
 """A training from its run folder to its end: begun, or reopened where it was stopped, and then trained."""
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -234,8 +234,13 @@ def _gone(trainer: Trainer, kept: EpochResult | None) -> str:
     return f"Note: {what}; the best checkpoint is that of epoch {kept.epoch} until a later one is better."
 
 
-def first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
-    """Write the files of a new run, and return its trainer; the folder is removed again if that fails."""
+def first_state(
+    run: RunFolder, parts: Parts, sources: Sources, before: Callable[[Trainer], None] | None = None
+) -> Trainer:
+    """Write the files of a new run, and return its trainer; the folder is removed again if that fails.
+
+    `before` is done before it is a run that can be resumed: what it lets the trainer know is part of its first state.
+    """
     trainer = make_trainer(parts, run)
     trainer.read_from(sources.train, sources.val)
     try:
@@ -243,6 +248,8 @@ def first_state(run: RunFolder, parts: Parts, sources: Sources) -> Trainer:
         write_text(run.environment, dump_json(environment(parts.precision.device, parts.built.origin)) + "\n")
         write_listing(run.data, list_images(parts.data, parts.settings.data))
         record_teacher(run, parts.lesson)
+        if before:
+            before(trainer)
         trainer.save_last()
         # The last file that makes it a run: a folder that has it can be resumed, whatever happens.
         write_text(run.config, saved_config(parts.settings))

@@ -59,6 +59,9 @@ def load_weights(
     """
     found, own = read_state(path), model.state_dict()
     tensors, left_over = without_prefix(found.tensors, own)
+    if reason := next(filter(None, (_unusable(name, tensors[name]) for name in own if name in tensors)), ""):
+        hint = "save the weights themselves: dense, real and finite"
+        raise ModelError(f"{path} cannot be used: {reason}", hint, field="weights")
     tensors, spread = _with_three_channels(tensors, own)
     filled = fill(model, tensors, head, adapt)
     ordered = in_order(tensors, own, head) if filled.difference else None
@@ -69,6 +72,16 @@ def load_weights(
         raise ModelError(f"{path} belongs to another model: {filled.difference}", hint, field="weights")
     left_over += filled.left_over
     return Loaded(filled.matched, filled.new, tuple(left_over), found.average, spread, by_order=bool(ordered))
+
+
+def _unusable(name: str, tensor: torch.Tensor) -> str:
+    """Return why nothing could be computed with a tensor as a weight, nothing if something could."""
+    if tensor.is_meta:
+        return f"{name} has a shape and no values"
+    if tensor.is_quantized or tensor.is_complex() or tensor.layout != torch.strided:
+        kind = "quantized" if tensor.is_quantized else ("complex" if tensor.is_complex() else "sparse")
+        return f"{name} is {kind}"
+    return "" if tensor.isfinite().all() else f"{name} is not finite everywhere: that training had failed"
 
 
 @dataclass(frozen=True)

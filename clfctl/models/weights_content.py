@@ -62,7 +62,8 @@ def unwrapped(content: Any) -> Found:
         if not isinstance(content, Mapping):
             break
         network = network or _named(content)
-        inside = ((key, content[key]) for key in (*AVERAGES, *WRAPPERS) if isinstance(content.get(key), Mapping))
+        # Not an average that was never begun.
+        inside = ((key, content[key]) for key in (*AVERAGES, *WRAPPERS) if any(_tensors(content.get(key))))
         key, inner = next(inside, ("", None))
         if inner is None:
             break

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from clfctl.data.cache.make import Sources
 from clfctl.engine.assemble import Parts
 from clfctl.engine.session import first_state
+from clfctl.engine.trainer import Trainer
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.probing.found import Probed, record_of
 from clfctl.runs.folder import RunFolder, create_run
@@ -18,8 +19,8 @@ def save_run(parts: Parts, best: Probed, found: Sequence[Probed]) -> RunFolder:
     """Write the run of the best network, with what was found of all in probe.json. Raises WriteError or UsageError."""
     settings, data = parts.settings, parts.data
     run = create_run(settings.runs_dir, settings.run_name, "probe")
-    with held(run):
-        trainer = first_state(run, parts, Sources(data.train.source, data.val.source))
+
+    def conclude(trainer: Trainer) -> None:
         state = trainer.state
         result = EpochResult(
             epoch=1,
@@ -35,8 +36,10 @@ def save_run(parts: Parts, best: Probed, found: Sequence[Probed]) -> RunFolder:
         trainer.saver.save_best(state)
         write_json_lines(run.history, [result.as_record()])
         write_text(run.path / "probe.json", dump_json([record_of(each) for each in found]) + "\n")
-        # The last, which says that the run is finished.
-        trainer.save_last()
+
+    with held(run):
+        # Before it is a run: one that was killed meanwhile would be trained by `resume`, head and network alike.
+        first_state(run, parts, Sources(data.train.source, data.val.source), conclude)
     return run
 
 

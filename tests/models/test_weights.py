@@ -4,6 +4,7 @@ import argparse
 import functools
 import io
 import json
+import math
 import os
 import subprocess
 from collections import OrderedDict
@@ -62,6 +63,7 @@ WRAPPINGS: dict[str, Callable[[State], Any]] = {
     "of a larger model": lambda own: named(own, "encoder.") | {"decoder.weight": torch.ones(2)},
     "of a teacher and its student": lambda own: named(others(own), "student.") | named(own, "teacher."),
     "an average alone": lambda own: {"ema": own, "model": None},
+    "another that was never begun": lambda own: {"state_dict": own, "model_ema": {}, "ema": {"decay": 0.9}},
     "half precision": lambda own: {name: each.half() for name, each in own.items()},
     "bfloat16": lambda own: {name: each.bfloat16() for name, each in own.items()},
     "of DINO": lambda own: {"student": others(own), "teacher": named(own, "module."), "optimizer": {"state": {}}},
@@ -451,3 +453,23 @@ def test_missing_and_broken_files_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_text("nothing")
         with pytest.raises(ModelError, match="cannot be read"):
             build(weights=tmp_path / name)
+
+
+# Tensors of the right names and shapes that nothing can be computed with.
+UNUSABLE: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], str]] = {
+    "meta": (lambda each: each.to("meta"), "has a shape and no values"),
+    "sparse": (lambda each: each.to_sparse(), "is sparse"),
+    "complex": (lambda each: each.to(torch.complex64), "is complex"),
+    "not a number": (lambda each: each * math.nan, "is not finite everywhere"),
+    "infinite": (lambda each: each + math.inf, "is not finite everywhere"),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSABLE)
+def test_weights_that_nothing_can_be_computed_with_are_refused(kind: str, tmp_path: Path) -> None:
+    model, (change, message) = CustomCNN(3), UNUSABLE[kind]
+    state = {name: change(each) if each.dim() > 1 else each for name, each in model.state_dict().items()}
+    torch.save(state, tmp_path / "net.pth")
+    with pytest.raises(ModelError, match=message):
+        load_weights(model, tmp_path / "net.pth", set())
+    assert all(each.isfinite().all() for each in model.state_dict().values())

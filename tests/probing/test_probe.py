@@ -133,6 +133,24 @@ def test_a_plot_that_cannot_be_written_does_not_hide_the_run(cli: Cli, photos: P
     assert "missing/p.png" in result.stderr
 
 
+def test_one_that_was_stopped_before_its_end_is_no_run(
+    cli: Cli, photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would be resumed as a training of all of the network. Stopped as by a kill: nothing is tidied up."""
+
+    def stop(*_: object) -> None:
+        raise SystemExit(9)
+
+    monkeypatch.setattr("clfctl.probing.save.write_json_lines", stop)
+    monkeypatch.setattr("clfctl.engine.session.discard_run", lambda run: None)
+    words = ("--data", str(photos), "--model", NET, "--weights", str(weights), "--image-size", "32")
+    assert cli("probe", *words, "--run-name", "p").exit_code == 9
+    assert Path("runs/p").is_dir()
+    result = cli("resume", "runs/p")
+    assert result.exit_code == 2
+    assert "is not a whole run folder" in result.stderr
+
+
 def test_from_python(photos: Path, weights: Path) -> None:
     found = clfctl.probe(data=photos, model=NET, weights=weights, image_size=32, run_name="p")
     assert found.run == Path("runs/p")
