@@ -19,7 +19,7 @@ Balance = Literal["none", "sampler", "loss"]
 BadImagePolicy = Literal["skip", "error"]
 
 
-class DataSettings(Settings):
+class ImageSettings(Settings):
     """Data"""
 
     data: Annotated[UserText, Option(short="-d", values="data", metavar="NAME|DIR|FILE")] = "digits"
@@ -52,6 +52,26 @@ class DataSettings(Settings):
     interpolation: Annotated[InterpolationSetting, Option(fixed=NEW_VIEW)] = "auto"
     """How images are scaled; `auto`: as a model with published weights was made for, often `bicubic`, else
     `bilinear`."""
+    batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
+    """Images per optimizer step."""
+    workers: Annotated[
+        NonNegativeInt | Literal["auto"],
+        Option(aliases=("num_workers",), metavar="N|auto", accepts="a whole number of at least 0, or auto"),
+    ] = "auto"
+    """Threads that decode images ahead of the model; 0 decodes in the training thread, `auto` reads a few images and
+    takes one for each core, or more where the disk is slow. Results do not depend on it."""
+    max_per_class: Annotated[NonNegativeInt, Option(fixed=NEW_IMAGES)] = 0
+    """Training images kept of each class, the same for the same seed; 0 keeps all."""
+    cache_dir: Annotated[UserPath | None, Option(values="folders")] = None
+    """Where `cache=disk` puts its files, and what is packed in Parquet files and compressed shards is unpacked; unset:
+    clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
+    on_bad_image: BadImagePolicy = "skip"
+    """What to do with an image that cannot be read: name it, count it and go on without it, or stop."""
+
+
+class DataSettings(ImageSettings):
+    """Data"""
+
     augment: Annotated[AugmentLevel, Option(aliases=("augmentation",))] = "light"
     """Random changes of training images: `light` is a random resized crop and a horizontal flip; `medium` also changes
     brightness, contrast and saturation, `strong` changes them more, and the angle; `trivial` and `rand` are `light`
@@ -72,24 +92,9 @@ class DataSettings(Settings):
     cutmix: Annotated[NonNegativeFloat, Option(aliases=("cutmix_alpha",))] = 0.0
     """Paste a box of another image into each training image, and mix their labels by area: alpha as for mixup, such as
     1; with both, each gets half of the batches."""
-    batch_size: Annotated[PositiveInt, Option(short="-b")] = 32
-    """Images per optimizer step."""
-    workers: Annotated[
-        NonNegativeInt | Literal["auto"],
-        Option(aliases=("num_workers",), metavar="N|auto", accepts="a whole number of at least 0, or auto"),
-    ] = "auto"
-    """Threads that decode images ahead of the model; 0 decodes in the training thread, `auto` reads a few images and
-    takes one for each core, or more where the disk is slow. Results do not depend on it."""
     balance: Annotated[Balance, Option(aliases=("class_balance",))] = "none"
     """What to do about classes with fewer images: nothing, draw them as often as the others (`sampler`), or give them
     more weight in the loss (`loss`)."""
-    max_per_class: Annotated[NonNegativeInt, Option(fixed=NEW_IMAGES)] = 0
-    """Training images kept of each class, the same for the same seed; 0 keeps all."""
     cache: Literal["none", "ram", "disk"] = "none"
     """Keep the images decoded and scaled to little more than the training size: in memory (`ram`), or in a file that
     the next run on the same images uses too (`disk`). Several times as fast where decoding takes most of the time."""
-    cache_dir: Annotated[UserPath | None, Option(values="folders")] = None
-    """Where `cache=disk` puts its files, and what is packed in Parquet files and compressed shards is unpacked; unset:
-    clfctl/ in the user's cache folder, such as ~/.cache/clfctl."""
-    on_bad_image: BadImagePolicy = "skip"
-    """What to do with an image that cannot be read: name it, count it and go on without it, or stop."""

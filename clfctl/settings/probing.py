@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, Field, field_validator
 
 from clfctl.settings.base import FieldError, Option
-from clfctl.settings.data import DataSettings
+from clfctl.settings.data import ImageSettings
 from clfctl.settings.network import WeightsSettings
 from clfctl.settings.running import MachineSettings, RunNameSettings
 
@@ -18,7 +18,7 @@ def _listed(value: object) -> object:
     return [name.strip() for text in texts for name in str(text).split(",") if name.strip()]
 
 
-class ProbeSettings(RunNameSettings, MachineSettings, WeightsSettings, DataSettings):
+class ProbeSettings(RunNameSettings, MachineSettings, WeightsSettings, ImageSettings):
     """A probe"""
 
     model: Annotated[

@@ -72,17 +72,6 @@ def test_block_by_block_it_is_the_regression_of_scikit_learn(n_classes: int, mon
         assert again == pytest.approx(logits, abs=5e-3)
 
 
-def test_images_of_a_group_stay_together() -> None:
-    """Noise that is the same in a group: a fold that had others of the group would know its class by heart."""
-    draw = np.random.default_rng(0)
-    noise = np.repeat(draw.normal(size=(30, 200)).astype(np.float32), 6, axis=0)
-    labels, groups = np.repeat(np.arange(3), 60), np.repeat(np.arange(30), 6).tolist()
-    alone = max(each.top1 for each in fit_head(noise[None], labels, 3, 0).tried)
-    together = max(each.top1 for each in fit_head(noise[None], labels, 3, 0, groups).tried)
-    assert alone > 0.95
-    assert together < 0.6
-
-
 def test_views_of_an_image_stay_together() -> None:
     """Features that are noise, the same in both views: a fold that had the other view would know the image by heart."""
     draw = np.random.default_rng(0)

@@ -9,7 +9,7 @@ from clfctl.data.sources.base import ArrayImages, Opened, TorchvisionImages
 from clfctl.data.sources.idx import find_idx, open_idx
 from clfctl.data.sources.names import DIGITS, TORCHVISION, NamedData
 from clfctl.errors import DataError, first_line
-from clfctl.settings.data import DataSettings
+from clfctl.settings.data import ImageSettings
 
 
 def open_digits() -> Opened:
@@ -22,7 +22,7 @@ def open_digits() -> Opened:
     return Opened(tuple("0123456789"), source, is_small=True)
 
 
-def open_torchvision(name: str, settings: DataSettings) -> Opened:
+def open_torchvision(name: str, settings: ImageSettings) -> Opened:
     """Open a torchvision data set by its name here, downloaded if it may be. Raises DataError if it is not there."""
     named = TORCHVISION[name]
     if named.is_idx:
@@ -42,7 +42,7 @@ def open_torchvision(name: str, settings: DataSettings) -> Opened:
     return Opened(classes, sources[0], val, test, is_small=name.startswith(("cifar", "svhn")))
 
 
-def _open_idx(name: str, named: NamedData, settings: DataSettings) -> Opened:
+def _open_idx(name: str, named: NamedData, settings: ImageSettings) -> Opened:
     files = [find_idx(name, named.class_name, settings.data_dir, part) for part in ("train", "test")]
     if None in files and settings.download:
         _torchvision(name, named, settings, train=True)
@@ -53,7 +53,7 @@ def _open_idx(name: str, named: NamedData, settings: DataSettings) -> Opened:
     return open_idx(name, train, test)
 
 
-def _torchvision(name: str, named: NamedData, settings: DataSettings, **part: Any) -> Any:
+def _torchvision(name: str, named: NamedData, settings: ImageSettings, **part: Any) -> Any:
     import torchvision  # seconds, only for the data sets that need it
 
     try:
@@ -69,7 +69,7 @@ def _torchvision(name: str, named: NamedData, settings: DataSettings, **part: An
         raise DataError(f"{name} could not be downloaded: {reason}", hint, field="data") from None
 
 
-def _not_there(name: str, settings: DataSettings) -> DataError:
+def _not_there(name: str, settings: ImageSettings) -> DataError:
     hint = "download it with `download=True`, or say where it is with `data_dir=`"
     return DataError(f"{name} is not in {settings.data_dir}", hint, field="data")
 

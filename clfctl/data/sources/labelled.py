@@ -20,7 +20,7 @@ from clfctl.data.sources.open import open_data, runs_dir_of
 from clfctl.data.sources.packed import find_packed
 from clfctl.data.sources.parts import PartName
 from clfctl.errors import DataError, UsageError
-from clfctl.settings.data import DataSettings
+from clfctl.settings.data import ImageSettings
 
 ALL = "all"
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def held_out(name: str, data: Data, split: str) -> Labelled:
     return Labelled(data.classes, _part_of(name, parts, split, why), split, data.notes)
 
 
-def open_other(settings: DataSettings, split: str, tell: Callable[[str], None] = no_line) -> Labelled:
+def open_other(settings: ImageSettings, split: str, tell: Callable[[str], None] = no_line) -> Labelled:
     """Open data that a run was not trained on: its val or test images, or all where it has no parts.
 
     It needs no training images, and one class is enough. `tell` takes a line before something that takes long. Raises
@@ -136,7 +136,7 @@ def _labelled(found: Found[ImageSource], folder: Path, part: PartName, split: st
     return Labelled(readable_names(folder, found.classes), whole, split, found.notes)
 
 
-def is_held_out_by_us(settings: DataSettings) -> bool:
+def is_held_out_by_us(settings: ImageSettings) -> bool:
     """Return whether the validation images are split off by clfctl: they depend on all images of the data."""
     if is_named(settings.data, settings.data_dir) or is_manifest(settings.data):
         return True  # perhaps; a change in such data should be reported in any case

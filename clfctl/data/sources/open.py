@@ -17,13 +17,13 @@ from clfctl.data.sources.names import DATA_NAMES, DIGITS, about_name, is_named
 from clfctl.data.sources.packed import find_packed
 from clfctl.data.sources.splits import about_singles, limit_classes, stratified_split
 from clfctl.errors import UsageError, nearest
-from clfctl.settings.data import DataSettings
+from clfctl.settings.data import ImageSettings
 from clfctl.settings.running import RunsDirSettings
 
-S = TypeVar("S", bound=DataSettings)
+S = TypeVar("S", bound=ImageSettings)
 
 
-def open_data(settings: DataSettings, seed: int, tell: Callable[[str], None] = no_line) -> Data:
+def open_data(settings: ImageSettings, seed: int, tell: Callable[[str], None] = no_line) -> Data:
     """Open what `settings.data` names, and split off validation images where it has none of its own.
 
     `tell` takes a line before something that takes long. A batch size that is not stated anywhere may be more than the
@@ -52,12 +52,12 @@ def fit_batch_size(settings: S, data: Data) -> S:
     return fitted
 
 
-def runs_dir_of(settings: DataSettings) -> Path:
+def runs_dir_of(settings: ImageSettings) -> Path:
     """Return the folder that holds the runs, which is not data wherever it lies."""
     return settings.runs_dir if isinstance(settings, RunsDirSettings) else RunsDirSettings().runs_dir
 
 
-def _open(settings: DataSettings, tell: Callable[[str], None]) -> Opened:
+def _open(settings: ImageSettings, tell: Callable[[str], None]) -> Opened:
     root = Path(settings.data)
     if is_named(settings.data, settings.data_dir):
         return open_digits() if settings.data == DIGITS else open_torchvision(settings.data, settings)
@@ -71,7 +71,7 @@ def _open(settings: DataSettings, tell: Callable[[str], None]) -> Opened:
     return _open_files(settings)
 
 
-def _open_files(settings: DataSettings) -> Opened:
+def _open_files(settings: ImageSettings) -> Opened:
     root = Path(settings.data)
     if not root.exists() and "/" not in settings.data:
         what = f"{settings.data} is neither a folder nor the name of a data set"
@@ -93,7 +93,7 @@ def _opened(found: Found[ImageSource], folder: Path) -> Opened:
     return Opened(classes, parts["train"], parts.get("val"), parts.get("test"), notes=found.all_notes())
 
 
-def _split(opened: Opened, settings: DataSettings, seed: int) -> Data:
+def _split(opened: Opened, settings: ImageSettings, seed: int) -> Data:
     train, classes = opened.train, opened.classes
     test = _whole(opened.test) if opened.test else None
     if opened.val:
