@@ -12,7 +12,7 @@ import torch
 from clfctl.engine.averaging import batches_to_see, copied, norms_to_refresh, refresh
 from clfctl.engine.evaluate import evaluate
 from clfctl.engine.trainer import Trainer
-from clfctl.runs.best import best_epochs
+from clfctl.runs.best import as_souped, best_epochs
 from clfctl.runs.checkpoint import MODEL, load_checkpoint
 from clfctl.runs.history import EpochResult
 from clfctl.storage.files import write_text
@@ -45,6 +45,12 @@ def cook(trainer: Trainer, tell: Callable[[str], None]) -> None:
             pot.keep()
             best, chosen = tried, [*chosen, each.epoch]
     value, before = best.metric(criterion.metric), first.metric(criterion.metric)
+    former = as_souped(run, first, criterion.metric)
+    if former is not first and not criterion.is_better(best, former):
+        record = json.loads(run.soup.read_text(encoding="utf-8")) | {"n_epochs": len(history)}
+        tell(f"Soup   of now, {criterion.metric} {value:.4f}, is not better than the one of before, which stays")
+        write_text(run.soup, dump_json(record) + "\n")
+        return
     if len(chosen) > 1:
         trainer.saver.save_weights(run.best, trainer.state, pot.filled(), chosen)
         epochs = ", ".join(map(str, chosen))

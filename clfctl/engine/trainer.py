@@ -32,7 +32,7 @@ from clfctl.engine.world import ALONE, World
 from clfctl.errors import Interrupted, NonFiniteLossError
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
-from clfctl.runs.best import Criterion, criterion_of, kept_of
+from clfctl.runs.best import Criterion, as_souped, criterion_of, kept_of
 from clfctl.runs.history import EpochResult
 from clfctl.storage.names import shell
 
@@ -228,7 +228,8 @@ class Trainer:
             time_s=cursor.train_s + val_s,
         )
         # Against the epoch whose weights there are, which after a change is not always the best of all.
-        is_best = self.criterion(result).is_better(result, self.best())
+        criterion = self.criterion(result)
+        is_best = criterion.is_better(result, as_souped(self.saver.run, self.best(), criterion.metric))
         result = replace(result, is_best=is_best)
         cursor.history.append(result)
         cursor.next_epoch()
@@ -239,6 +240,7 @@ class Trainer:
         every = self.state.settings.save_every
         if result.is_best and self.world.is_first:
             self.saver.save_best(self.state)
+            self.saver.run.soup.unlink(missing_ok=True)  # of one that was there in its place
         if self.state.settings.soup and self.world.is_first:
             self.saver.keep_ingredient(self.state, self.criterion())
         if self.is_finished() or (every and result.epoch % every == 0):

@@ -1,9 +1,10 @@
 """Which epoch's weights are kept as best, and what they must beat: decided by the records of the epochs alone."""
 
 import contextlib
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.runs.folder import RunFolder
@@ -64,6 +65,18 @@ def gone_best(history: Sequence[EpochResult], criterion: Criterion) -> EpochResu
 def kept_of(history: Sequence[EpochResult]) -> EpochResult | None:
     """Return the epoch whose weights are those of the best checkpoint: the latest that was better than those before."""
     return next((result for result in reversed(history) if result.is_best), None)
+
+
+def as_souped(run: RunFolder, kept: EpochResult | None, metric: str) -> EpochResult | None:
+    """Return the kept epoch with what the best checkpoint is worth, where that is a soup which was judged by a metric.
+
+    A soup has no epoch of its own; what comes later has to beat it, not the epochs that it was made of.
+    """
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        made = json.loads(run.soup.read_text(encoding="utf-8"))
+        if kept and made["metric"] == metric and len(made["epochs"]) > 1:
+            return replace(kept, metrics={**kept.metrics, metric: float(made["value"])})
+    return kept
 
 
 def put_later_best_aside(run: RunFolder, n_epochs: int) -> str:

@@ -1,6 +1,7 @@
 """A soup is made of the best epochs that make it better, is saved as best only then, and once."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,37 @@ def test_without_weights_that_were_kept_there_is_none_and_a_sentence(trained: Tr
     told: list[str] = []
     cook(trained, told.append)
     assert told == ["Soup   not made: the weights of 0 of the best epochs are there, and it takes two"]
+
+
+def test_a_later_epoch_has_to_beat_the_soup(trained: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained.saver.run
+    judged(monkeypatch, 1.0)
+    cook(trained, lambda _: None)
+    souped = run.best.read_bytes()
+    # No epoch can be better than all images right: neither one that goes on, nor a soup that is made again.
+    monkeypatch.setattr("clfctl.engine.trainer.evaluate", lambda *_: {"val_top1": 0.999, "val_loss": 0.01})
+    trained.plan = replace(trained.plan, epochs=trained.plan.epochs + 1)
+    result = next(trained.epochs())
+    assert not result.is_best
+    judged(monkeypatch, 0.999)
+    told: list[str] = []
+    cook(trained, told.append)
+    assert told[-1].endswith("is not better than the one of before, which stays")
+    assert run.best.read_bytes() == souped
+    again: list[str] = []
+    cook(trained, again.append)
+    assert again == []
+
+
+def test_an_epoch_that_beats_the_soup_takes_its_place(trained: Trainer, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = trained.saver.run
+    judged(monkeypatch, 0.98)
+    cook(trained, lambda _: None)
+    monkeypatch.setattr("clfctl.engine.trainer.evaluate", lambda *_: {"val_top1": 0.999, "val_loss": 0.01})
+    trained.plan = replace(trained.plan, epochs=trained.plan.epochs + 1)
+    assert next(trained.epochs()).is_best
+    assert not run.soup.exists()
+    assert load_trained(run).notes == ()
 
 
 def test_what_a_soup_cannot_be_is_a_sentence() -> None:
