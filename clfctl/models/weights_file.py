@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from clfctl.errors import ClfctlError, ModelError, UsageError, first_line
 from clfctl.models.weights_content import Found, Options, StandIn, unwrapped
 from clfctl.runs.checkpoint import Checkpoint, used_part
+from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import read_header
 from clfctl.storage.files import reason_of
 
@@ -54,7 +55,8 @@ def _in_folder(folder: Path) -> Path:
     try:
         return next(file for name in IN_FOLDERS if (file := folder / name).is_file())
     except StopIteration:
-        hint = "give the file itself"
+        is_run = RunFolder(folder).config.is_file()
+        hint = f"a run of clfctl is trained from with `start_from={folder}`" if is_run else "give the file itself"
         raise UsageError(f"{folder} has none of {', '.join(IN_FOLDERS)}", hint, field="weights") from None
 
 

@@ -473,3 +473,13 @@ def test_weights_that_nothing_can_be_computed_with_are_refused(kind: str, tmp_pa
     with pytest.raises(ModelError, match=message):
         load_weights(model, tmp_path / "net.pth", set())
     assert all(each.isfinite().all() for each in model.state_dict().values())
+
+
+def test_a_run_given_as_weights_is_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_weights(CustomCNN(3), tmp_path, HEAD)
+    assert caught.value.hint == "give the file itself"
+    (tmp_path / "config.toml").touch()
+    with pytest.raises(UsageError) as caught:
+        load_weights(CustomCNN(3), tmp_path, HEAD)
+    assert f"`start_from={tmp_path}`" in caught.value.hint
