@@ -24,10 +24,11 @@ def probe(resolved: Resolved[ProbeSettings], plot: Path | None, output: Output) 
             rich=lambda console: print_table(probing.found, console),
         )
         place, data = (quote(str(each)) for each in (probing.run, resolved.settings.data))
+        onwards = f"clfctl train `start_from={place}` `data={data}` `recipe=probe-then-finetune`"
         commands = {
             shell("eval", probing.run): "accuracy on the validation images",
             f"{shell('predict', probing.run)} IMAGE...": "classes of images of your own",
-            output.spelled(f"clfctl train `start_from={place}` `data={data}`"): "train all of it from here",
+            output.spelled(onwards): "train all of it from here",
         }
         width = max(map(len, commands))
         lines = (f"  {command.ljust(width)}  {about}" for command, about in commands.items())

@@ -21,7 +21,7 @@ from clfctl.engine.averaging import averages_of
 from clfctl.engine.check import check_accumulate
 from clfctl.engine.determinism import be_deterministic
 from clfctl.engine.device import Precision, pick_device, pick_precision
-from clfctl.engine.frozen import begin_epoch, keep_statistics
+from clfctl.engine.frozen import begin_epoch, keep_statistics, norms_of
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.place import place_here, place_of
@@ -32,7 +32,7 @@ from clfctl.engine.teacher import Lesson, build_lesson
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import UsageError
-from clfctl.models.built import Built
+from clfctl.models.built import NEW, Built
 from clfctl.models.card import Card, card_of
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.models.sources import source_of
@@ -78,6 +78,10 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
         built = build_model(settings, len(data.classes), size, fit=fit, is_small=data.is_small)
     if settings.interpolation != "auto":
         built = built.scaling_by(settings.interpolation)
+    if settings.freeze_batch_norm is None:
+        # Decided once. A classifier that is trained first is fitted to features of the statistics that there are.
+        keeps = settings.unfreeze_at is not None and built.origin != NEW and bool(norms_of(built.model))
+        settings = settings.model_copy(update={"freeze_batch_norm": keeps})
     return _parts(settings, data, built, precision)
 
 

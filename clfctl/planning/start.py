@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from clfctl.errors import CheckpointError, UsageError
-from clfctl.runs.folder import CHECKPOINT_SUFFIX, open_run
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, open_run, run_of
 from clfctl.runs.header import Header, read_header
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -52,6 +52,9 @@ def taken_over(resolved: Resolved[TrainSettings]) -> Resolved[TrainSettings]:
         hint = f"leave out `model=`, or train {resolved.settings.model} from its own first weights"
         raise UsageError(f"the model of {start} is {header.model}, not {resolved.settings.model}", hint, field="model")
     seen = {name: header.preprocess[name] for name in SEEN if name in header.preprocess}
+    if run_of(file.absolute()).probe.is_file():
+        # Its classifier was fitted to features that batch normalization makes with the statistics that it has.
+        seen["freeze_batch_norm"] = True
     update |= {name: value for name, value in seen.items() if not resolved.is_stated(name)}
     try:
         return _changed(resolved, update, str(start), rank)

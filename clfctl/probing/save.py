@@ -35,7 +35,7 @@ def save_run(parts: Parts, best: Probed, found: Sequence[Probed]) -> RunFolder:
         state.cursor.next_epoch()
         trainer.saver.save_best(state)
         write_json_lines(run.history, [result.as_record()])
-        write_text(run.path / "probe.json", dump_json([record_of(each) for each in found]) + "\n")
+        write_text(run.probe, dump_json([record_of(each) for each in found]) + "\n")
 
     with held(run):
         # Before it is a run: one that was killed meanwhile would be trained by `resume`, head and network alike.

@@ -97,6 +97,11 @@ class RunFolder:
         return self.path / "soup.json"
 
     @property
+    def probe(self) -> Path:
+        """What a probe found of every network, a JSON list; a run that was trained has none."""
+        return self.path / "probe.json"
+
+    @property
     def chosen(self) -> Path:
         """Checkpoint to use: the best, or the last where there is none."""
         return self.best if self.best.is_file() else self.last

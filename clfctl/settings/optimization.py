@@ -47,9 +47,9 @@ class FineTuningSettings(Settings):
     groups, or those whose names match a pattern (`blocks.0.*`, or a regular expression)."""
     unfreeze_at: Annotated[PositiveInt | None, Option(metavar="EPOCHS")] = None
     """Train what is frozen after this many epochs too; unset: never."""
-    freeze_batch_norm: Annotated[bool, Option(aliases=("freeze_bn",))] = False
-    """Batch normalization keeps the mean and variance that it has, in training too; its weights are trained. For few
-    images, unlike those that the network was pretrained on: a classifier that was fitted before fits from the start."""
+    freeze_batch_norm: Annotated[bool | None, Option(aliases=("freeze_bn",))] = None
+    """Batch normalization keeps the mean and variance that it has, in training too; its weights are trained. Unset: yes
+    where a classifier was fitted to them before the rest is trained, as with `unfreeze_at=` or from a probe's run."""
     backbone_lr_scale: PositiveFloat = 1.0
     """Learning rate of all but the classifier, as a multiple of `lr=`."""
     layer_decay: Annotated[

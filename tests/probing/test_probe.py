@@ -81,12 +81,16 @@ def test_features_are_computed_once_and_again_for_other_views(cli: Cli, photos: 
 def test_training_from_it_begins_where_it_ended(cli: Cli, photos: Path, weights: Path) -> None:
     found = probe(cli, photos, weights, "--run-name", "p")[0]
     words = ("train", "--from", "runs/p", "--data", str(photos), "--lr", "1e-12", "--epochs", "1", "--run-name", "t")
-    # Statistics of batch normalization move with a rate of zero too; but for those it is the network of the probe.
-    result = cli(*words, "--freeze", "backbone", "--augment", "none", "--no-export")
+    # In training too: with statistics of a batch the network would make other features than those it was fitted to.
+    result = cli(*words, "--augment", "none", "--no-export")
     assert result.exit_code == 0, result.stderr
     record = json.loads(Path("runs/t/history.jsonl").read_text().splitlines()[0])
     assert record["val_top1"] == pytest.approx(found["top1"])
     assert record["val_loss"] == pytest.approx(found["val_loss"], rel=1e-4)
+    assert record["train_loss"] < 0.5 + 2 * record["val_loss"]
+    assert "freeze_batch_norm = true" in Path("runs/t/config.toml").read_text()
+    stated = cli(*words[:-2], "--no-freeze-batch-norm", "--dry-run", "--json")
+    assert json.loads(stated.stdout)["freeze_batch_norm"]["value"] is False
 
 
 def test_several_networks_are_compared_and_the_best_is_kept(cli: Cli, photos: Path) -> None:
