@@ -50,6 +50,7 @@ def python(text: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_the_package_is_light_and_its_names_are_there() -> None:
     heavy = python(
         "import sys, clfctl\n"
@@ -68,6 +69,7 @@ def test_a_preview_needs_no_torch() -> None:
     assert python(text).endswith(" False\n")
 
 
+@pytest.mark.slow
 def test_training_is_the_command_s_to_the_bit(trained: clfctl.Trained, cli: Cli) -> None:
     result = cli("train", *QUICK, "--run-name", "one")
     assert result.exit_code == 0, result.output
@@ -83,6 +85,7 @@ def test_training_is_the_command_s_to_the_bit(trained: clfctl.Trained, cli: Cli)
     assert state_of(ours).state == "finished"
 
 
+@pytest.mark.slow
 def test_nothing_is_printed_and_the_process_is_as_it_was(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def state() -> list[object]:
         handlers = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
@@ -109,6 +112,7 @@ def test_only_what_is_passed_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert api._training_settings(settings, {"epochs": 3}).epochs == 3
 
 
+@pytest.mark.slow
 def test_it_trains_in_a_thread(tmp_path: Path) -> None:
     found: list[clfctl.Trained] = []
     thread = threading.Thread(target=lambda: found.append(clfctl.train(**FIELDS, runs_dir=tmp_path)))
@@ -139,6 +143,7 @@ class Second(clfctl.Watcher):
         self.calls.append(f"first ends {error}")
 
 
+@pytest.mark.slow
 def test_a_training_in_another_thread_waits_and_both_have_their_bits(trained: clfctl.Trained, tmp_path: Path) -> None:
     second = Second(tmp_path)
     first = clfctl.train(**FIELDS, runs_dir=tmp_path, watchers=[second])
@@ -210,6 +215,7 @@ class Notebook(clfctl.Watcher):
         self.calls.append(f"end {type(error).__name__}")
 
 
+@pytest.mark.slow
 def test_watchers_are_told_of_all(tmp_path: Path) -> None:
     watcher = Notebook()
     clfctl.train(**FIELDS, runs_dir=tmp_path, watchers=[watcher])
@@ -217,6 +223,7 @@ def test_watchers_are_told_of_all(tmp_path: Path) -> None:
     assert watcher.n_steps == 2 * 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_in_a_notebook_leaves_what_was_saved(trained: clfctl.Trained, tmp_path: Path) -> None:
     watcher = Notebook(stops_after=1)
     with pytest.raises(KeyboardInterrupt):
@@ -230,6 +237,7 @@ def test_ctrl_c_in_a_notebook_leaves_what_was_saved(trained: clfctl.Trained, tmp
         assert torch.equal(tensor, weights_of(RunFolder(trained.run).last)[name]), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["start", "step", "epoch", "end"])
 def test_a_watcher_that_fails_does_not_take_the_training_with_it(when: str, tmp_path: Path) -> None:
     ends: list[str] = []
@@ -265,6 +273,7 @@ def test_a_watcher_that_fails_where_nobody_can_be_told_is_dropped() -> None:
     everyone.step(clfctl.Steps(0, [1.0], [0.1]))
 
 
+@pytest.mark.slow
 def test_a_watcher_that_is_essential_ends_the_training(tmp_path: Path) -> None:
     class Ledger(Notebook):
         is_essential = True
@@ -283,6 +292,7 @@ def test_resume_of_a_finished_run_is_its_record(trained: clfctl.Trained) -> None
     assert clfctl.resume(trained.run).history == trained.history
 
 
+@pytest.mark.slow
 def test_an_export_that_was_cut_off_is_made_up_for(trained: clfctl.Trained, tmp_path: Path, cli: Cli) -> None:
     run, watcher = RunFolder(Path(shutil.copytree(trained.run, tmp_path / "copy"))), Notebook()
     found = clfctl.resume(run.path, export=True, watchers=[watcher])
@@ -306,6 +316,7 @@ def test_a_change_that_does_not_fit_was_not_typed(trained: clfctl.Trained) -> No
         clfctl.preview(trained.run, t_max=3)
 
 
+@pytest.mark.slow
 def test_evaluate_gives_what_eval_prints_and_writes_nothing(trained: clfctl.Trained, cli: Cli) -> None:
     found = clfctl.evaluate(trained.run, checkpoint="last", tta=2)
     assert not RunFolder(trained.run).eval.exists()

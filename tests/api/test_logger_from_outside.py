@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 import clfctl
 
 
@@ -23,6 +25,7 @@ class CsvLog(clfctl.Watcher):
             file.write(f"{result.epoch},{result.lr},{result.metrics['train_loss']},{len(self.steps)}\n")
 
 
+@pytest.mark.slow
 def test_a_logger_is_one_class(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "log.csv")
     trained = clfctl.train(

@@ -82,6 +82,7 @@ def test_where_no_cache_can_be_made_the_rest_is_measured(photos: Path, cli: Cli)
     assert {row["cache"] for row in rows} == {"none"}
 
 
+@pytest.mark.slow
 def test_a_model_is_measured_alone_and_fed(photos: Path, cli: Cli) -> None:
     records = bench(cli, photos, "--model", "custom")
     (model,) = of_kind(records, "model")
@@ -100,11 +101,13 @@ def test_a_batch_of_one_image_is_a_batch(photos: Path, cli: Cli) -> None:
     assert of_kind(bench(cli, photos, "--model", "custom", "--image-size", "64", "--batch-size", "1"), "training")
 
 
+@pytest.mark.slow
 def test_a_model_of_a_file_or_a_recipe_counts_as_named(photos: Path, cli: Cli) -> None:
     Path("clfctl.toml").write_text('model = "custom"\nlr = 1e-3\nscheduler = "cosine"\n')
     assert of_kind(bench(cli, photos), "model")
 
 
+@pytest.mark.slow
 def test_text_for_a_pipe_has_the_same_numbers_of_rows(photos: Path, cli: Cli) -> None:
     result = cli("bench-data", "--data", str(photos), *SHORT)
     assert result.exit_code == 0, result.output

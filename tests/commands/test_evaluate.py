@@ -70,6 +70,7 @@ def measured(cli: Cli, *words: str) -> dict[str, object]:
     return record
 
 
+@pytest.mark.slow
 def test_files_agree_with_each_other_and_with_scikit_learn(digits_run: Path, cli: Cli) -> None:
     result = cli("eval", str(digits_run))
     assert result.exit_code == 0, result.output
@@ -99,6 +100,7 @@ def test_files_agree_with_each_other_and_with_scikit_learn(digits_run: Path, cli
             assert min(picture.size) > 200
 
 
+@pytest.mark.slow
 def test_plain_lines_for_a_file_json_for_a_script_nothing_when_quiet(digits_run: Path, cli: Cli) -> None:
     lines = cli("eval", str(digits_run), "--top", "2").stdout.splitlines()
     assert re.match(rf"{digits_run}, best.safetensors of epoch [12]: 539 val images of digits, 10 classes", lines[0])

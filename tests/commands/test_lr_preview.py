@@ -159,6 +159,7 @@ def test_improving_every_epoch_improves_by_any_threshold(options: tuple[str, ...
     assert always == [1e-4] * 30
 
 
+@pytest.mark.slow
 def test_metrics_of_a_list_a_file_and_a_run(cli: Cli, run: RunFolder) -> None:
     words = ("lr-preview", "plateau", "--patience", "0", "--lr", "1", "--json")
     assert rates(cli(*words, "--metrics", "0.9,0.7,0.7,0.8")) == [1, 1, 1, 0.5]

@@ -55,6 +55,7 @@ def tab(line: str, shell: str = "bash") -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 def test_help_and_tab_import_nothing_heavy() -> None:
     assert not modules_of("--help") & (HEAVY | {"pydantic"})
     assert not modules_of("train", "--help") & HEAVY
@@ -77,6 +78,7 @@ def test_help_and_tab_import_nothing_heavy() -> None:
         assert not loaded & HEAVY, line
 
 
+@pytest.mark.slow
 def test_wrong_usage_is_found_before_torch_is_imported() -> None:
     for words in (
         ("--lr", "x"),
@@ -98,6 +100,7 @@ def test_tab_offers_values(shell: str) -> None:
     assert "plateau" in " ".join(tab("clfctl train --scheduler p", shell))
 
 
+@pytest.mark.slow
 def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) -> None:
     RunFolder(Path("runs/mine")).path.mkdir(parents=True)
     RunFolder(Path("runs/mine")).config.touch()
@@ -135,6 +138,7 @@ def test_version_and_exit_code_of_wrong_usage() -> None:
     assert run("trian").returncode == 2
 
 
+@pytest.mark.slow
 def test_a_signal_saves_and_the_run_goes_on(photos: Path) -> None:
     """Through `python -m clfctl`, as users start it; what tests/faults does in forked processes."""
     words = ["train", "--data", str(photos), *SMALL, "--epochs", "50", "--run-name", "stopped", "--json"]
@@ -153,6 +157,7 @@ def test_a_signal_saves_and_the_run_goes_on(photos: Path) -> None:
     assert json.loads(resumed.stdout.splitlines()[-1])["epoch"] == done + 1
 
 
+@pytest.mark.slow
 def test_a_reader_that_leaves_is_no_traceback() -> None:
     process = subprocess.Popen(
         [*CLFCTL, "train", "--dry-run", "--json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -166,6 +171,7 @@ def test_a_reader_that_leaves_is_no_traceback() -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_dumb_terminal_and_file_get_no_control_codes(photos: Path) -> None:
     done = run("train", "--data", str(photos), *SMALL, "--epochs", "1", TERM="dumb")
     assert done.stdout.startswith("epoch 1/1  lr")

@@ -78,6 +78,7 @@ def copied(made: Path, name: str, to: Path) -> Begun:
     return RunFolder(Path(shutil.copytree(made / name, to / name))), to / "photos"
 
 
+@pytest.mark.slow
 def test_a_finished_run_says_that_it_is(done: Begun, cli: Cli) -> None:
     run, _ = done
     before = run.last.read_bytes()
@@ -145,6 +146,7 @@ def test_early_stopping_can_be_added_and_taken_away(stopped: Begun, cli: Cli) ->
     assert "Change --early-stopping 0 → 1" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_change_survives_a_kill_before_its_first_epoch(
     stopped: Begun, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -222,6 +224,7 @@ def change_photos(photos: Path) -> None:
     Image.new("RGB", (90, 80), "blue").save(photos / "blue/4.jpg")
 
 
+@pytest.mark.slow
 def test_changed_data_is_told_with_counts_and_refused(stopped: Begun, cli: Cli) -> None:
     run, photos = stopped
     change_photos(photos)

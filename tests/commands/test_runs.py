@@ -67,6 +67,7 @@ def runs(made: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return Path("runs")
 
 
+@pytest.mark.slow
 @needs_fork
 def test_states_are_those_of_the_facts(runs: Path, cli: Cli) -> None:
     result = cli("runs", "--json")
@@ -206,6 +207,7 @@ def test_resume_alone_asks_on_a_terminal(runs: Path) -> None:
     assert RunFolder(runs / "stopped").last.stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 @needs_fork
 def test_resume_alone_goes_on_when_it_is_told_to(photos: Path) -> None:
     process = start("train", "--data", str(photos), *TINY, "--epochs", "12", "--run-name", "one")

@@ -52,6 +52,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Result
     return RunFolder(folder / "one"), result
 
 
+@pytest.mark.slow
 def test_run_folder_is_complete(trained: tuple[RunFolder, Result]) -> None:
     run, result = trained
     lines = [json.loads(line) for line in result.stdout.splitlines()]
@@ -68,6 +69,7 @@ def test_run_folder_is_complete(trained: tuple[RunFolder, Result]) -> None:
     assert not run.bad_images.exists()
 
 
+@pytest.mark.slow
 def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cli: Cli, tmp_path: Path) -> None:
     run, result = trained
     for step in ("clfctl eval", "clfctl predict", "clfctl resume"):
@@ -96,6 +98,7 @@ def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cl
     assert "nothing left to train" in resumed.stderr
 
 
+@pytest.mark.slow
 def test_saved_config_trains_the_same_again(trained: tuple[RunFolder, Result], cli: Cli) -> None:
     run, result = trained
     again = cli("train", "--config", str(run.config), "--runs-dir", "again", "--json")
@@ -119,6 +122,7 @@ def test_a_taken_name_is_refused_and_nothing_is_touched(trained: tuple[RunFolder
     assert {path: path.stat().st_mtime_ns for path in run.path.rglob("*")} == before
 
 
+@pytest.mark.slow
 def test_plain_output_has_a_line_an_epoch(cli: Cli, photos: Path) -> None:
     for name in ("red/0.jpg", "blue/1.jpg"):
         (photos / name).write_text("no image")
@@ -135,12 +139,14 @@ def test_plain_output_has_a_line_an_epoch(cli: Cli, photos: Path) -> None:
     assert "cannot be read" in stopped.stderr
 
 
+@pytest.mark.slow
 def test_quiet_prints_nothing(cli: Cli) -> None:
     result = cli("train", *QUICK, "--epochs", "1", "--quiet")
     assert (result.exit_code, result.output) == (0, "")
     assert Path("runs/custom-1").is_dir()
 
 
+@pytest.mark.slow
 def test_timm_model_with_weights_of_a_run(cli: Cli, photos: Path) -> None:
     words = ("--data", str(photos), "--image-size", "32", "-b", "6", "-e", "1", "--no-export",
              "--model", "mobilenetv3_small_050")  # fmt: skip

@@ -60,6 +60,7 @@ def other(monkeypatch: pytest.MonkeyPatch) -> None:
     write_json_lines(RUN.history, load_checkpoint(RUN.last).meta["history"])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("other")
 @pytest.mark.parametrize("command", ["runs", "lr-preview", "eval", "predict", "export"])
 def test_a_run_of_another_version_is_used(command: str, cli: Cli) -> None:

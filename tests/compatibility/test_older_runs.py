@@ -78,6 +78,7 @@ def test_predict_by_checkpoint_and_by_onnx_file_of_its_time(run: Path, cli: Cli)
         assert all(len(row["classes"]) == 3 for row in rows)
 
 
+@pytest.mark.slow
 def test_export_writes_it_as_onnx(run: Path, cli: Cli) -> None:
     ran(cli("export", str(run)))
     assert (run / "model.onnx").is_file()

@@ -116,6 +116,7 @@ def test_counts_are_said_where_they_differ_much() -> None:
     assert line == "Counts j 10, i 9, h 8, …, c 3, b 2, a 1 training images: 10.0 times; evened out by `balance=loss`"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("balance", ["sampler", "loss"])
 def test_training_with_balance_says_the_counts_and_ends(photos: Path, cli: Cli, balance: str) -> None:
     for i in range(1, 6):

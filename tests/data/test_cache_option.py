@@ -44,6 +44,7 @@ def history_of(run: str) -> list[tuple[float, float]]:
     return [(each["train_loss"], each["val_loss"]) for each in read_json_lines(RunFolder(Path("runs") / run).history)]
 
 
+@pytest.mark.slow
 def test_it_is_made_once_and_trains_as_the_one_in_memory(words: tuple[str, ...], cli: Cli, tmp_path: Path) -> None:
     folder = tmp_path / "cache" / "clfctl" / "images"
     (line,) = cache_lines(cli(*words, "--cache", "disk", "--run-name", "first"))
@@ -120,6 +121,7 @@ def test_bad_images_are_skipped_listed_and_counted_whenever_it_was_made(
     assert not Path("here").exists() or files_in(Path("here")) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "command"), [("ram", "train"), ("disk", "dry run")])
 def test_without_room_it_is_refused_before_anything_is_decoded(
     kind: str, command: str, cli: Cli, tmp_path: Path

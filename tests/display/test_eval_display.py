@@ -53,6 +53,7 @@ def thousand() -> Evaluation:
     return evaluation_of(3000, [f"n{i:08d} a class with quite a long name, number {i}" for i in range(1000)])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_a_thousand_classes_stay_readable(width: int, thousand: Evaluation) -> None:
     evaluation = thousand
@@ -90,6 +91,7 @@ def test_only_a_whole_share_is_one(value: float | None, text: str) -> None:
     assert share(value) == text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("n_classes", "named"), [(2, True), (25, True), (100, True), (1000, False)])
 def test_every_class_has_its_place_and_its_name(n_classes: int, named: bool) -> None:
     classes = [f"class {i}" for i in range(n_classes)]

@@ -208,6 +208,7 @@ def test_configuration_of_the_guide_is_read(text: str) -> None:
     assert len(set(re.findall(r",(\d+),", result.stdout))) >= tomllib.loads(text)["epochs"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda each: each.stem)
 def test_example_prints_what_it_says(
     example: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

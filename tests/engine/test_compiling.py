@@ -114,6 +114,7 @@ def test_a_compiled_run_that_was_stopped_ends_with_the_same_bits(values: dict[st
     assert all(torch.equal(each, state_of(whole)[name]) for name, each in counters.items())
 
 
+@pytest.mark.slow
 def test_a_network_that_no_epoch_computes_is_not_compiled() -> None:
     def told_by(**values: Any) -> list[str]:
         return compiled(trainer_of(TrainSettings.model_validate(SETTINGS | values | {"freeze": "backbone"})), "eager")

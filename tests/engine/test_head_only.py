@@ -239,6 +239,7 @@ def test_images_that_cannot_be_read_have_no_features_and_are_noted_each_time(pho
         read_features(trainer, data, NOBODY)
 
 
+@pytest.mark.slow
 def test_train_says_it_and_a_second_run_has_them_already(cache: Path) -> None:
     settings: dict[str, Any] = {
         "data": "digits", "max_per_class": 3, "val_split": 0.5, "image_size": 32, "augment": "none",

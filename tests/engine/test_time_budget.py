@@ -97,18 +97,21 @@ def test_epochs_on_features_are_measured_as_such_and_the_features_once() -> None
     assert fit_time(slow_parts(**settings), no_line, spent_s=4 - 4 * SLEEP_S)[0].settings.epochs == 1
 
 
+@pytest.mark.slow
 def test_what_is_gone_already_counts() -> None:
     fitted, lines = fit_time(slow_parts(time="1h"), no_line, spent_s=3600)
     assert fitted.settings.epochs == 1
     assert "`time=1h`; it is trained all the same" in lines[1]
 
 
+@pytest.mark.slow
 def test_stated_epochs_are_the_limit() -> None:
     fitted, lines = fit_time(slow_parts(time="1h", epochs=7), no_line)
     assert fitted.settings.epochs == 7
     assert "`epochs=7` is the limit" in lines[1]
 
 
+@pytest.mark.slow
 def test_a_schedule_that_is_refused_is_refused_when_its_length_is_known() -> None:
     with pytest.raises(UsageError, match="step changes every 5 epochs") as caught:
         fit_time(slow_parts(time="1h", epochs=3, scheduler="step", step_size=5, strict=True), no_line)

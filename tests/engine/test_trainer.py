@@ -66,6 +66,7 @@ def without_times(results: list[EpochResult]) -> list[EpochResult]:
     return [replace(result, images_per_s=0.0, time_s=0.0) for result in results]
 
 
+@pytest.mark.slow
 def test_losses_are_those_of_a_bare_loop() -> None:
     settings = settings_of(epochs=2, label_smoothing=0.1, clip_grad=0.5, weight_decay=0.01, optimizer="adamw")
     trainer = trainer_of(settings)
@@ -141,6 +142,7 @@ def test_cooldown_anneals_after_early_stopping_and_then_stops() -> None:
     assert results[fired + 1].lr < 0.3e-12
 
 
+@pytest.mark.slow
 def test_best_checkpoint_is_that_of_the_best_epoch() -> None:
     trainer = trainer_of(settings_of(monitor="val_top1"))
     weights = {}
@@ -167,6 +169,7 @@ def test_best_and_plateau_go_by_the_monitored_metric_in_its_own_direction(monito
     assert [result.lr for result in results] == [0.5, 0.5, 0.25, 0.125]
 
 
+@pytest.mark.slow
 def test_steps_are_handed_over_once_with_their_losses_and_rates() -> None:
     trainer = trainer_of(settings_of(epochs=2, scheduler="cosine", lr_every="batch"))
     handed: list[Steps] = []
@@ -198,6 +201,7 @@ def test_steps_go_on_where_the_run_was_stopped() -> None:
     assert [(steps.first, len(steps.losses), len(steps.lrs)) for steps in handed] == [(0, 3, 3), (3, 4, 4)]
 
 
+@pytest.mark.slow
 def test_early_stopping_ends_the_iterator_and_stays_ended() -> None:
     settings = settings_of(epochs=9, early_stopping=2, lr=1e-12, monitor="train_loss", clip_grad=1e-9)
     trainer = trainer_of(settings)
@@ -223,6 +227,7 @@ def test_early_stopping_waits_for_patience_epochs_after_the_best(
     assert fired_after(metrics, 0, mode) is None
 
 
+@pytest.mark.slow
 def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint() -> None:
     trainer = trainer_of(settings_of(epochs=5, warmup=1, optimizer="sgd", save_every=1))
     epochs = trainer.epochs()
@@ -242,6 +247,7 @@ def test_non_finite_loss_stops_and_keeps_the_last_good_checkpoint() -> None:
     assert all(torch.isfinite(tensor.float()).all() for tensor in kept.tensors.values())
 
 
+@pytest.mark.slow
 def test_save_every_saves_the_last_epoch_too() -> None:
     trainer = trainer_of(settings_of(epochs=3, save_every=2))
     saved = []
@@ -251,6 +257,7 @@ def test_save_every_saves_the_last_epoch_too() -> None:
     assert saved == [0, 2, 3]
 
 
+@pytest.mark.slow
 def test_save_every_batches_saves_inside_an_epoch() -> None:
     trainer = trainer_of(settings_of(epochs=1, save_every_batches=3))
     seen: list[tuple[int, int]] = []
@@ -285,6 +292,7 @@ def test_gradient_clipping_bounds_the_norm() -> None:
     assert max(norms) == pytest.approx(0.01, rel=1e-3)
 
 
+@pytest.mark.slow
 def test_bf16_trains_with_float32_weights() -> None:
     trainer = trainer_of(settings_of(epochs=1, amp="bf16"))
     (result,) = trainer.epochs()

@@ -104,6 +104,7 @@ def test_what_will_not_be_measured_cannot_be_asked_for(
     check_metrics(TrainSettings(monitor="train_loss"), n_val, n_classes)
 
 
+@pytest.mark.slow
 def test_a_metric_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch, cli: Cli) -> None:
     """Files, columns, plain lines and `--monitor` have it at once."""
     error = Metric("val", "val err", "min", "share", lambda t: 1 - t.right / t.n_images, is_shown=True)

@@ -41,6 +41,7 @@ def names_of(outputs: Outputs) -> list[str]:
     return [f"class {i}" for i in range(outputs.probabilities.shape[1])]
 
 
+@pytest.mark.slow
 @given(outputs())
 def test_agrees_with_scikit_learn(found: Outputs) -> None:
     labels, predicted, p = found.labels, found.probabilities.argmax(axis=1), found.probabilities

@@ -136,6 +136,7 @@ def test_a_damaged_cache_is_made_again(damage: str, words: tuple[str, ...], cli:
     assert_same_bits(RunFolder(Path("runs/one")), RunFolder(Path("runs/other")))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be replaced there")
 def test_a_cache_that_is_replaced_while_a_run_uses_it_stays_what_it_was(
     words: tuple[str, ...], photos: Path, cli: Cli

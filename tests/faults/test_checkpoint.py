@@ -53,6 +53,7 @@ def test_reads_back_what_was_written(tmp_path: Path) -> None:
         assert loaded.tensors[name].dtype == tensor.dtype
 
 
+@pytest.mark.slow
 def test_every_flipped_bit_and_every_cut_is_found(tmp_path: Path) -> None:
     path = tmp_path / "x.safetensors"
     save_checkpoint(path, checkpoint())
@@ -154,6 +155,7 @@ def test_what_is_lost_is_counted(before: tuple[int, int], after: tuple[int, int]
     assert Position(*before, 150).lost_until(Position(*after, 150)).startswith(words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", ["flip", "empty"])
 def test_a_resumed_run_says_what_it_lost_and_ends_the_same(spoil: str, photos: Path, cli: Cli) -> None:
     words = ("train", "--data", str(photos), *TINY, "--run-name")
@@ -171,6 +173,7 @@ def test_a_resumed_run_says_what_it_lost_and_ends_the_same(spoil: str, photos: P
     assert_same_bits(RunFolder(Path("runs/whole")), run)
 
 
+@pytest.mark.slow
 def test_a_damaged_best_is_named_and_the_way_out_works(photos: Path, cli: Cli) -> None:
     assert cli("train", "--data", str(photos), *TINY, "--run-name", "one").exit_code == 0
     run = RunFolder(Path("runs/one"))

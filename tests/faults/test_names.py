@@ -51,6 +51,7 @@ def run(*words: str) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_training_leaves_all_its_files(trained: RunFolder, place: Path) -> None:
     assert [each["image"] for each in read_json_lines(trained.bad_images)] == [
         str(place / f"data{LATIN_1}" / CLASS / BAD)
@@ -67,6 +68,7 @@ def test_its_config_trains_again(trained: RunFolder, place: Path) -> None:
     assert result.exit_code == 0, result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [("--epochs", "3"), ("--batch-size", "5", "--epochs", "4")])
 def test_it_is_resumed(words: tuple[str, ...], trained: RunFolder) -> None:
     result = run("resume", str(trained.path), *words)
@@ -90,6 +92,7 @@ COMMANDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", COMMANDS, ids=lambda words: ascii(" ".join(words)))
 def test_every_command_works(words: tuple[str, ...], trained: RunFolder, place: Path) -> None:
     names = {"{runs}": trained.path.parent, "{run}": trained.path, "{data}": place / f"data{LATIN_1}"}

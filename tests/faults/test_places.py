@@ -41,6 +41,7 @@ def w1(trained: Path, tmp_path: Path) -> Path:
     return tmp_path / "w1"
 
 
+@pytest.mark.slow
 def test_a_run_is_evaluated_and_resumed_from_another_folder(
     w1: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -59,6 +60,7 @@ def test_a_run_is_evaluated_and_resumed_from_another_folder(
     assert cli("resume", "runs/r1", "--epochs", "3", "--no-export").exit_code == 0
 
 
+@pytest.mark.slow
 def test_data_that_has_moved_is_named_with_its_run_and_what_to_type(
     w1: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,6 +152,7 @@ def test_nothing_fails_without_a_home_folder() -> None:
         assert "RuntimeError" not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="names of any bytes are Linux's")
 def test_names_that_are_not_utf8_are_trained_on_written_and_read_back(cli: Cli, tmp_path: Path) -> None:
     """A folder of images, a class, a bad image and the folder of runs, all named in cp1252."""

@@ -95,6 +95,7 @@ def test_a_process_of_such_a_terminal(words: tuple[str, ...]) -> None:
         assert len(drawn.replace(" ", "")) > 60
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prepare", [NO_STDOUT, NO_STDOUT + NO_STDERR, NO_READER, NO_READER_OF_BOTH])
 def test_training_does_not_need_its_streams(prepare: str, photos: Path) -> None:
     words = (word.format(photos) for word in TRAIN)
@@ -110,6 +111,7 @@ def test_training_does_not_need_its_streams(prepare: str, photos: Path) -> None:
 REPORTED = [(NO_STDOUT, ()), (NO_STDERR, ()), (NO_READER, ()), (NO_READER, ("--json",))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("prepare", "words"), REPORTED)
 def test_a_report_does_not_need_its_reader(prepare: str, words: tuple[str, ...], made: Path) -> None:
     report = made / "eval/val-best/report.html"

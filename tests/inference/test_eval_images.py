@@ -177,6 +177,7 @@ def test_one_held_out_image_that_was_not_sampled_is_enough(
     assert "but with other content" in "".join(choose_data(run, begun, str(copy), "val").notes)
 
 
+@pytest.mark.slow
 def test_an_evaluation_of_other_images_never_replaces_that_of_the_run(
     made: Path, trained: TrainedModel, tmp_path: Path, cli: Cli
 ) -> None:

@@ -80,6 +80,7 @@ def build(name: str) -> nn.Module:
     return model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["custom", "efficientnet_b0"])
 def test_exported_says_what_torch_says(name: str) -> None:
     size = 64
@@ -153,6 +154,7 @@ def test_what_no_exporter_manages_is_one_plain_sentence() -> None:
     assert "\n" not in message
 
 
+@pytest.mark.slow
 def test_training_ends_with_an_export(training: tuple[RunFolder, Result]) -> None:
     run, result = training
     assert f"Exported {run.onnx}: " in result.stderr
@@ -163,6 +165,7 @@ def test_training_ends_with_an_export(training: tuple[RunFolder, Result]) -> Non
     assert json.loads(metadata["clfctl"])["clfctl"] == __version__
 
 
+@pytest.mark.slow
 def test_what_keeps_a_model_from_being_exported_fails_no_training(
     photos: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,6 +194,7 @@ def copy(run: RunFolder) -> RunFolder:
     return RunFolder(Path(shutil.copytree(run.path, "copy")))
 
 
+@pytest.mark.slow
 def test_export_writes_a_file_and_says_how_far_it_is_from_torch(copy: RunFolder, cli: Cli) -> None:
     copy.onnx.unlink()
     result = cli("export", str(copy.path), "--json")
@@ -203,6 +207,7 @@ def test_export_writes_a_file_and_says_how_far_it_is_from_torch(copy: RunFolder,
     assert load_onnx(copy.onnx, 1).info.made_of == checksum_of(copy.best)
 
 
+@pytest.mark.slow
 def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> None:
     checkpoint = load_checkpoint(copy.best)
     checkpoint.meta["settings"]["data"] = "moved/away"
@@ -225,6 +230,7 @@ def test_wrong_usage_of_export(run: RunFolder, cli: Cli) -> None:
         assert error in result.stderr
 
 
+@pytest.mark.slow
 def test_an_export_that_says_other_things_is_not_kept(
     copy: RunFolder, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

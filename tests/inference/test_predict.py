@@ -42,6 +42,7 @@ def answers(cli: Cli, model: str, *images: Path | str) -> list[dict[str, Any]]:
     return records(cli("predict", model, *map(str, images), "--json", "--top-k", "10"))
 
 
+@pytest.mark.slow
 def test_a_folder_is_answered_in_order_and_mostly_right(model: str, digits: Path, cli: Cli) -> None:
     result = cli("predict", model, str(digits), "--json")
     found = records(result)

@@ -116,6 +116,7 @@ def test_whichever_call_fails_no_half_file_is_left(
     assert {path.read_bytes() for path in digits.rglob("*.png")} == contents
 
 
+@pytest.mark.slow
 def test_an_export_that_cannot_be_written_leaves_the_one_before(
     run: RunFolder, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -107,6 +107,7 @@ def test_a_folder_of_timms_is_a_model_and_another_is_refused(tmp_path: Path) -> 
         source_of("local-dir:gone")
 
 
+@pytest.mark.slow
 def test_a_run_of_a_folders_model_can_be_used_from_elsewhere(
     photos: Path, cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -186,6 +186,7 @@ def test_the_runs_folder_is_not_data(name: str, tmp_path: Path) -> None:
     assert len(data.train) + len(data.val) == 8
 
 
+@pytest.mark.slow
 def test_training_again_in_the_folder_of_classes_and_resuming(
     tmp_path: Path, cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ def test_refusals_are_short_sentences(make: Callable[[Path], Path], error: str, 
     assert len(str(caught.value)) < 400 + 2 * len(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_training_and_measuring_on_a_cloned_repository(tmp_path: Path, cli: Cli) -> None:
     root = real.without_test_labels(tmp_path / "data")
     words = ("train", "--data", str(root), *SMALL_IMAGES, "--batch-size", "2", "--epochs", "1", "--no-export")

@@ -130,6 +130,7 @@ def test_refusals_are_short_sentences(name: str, content: str | bytes, error: st
     assert len(str(caught.value)) < 400 + len(str(tmp_path))
 
 
+@pytest.mark.slow
 def test_names_in_another_encoding_are_trained_on_told_and_measured(tmp_path: Path, cli: Cli) -> None:
     """An old disk in Latin-1, with a bad image: its name is in the list of bad images, and nothing stops."""
     table = real.latin1_disk(tmp_path / "data")
