@@ -109,6 +109,7 @@ def test_every_write_of_the_package_is_one_of_those_that_were_let_fail() -> None
         "engine/memory.py": ("write_text",),  # to /proc, which resets a counter
         "storage/lock.py": ("open", "write", "ftruncate"),
         "models/timm_names.py": ("write_text", "replace"),
+        "models/timm_table.py": ("write_text",),  # of the script that makes the table that is shipped
         "data/quarantine.py": ("truncate",),  # a list of moves cut back to what was moved
         "display/streams.py": ("open",),  # /dev/null
     }
