@@ -28,7 +28,7 @@ def probe(
         ),
     ] = None,
     plot: Annotated[
-        Path | None, typer.Option("--plot", help="Save a picture of accuracy against time.", metavar="FILE.png")
+        Path | None, typer.Option("--plot", help="Save a picture of accuracy against time.", metavar="FILE.png|.svg")
     ] = None,
 ) -> None:
     """Fit a classifier on a pretrained network's features: minutes become seconds, and it is a run like any other."""

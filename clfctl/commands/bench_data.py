@@ -7,7 +7,7 @@ from clfctl.bench.options import BenchOptions, as_training
 from clfctl.bench.rows import NONE, LoaderRow
 from clfctl.data.sources.names import RIVALS
 from clfctl.data.sources.open import open_data
-from clfctl.display.output import Output
+from clfctl.display.output import PICTURES, Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError, nearest
 from clfctl.models.sources import source_of
@@ -15,8 +15,6 @@ from clfctl.settings.groups import BenchSettings
 from clfctl.settings.keep import put_into
 from clfctl.settings.sources import Resolved, read_config
 from clfctl.storage.files import write_text
-
-PICTURES = (".png", ".svg")
 
 
 def bench_data(resolved: Resolved[BenchSettings], output: Output, options: BenchOptions) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clfctl.display.output import Output
+from clfctl.display.output import PICTURES, Output
 from clfctl.display.preview_text import (
     csv_lines,
     json_lines,
@@ -24,7 +24,7 @@ from clfctl.storage.files import explained, replace_file
 from clfctl.storage.names import plain
 
 FORMATS = ("plot", "table", "csv", "json")
-PICTURES, TABLES = (".png", ".svg"), (".csv", ".json")
+TABLES = (".csv", ".json")
 MAX_WIDTH = 200
 
 

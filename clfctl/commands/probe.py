@@ -4,8 +4,9 @@ from pathlib import Path
 from shlex import quote
 
 from clfctl.api.probing import run_probe
-from clfctl.display.output import Output
+from clfctl.display.output import PICTURES, Output
 from clfctl.engine.signals import stopping_at_once
+from clfctl.errors import UsageError
 from clfctl.settings.groups import ProbeSettings
 from clfctl.settings.sources import Resolved
 from clfctl.storage.names import shell
@@ -13,6 +14,8 @@ from clfctl.storage.names import shell
 
 def probe(resolved: Resolved[ProbeSettings], plot: Path | None, output: Output) -> None:
     """Probe networks, print what was found, and write the best as a run folder."""
+    if plot and plot.suffix.lower() not in PICTURES:
+        raise UsageError(f"cannot tell the format from {plot}", f"end it in {' or '.join(PICTURES)}", field="plot")
     with stopping_at_once("the features that are complete are kept"):
         probing = run_probe(resolved.settings, output.onlookers())
         from clfctl.display.probe_table import plain_lines, print_table

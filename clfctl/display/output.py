@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from clfctl.data.onlookers import Onlookers
 
+# What plots can be saved as.
+PICTURES = (".png", ".svg")
 # Seconds between two writes to a terminal or a pipe.
 FLUSH_S = 0.1
 Advance = Callable[[int], None]

@@ -1,4 +1,4 @@
-"""Networks that were probed as a PNG plot: accuracy with its interval against the time that each took."""
+"""Networks that were probed as a plot, PNG or SVG: accuracy with its interval against the time that each took."""
 
 import io
 from collections.abc import Sequence
@@ -31,6 +31,6 @@ def save_probe_plot(found: Sequence[Probed], path: Path) -> None:
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     picture = io.BytesIO()
-    figure.savefig(picture, format="png")
+    figure.savefig(picture, format=path.suffix[1:].lower())
     with explained(path):
         replace_file(path, [picture.getbuffer()])

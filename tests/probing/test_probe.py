@@ -186,6 +186,7 @@ def test_images_that_cannot_be_read_are_left_out(cli: Cli, photos: Path, weights
         (("--model", "a/run.safetensors", "--pretrained"), "--pretrained: a/run.safetensors has weights of its own"),
         (("--model", "levit_128s", "--image-size", "224"), "has no linear layer on pooled features"),
         (("--val-split", "0"), "a probe is judged by validation images, and there are none"),
+        (("--plot", "p.xyz"), "--plot: cannot tell the format from p.xyz"),
         (("--views", "0"), "--views: '0' (from the command line) is not allowed"),
         (("--views", "13"), "--views: '13' (from the command line) is not allowed"),
     ],
