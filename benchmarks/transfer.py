@@ -82,9 +82,9 @@ def probe_against_bare_loop(photos: Path, weights: Path, place: Path, rounds: in
 
 def finetuned(run: str, photos: Path, place: Path) -> tuple[float, float]:
     """Return the accuracy of five epochs from a probe's run on, and the seconds that they took."""
-    words = ("--epochs", "5", "--batch-size", "32", "--lr", "3e-4", "--layer-decay", "0.75", "--optimizer", "adamw")
-    more = ("--scheduler", "cosine", "--warmup", "1", "--warmup-inside", "--crop-scale", "0.5..1", "--no-export")
-    command = clfctl("train", "--data", str(photos), "--from", run, *words, *more, "--label-smoothing", "0.1", "--json")
+    words = ("--epochs", "5", "--lr", "1e-4", "--optimizer", "adamw", "--scheduler", "cosine", "--ema", "0.97")
+    seen = ("--crop-scale", "0.7..1", "--crop-ratio", "0.9..1.1", "--mixup", "0.2", "--label-smoothing", "0.1")
+    command = clfctl("train", "--data", str(photos), "--from", run, *words, *seen, "--no-export", "--json")
     seconds, printed = timed(command, place)
     return max(json.loads(line)["val_top1"] for line in printed.splitlines()), seconds
 

@@ -75,5 +75,7 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         return (*words, "--no-pretrained", "--image-size", "32", "--runs-dir", str(runs_dir))
     if words[0] != "train":
         return words
+    if "probe-then-finetune" in words:
+        words = (*words, "--unfreeze-at", "1")  # within two epochs
     dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()
     return (*words, *SHORT, NO_EXPORT, *dry, "--runs-dir", str(runs_dir))
