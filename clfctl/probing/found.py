@@ -19,8 +19,8 @@ class Probed:
 
     `right` (N,) says of each validation image whether its class was found, `places` (N,) where it is in the part;
     `top1` is their share with its interval, `neighbours` that of k-NN, `tally` all that metrics are computed of.
-    `features_per_s` is None where all features were kept from before. `seconds` is the time of it all, `fit_s` that of
-    what was fitted.
+    `features_per_s` is None where all features were kept from before. `seconds` is the time of it all once the network
+    is there, `fit_s` that of what was fitted.
     """
 
     model: str

@@ -43,13 +43,13 @@ def probe_network(settings: ProbeSettings, model: str, data: Data, to: Onlookers
 
     Raises UsageError for a network without pooled features, DataError where no image can be read.
     """
-    started = time.perf_counter()
     training = training_of(settings, model)
     training = training.model_copy(update={"model": lasting_name(training.model)})
     parts = _seeing_all_of_small(build_parts(training, data))
     network, preprocess = parts.built.model, parts.built.preprocess
     if parts.built.origin == NEW:
         to.tell(f"Note: {model} has never been trained, so that its features are random; name a run, or `weights=`")
+    started = time.perf_counter()
     layer = classifier_of(network, model, preprocess.image_size)
     weights = digest_of(network, source_of(parts.settings.model).head(network))
 
