@@ -5,7 +5,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache, wraps
 from typing import Any
 
@@ -91,7 +91,8 @@ def leave_hanging_threads(code: int | str | None) -> None:
     """End the process at once if a thread hangs, in a read from a dead server as a rule: Python would wait for it."""
     others = [each for each in threading.enumerate() if each is not threading.main_thread() and not each.daemon]
     for thread in others:
-        thread.join(PATIENCE_S)
+        with suppress(RuntimeError):  # a signal came while it was being started, and it may never be
+            thread.join(PATIENCE_S)
     if any(thread.is_alive() for thread in others):
         sys.stdout.flush()
         sys.stderr.flush()
