@@ -120,12 +120,14 @@ def test_text_for_a_pipe_has_the_same_numbers_of_rows(photos: Path, cli: Cli) ->
     assert cli("bench-data", "--data", str(photos), *SHORT, "--quiet").output == ""
 
 
+@pytest.mark.slow
 def test_digits_need_no_file(cli: Cli) -> None:
     result = cli("bench-data", "--data", "digits", "--seconds", "0.01", "--batch-size", "64")
     assert result.exit_code == 0, result.output
     assert "They are in memory, and not encoded." in result.stdout
 
 
+@pytest.mark.slow
 def test_what_is_recommended_is_kept_and_the_file_keeps_its_lines(photos: Path, cli: Cli) -> None:
     file = Path("clfctl.toml")
     file.write_text("# mine\nepochs = 5  # few\nnum-workers = 7  # too many\n")

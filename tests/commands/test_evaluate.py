@@ -114,6 +114,7 @@ def test_plain_lines_for_a_file_json_for_a_script_nothing_when_quiet(digits_run:
     assert (quiet.exit_code, quiet.output) == (0, "")
 
 
+@pytest.mark.slow
 def test_each_question_has_a_folder_of_its_own(run: Path, made: Path, cli: Cli) -> None:
     other = shutil.copytree(made / "photos", made / "more/photos", dirs_exist_ok=True)
     (other / "red/0.jpg").unlink()

@@ -57,6 +57,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
     return RunFolder(folder / "x")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["step", "cosine"])
 @pytest.mark.parametrize("warmup", ["0", "1"])
 def test_preview_is_what_training_records(kind: str, warmup: str, cli: Cli, photos: Path) -> None:

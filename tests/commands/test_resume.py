@@ -89,6 +89,7 @@ def test_a_finished_run_says_that_it_is(done: Begun, cli: Cli) -> None:
     assert run.last.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_more_epochs_are_shown_recorded_and_trained(done: Begun, cli: Cli) -> None:
     run, photos = done
     preview = [
@@ -206,6 +207,7 @@ def test_options_that_cannot_change_are_not_in_the_help(cli: Cli) -> None:
     assert "--recipe" not in text
 
 
+@pytest.mark.slow
 def test_the_environment_of_today_changes_nothing(stopped: Begun, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     run, _ = stopped
     monkeypatch.setenv("CLFCTL_EPOCHS", "9")
@@ -325,6 +327,7 @@ def test_a_metric_that_the_data_cannot_have_is_refused(command: str, option: str
     assert "val_top5" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("changes", [(), ("--lr", "0.0001")])
 def test_best_weights_of_an_epoch_that_is_trained_otherwise_are_put_aside(
     changes: tuple[str, ...], stopped: Begun, cli: Cli

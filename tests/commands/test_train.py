@@ -249,6 +249,7 @@ def test_what_is_no_run_is_said(cli: Cli, trained: tuple[RunFolder, Result]) -> 
     assert "does not exist" in cli("predict", str(run.path), "x.png").stderr
 
 
+@pytest.mark.slow
 def test_diverging_run_says_what_to_try(cli: Cli) -> None:
     result = cli("train", *QUICK, "--lr", "1e30", "--optimizer", "sgd")
     assert result.exit_code == 1

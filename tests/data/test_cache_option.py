@@ -96,6 +96,7 @@ def test_parts_of_their_own_have_caches_of_their_own(photos: Path, words: tuple[
     assert len(cache_lines(cli(*words, "--cache", "disk", "--cache-dir", "here"))) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["ram", "disk"])
 def test_bad_images_are_skipped_listed_and_counted_whenever_it_was_made(
     kind: str, photos: Path, words: tuple[str, ...], cli: Cli

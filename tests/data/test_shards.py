@@ -119,6 +119,7 @@ def test_a_shard_that_is_cut_or_compressed_or_gone_is_refused(photos: Path, tmp_
         opened(path)
 
 
+@pytest.mark.slow
 def test_training_on_shards_goes_on_where_they_are_the_same(photos: Path, tmp_path: Path, cli: Cli) -> None:
     path = write_shard(tmp_path / "x.tar", samples(photos, range(8)))
     assert cli("train", "--data", str(path), *SMALL, "--epochs", "1", "--run-name", "one").exit_code == 0

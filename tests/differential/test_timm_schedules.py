@@ -117,6 +117,7 @@ def test_polynomial(base_lr: float, t_max: int, power: float, eta_share: float, 
     assert_agrees(with_warmup(Polynomial(power, eta_min, t_max), warmup), base_lr, theirs)
 
 
+@pytest.mark.slow
 @many
 @given(
     base_lrs, st.integers(0, 4), st.floats(0.1, 0.9), st.integers(0, 3), warmups,

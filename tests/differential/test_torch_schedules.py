@@ -84,6 +84,7 @@ def test_step(base_lr: float, n: int, step_size: int, gamma: float) -> None:
     assert_agrees(Step(step_size, gamma), base_lr, n, lambda made: StepLR(made, step_size, gamma))
 
 
+@pytest.mark.slow
 @many
 @given(base_lrs, lengths, st.lists(st.integers(0, 60), min_size=1, max_size=6), st.floats(0.01, 1))
 def test_multistep(base_lr: float, n: int, milestones: list[int], gamma: float) -> None:
@@ -175,6 +176,7 @@ metrics_lists = st.lists(
 )
 
 
+@pytest.mark.slow
 @many
 @given(
     base_lr=base_lrs,

@@ -77,6 +77,7 @@ def test_the_batch_is_kept_with_its_images_and_the_way_to_it() -> None:
     assert json.loads(text, parse_constant=lambda name: pytest.fail(name))["step"] == found.step == found.batch
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [{}, {"mixup": 0.8, "balance": "loss", "loss": "focal"}, {"accumulate": 4, "cutmix": 1.0, "label_smoothing": 0.1}],

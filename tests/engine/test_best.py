@@ -66,6 +66,7 @@ def test_the_weights_kept_are_those_of_the_best_epoch(keep_best: str) -> None:
     assert torch.equal(load_checkpoint(trainer.saver.run.best).tensors["model.2.bias"], weights[kept.epoch])
 
 
+@pytest.mark.slow
 def test_after_a_change_a_new_epoch_is_measured_against_the_weights_that_there_are() -> None:
     """The third epoch is not the best by the new metric, but better than the one whose weights are kept."""
     trainer = trainer_of(settings_of(epochs=3, keep_best="val_top1", lr=1e-3))

@@ -279,6 +279,7 @@ def test_save_every_batches_saves_inside_an_epoch() -> None:
     assert torch.isfinite(saved.tensors["losses"]).all()
 
 
+@pytest.mark.slow
 def test_gradient_clipping_bounds_the_norm() -> None:
     trainer = trainer_of(settings_of(epochs=1, clip_grad=0.01))
     norms: list[float] = []
@@ -303,6 +304,7 @@ def test_bf16_trains_with_float32_weights() -> None:
     assert result.metrics["train_loss"] == pytest.approx(exact.metrics["train_loss"], rel=0.05)
 
 
+@pytest.mark.slow
 def test_training_without_validation_images() -> None:
     trainer = trainer_of(settings_of(epochs=1, val_split=0, monitor="train_loss"))
     (result,) = trainer.epochs()

@@ -121,6 +121,7 @@ def test_whichever_call_fails_there_is_a_whole_cache_or_none(
     assert 4 < k < 39
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", ["cut", "bit"])
 def test_a_damaged_cache_is_made_again(damage: str, words: tuple[str, ...], cli: Cli) -> None:
     assert cli(*words, "--run-name", "one").exit_code == 0

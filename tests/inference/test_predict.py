@@ -368,6 +368,7 @@ def test_a_class_of_any_name_has_a_folder_of_its_own(class_name: str | None, fol
     assert folder_name(class_name) == folder
 
 
+@pytest.mark.slow
 def test_onnx_runtime_answers_without_torch(run: RunFolder, digits: Path) -> None:
     for words in ((str(digits / "0/00-0.png"),), (str(digits), "--format", "csv", "--copy-to", "sorted")):
         loaded = modules_of("predict", str(run.path), *words)

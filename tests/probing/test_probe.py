@@ -78,6 +78,7 @@ def test_features_are_computed_once_and_again_for_other_views(cli: Cli, photos: 
     assert probe(cli, photos, weights)[0]["features_per_s"]
 
 
+@pytest.mark.slow
 def test_training_from_it_begins_where_it_ended(cli: Cli, photos: Path, weights: Path) -> None:
     found = probe(cli, photos, weights, "--run-name", "p")[0]
     words = ("train", "--from", "runs/p", "--data", str(photos), "--lr", "1e-12", "--epochs", "1", "--run-name", "t")
