@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -17,8 +18,9 @@ def checkpoint_activations(model: nn.Module, name: str) -> None:
     which sees the images a second time in the backward pass, counts them once. Raises UsageError for a model that
     cannot.
     """
+    asked: Any = model
     try:
-        model.set_grad_checkpointing(True)  # type: ignore[operator]
+        asked.set_grad_checkpointing(True)  # timm's, and ours; what it raises where it cannot is each network's own
     except (AttributeError, AssertionError, TypeError, NotImplementedError):
         hint = "leave it out; `accumulate=` needs less memory with any model"
         raise UsageError(f"{name} cannot compute its activations again", hint, field="checkpoint_activations") from None

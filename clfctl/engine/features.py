@@ -43,12 +43,18 @@ class Pooled(nn.Module):
         return features
 
 
+def head_of(model: nn.Module) -> Any:
+    """Return what a model says is its classifier, None if it does not say."""
+    asked: Any = model
+    return asked.get_classifier() if hasattr(model, "get_classifier") else None
+
+
 def classifier_of(model: nn.Module, name: str, image_size: ImageSize) -> nn.Linear:
     """Return the layer that turns a model's pooled features into logits: what a probe fits, and a frozen model trains.
 
     Raises UsageError for a model without such a layer. Leaves the model in evaluation mode.
     """
-    head = model.get_classifier() if hasattr(model, "get_classifier") else None  # type: ignore[operator]  # timm's
+    head = head_of(model)
     hint = "choose another, such as `model=efficientnet_b0`"
     if not isinstance(head, nn.Linear):
         raise UsageError(f"{name} has no linear layer on pooled features", hint, field="model")

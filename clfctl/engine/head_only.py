@@ -17,6 +17,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 
 from clfctl.data.loader import Batch, Loader
+from clfctl.engine.features import head_of
 from clfctl.engine.frozen import has_begun
 from clfctl.engine.step import Stepper
 from clfctl.settings.groups import TrainSettings
@@ -102,7 +103,7 @@ def layer_of(model: nn.Module) -> Any:
     """Return the classifier of a model, None if it does not say what that is."""
     if isinstance(model, Classifier):
         return model.layer
-    return model.get_classifier() if hasattr(model, "get_classifier") else None  # type: ignore[operator]  # timm's
+    return head_of(model)
 
 
 def obstacle(settings: TrainSettings) -> str:

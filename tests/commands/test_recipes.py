@@ -47,7 +47,7 @@ def test_each_says_what_it_is_for(name: str) -> None:
 def test_a_terminal_gets_no_word_in_two() -> None:
     console = Console(width=60, file=io.StringIO())
     print_wrapped(recipe_summaries(), console)
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
     assert max(map(len, lines)) <= 60
     words = " ".join(" ".join(lines).split())
     assert all(name in words for name in recipe_names())

@@ -53,11 +53,11 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
             trainer.signals.received = signal.SIGINT
         return step(trainer, batch, number)  # type: ignore[arg-type]
 
-    Trainer.step = stopping  # type: ignore[assignment]
+    Trainer.step = stopping  # type: ignore[assignment]  # to stop at a place of the test's own choice
     try:
         assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "stopped"]).exit_code == 130
     finally:
-        Trainer.step = step  # type: ignore[method-assign]
+        Trainer.step = step  # type: ignore[method-assign]  # as it was
     return root
 
 

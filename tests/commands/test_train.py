@@ -198,7 +198,7 @@ def test_the_param_groups_fit_a_narrow_terminal() -> None:
     rows = [GroupRow(names[0], 303_301_632, 5e-05, 0.05, 3), GroupRow(names[1], 10, 0.00123, 0, None)]
     console = Console(width=80, file=io.StringIO())
     console.print(groups_table(rows))
-    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
     assert [line.split("  ")[0] for line in lines[2:]] == list(names)
     assert [line.split("  ")[-1].strip() for line in lines[2:]] == ["from epoch 4", "never"]
 

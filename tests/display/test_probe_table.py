@@ -23,7 +23,7 @@ def probed(name: str) -> Probed:
 def test_it_fits_and_cuts_nothing(width: int, name: str) -> None:
     console = Console(width=width, file=io.StringIO())
     print_table([probed(name)], console)
-    header, _, row = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    header, _, row = console.file.getvalue().splitlines()  # type: ignore[attr-defined]  # a StringIO
     left_out = [title for title in LEFT_OUT if title not in header]
     assert left_out == list(LEFT_OUT[: len(left_out)])
     assert header.split() == " ".join(title for title in TITLES if title not in left_out).split()
