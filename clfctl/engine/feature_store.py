@@ -1,9 +1,13 @@
 """Features kept on disk: computed once for a network, its preprocessing, the views and the images."""
 
 import json
+import math
+import os
 import re
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +18,9 @@ from clfctl.data.cache.folder import lock_for, sweep, temporary_for
 from clfctl.data.cache.key import content_digest
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.base import Part
-from clfctl.engine.features import Seen
+from clfctl.engine.features import IN_MEMORY, Features, Room, Seen
 from clfctl.errors import WriteError
-from clfctl.storage.files import cache_folder, explained, hint_of, reason_of, replace_file
+from clfctl.storage.files import cache_folder, explained, hint_of, in_bytes, reason_of, replace_file
 from clfctl.storage.lock import Holder, locked_in_turn
 from clfctl.storage.tensor_file import Entry, make_header, read_header
 
@@ -74,6 +78,30 @@ def kept_features(
         return once(), False
 
 
+def room_in(folder: Path | None) -> Room:
+    """Return where features are put while they are computed: into memory, or a file of the folder without a name.
+
+    Raises WriteError where there is no room for that.
+    """
+
+    def room(shape: tuple[int, int, int]) -> Features:
+        n_bytes = 4 * math.prod(shape)
+        if n_bytes <= IN_MEMORY:
+            return np.zeros(shape, np.float32)
+        place = _made(folder)
+        try:
+            with tempfile.TemporaryFile(dir=place) as file:
+                if hasattr(os, "posix_fallocate"):
+                    # Without its blocks, a disk that is full would end the process at a write into the array.
+                    os.posix_fallocate(file.fileno(), 0, n_bytes)
+                return np.memmap(file, np.float32, "w+", shape=shape)
+        except OSError as error:
+            what = f"{in_bytes(n_bytes)} of features do not fit into {place}: {reason_of(error)}"
+            raise WriteError(what, hint_of(error), field="cache_dir") from None
+
+    return room
+
+
 def _kept(
     folder: Path | None, title: str, key: str, compute: Callable[[], Seen], tell: Callable[[str], None]
 ) -> tuple[Seen, bool]:
@@ -93,7 +121,9 @@ def _kept(
         sweep(folder, lock, SUFFIX, _lock_of)
         seen = compute()
         _write(path, key, seen)
-        return seen, False
+        # What was put into a file is there twice now.
+        in_file = _read(path, key) if seen.features.nbytes > IN_MEMORY else None
+        return in_file or seen, False
 
 
 def _lock_of(temporary: Path) -> Path:
@@ -134,9 +164,7 @@ def _read(path: Path, key: str) -> Seen | None:
                 return None
             if header.n_bytes != path.stat().st_size:
                 return None
-            contents = [bytearray(entry.n_bytes) for entry in header.entries]
-            for content in contents:
-                file.readinto(content)
+            contents = [_content(file, entry.n_bytes) for entry in header.entries]
             if _digest(contents) != header.metadata.get(_DIGEST):
                 return None
             places, features = (
@@ -146,3 +174,15 @@ def _read(path: Path, key: str) -> Seen | None:
             return Seen(features, places)
     except (OSError, ValueError, KeyError):
         return None
+
+
+def _content(file: BufferedReader, n_bytes: int) -> bytearray | memoryview:
+    """Return the next bytes of a file: in memory, or, of many, as they lie on the disk, where changes do not go to."""
+    if n_bytes <= IN_MEMORY:
+        content = bytearray(n_bytes)
+        file.readinto(content)
+        return content
+    start = file.tell()
+    in_file = np.memmap(file, np.uint8, "c", start, (n_bytes,))
+    file.seek(start + n_bytes)
+    return in_file.data

@@ -18,12 +18,20 @@ from clfctl.engine.micro_batches import Normalizer
 from clfctl.errors import ModelError, UsageError, first_line
 from clfctl.settings.image_size import ImageSize, sides
 
+# Bytes of features above which they are kept on disk, not in memory. The same on every machine, so that a run goes on
+# as it began.
+IN_MEMORY = 2 * 1024**3
+_BLOCK = 4096  # images
+
+Features = NDArray[np.float32]
+Room = Callable[[tuple[int, int, int]], Features]
+
 
 @dataclass(frozen=True)
 class Seen:
     """`features` (V, N, D) float32 of V views of N images, and the images' `places` (N,) in the part that was read."""
 
-    features: NDArray[np.float32]
+    features: Features
     places: NDArray[np.int64]
 
 
@@ -78,15 +86,16 @@ def compute_features(
     precision: Precision,
     normalize: Normalizer,
     on_images: Callable[[int], None] | None = None,
+    room: Room = lambda shape: np.zeros(shape, np.float32),
 ) -> Seen:
     """Return the features of the images of the loaders, which all read the same ones, in the same order.
 
-    Images that cannot be read are left out. `on_images` is told how many images were seen, once a view. Memory:
-    (V, N, D) float32. Raises ModelError for features that are not finite.
+    Images that cannot be read are left out. `on_images` is told how many images were seen, once a view; `room` returns
+    an array of a shape to put them into. Raises ModelError for features that are not finite.
     """
     pooled = Pooled(model)
     n_all, n_views = len(views[0][0].part), sum(len(mirrored) for _, mirrored in views)
-    features: NDArray[np.float32] | None = None
+    features: Features | None = None
     n_seen, view = np.zeros(n_all, np.int64), 0
     for loader, mirrored in views:
         for places, _, found in placed(answers(pooled, loader, precision, normalize, mirrored), loader):
@@ -95,7 +104,7 @@ def compute_features(
                 if not np.isfinite(values).all():
                     raise ModelError("the network's features are not finite", "its weights are damaged, or not its own")
                 if features is None:
-                    features = np.zeros((n_views, n_all, values.shape[1]), np.float32)
+                    features = room((n_views, n_all, values.shape[1]))
                 features[view + number, places] = values
                 if on_images:
                     on_images(len(places))
@@ -104,4 +113,14 @@ def compute_features(
     whole = np.flatnonzero(n_seen == n_views)  # an image that was removed meanwhile was not seen in every view
     if features is None:
         features = np.zeros((n_views, n_all, 1), np.float32)
-    return Seen(features if len(whole) == n_all else features[:, whole], whole)
+    return Seen(features if len(whole) == n_all else _of_images(features, whole, room), whole)
+
+
+def _of_images(features: Features, images: NDArray[np.int64], room: Room) -> Features:
+    """Return the features of some images, without more of them in memory than a block."""
+    chosen = room((len(features), len(images), features.shape[2]))
+    for start in range(0, len(images), _BLOCK):
+        part = slice(start, start + _BLOCK)
+        for to, of in zip(chosen, features, strict=True):
+            to[part] = of[images[part]]
+    return chosen

@@ -12,7 +12,7 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.engine.device import seed_step
 from clfctl.engine.evaluate import AS_IT_IS
 from clfctl.engine.feature_store import digest_of, kept_features, key_of
-from clfctl.engine.features import Pooled, Seen, classifier_of, compute_features
+from clfctl.engine.features import IN_MEMORY, Pooled, Seen, classifier_of, compute_features
 from clfctl.engine.head_only import (
     Classifier,
     FeatureBatches,
@@ -28,9 +28,6 @@ from clfctl.errors import UsageError
 from clfctl.models.sources import source_of
 from clfctl.settings.image_size import sides
 from clfctl.storage.files import in_bytes
-
-# More are not held in memory. The same on every machine, so that a run goes on as it began.
-MOST_BYTES = 2 * 1024**3
 
 
 def read_features(trainer: Trainer, data: Data, to: Onlookers, *, is_trial: bool = False) -> bool:
@@ -67,7 +64,7 @@ def read_features(trainer: Trainer, data: Data, to: Onlookers, *, is_trial: bool
 
 def _excess(layer: nn.Linear, n_images: int) -> str:
     size = 4 * layer.in_features * n_images
-    return f"{in_bytes(size)} of features are more than {in_bytes(MOST_BYTES)}" if size > MOST_BYTES else ""
+    return f"{in_bytes(size)} of features are more than {in_bytes(IN_MEMORY)}" if size > IN_MEMORY else ""
 
 
 def _other_averages(state: TrainState) -> str:

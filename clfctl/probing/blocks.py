@@ -56,6 +56,12 @@ class Rows:
         return mean, np.maximum(np.sqrt(square), _SMALLEST_STD)
 
 
+def logits_of(features: NDArray[np.float32], images: NDArray[np.int64], weight: Floats, bias: Floats) -> Floats:
+    """Return (M, C) of M of the images of features (N, D): `features @ weight.T + bias`, in float64, by blocks."""
+    rows = Rows(features[None], images, images)
+    return np.concatenate([block.astype(np.float64) @ weight.T + bias for block, _ in rows.blocks()])
+
+
 def fit_by_blocks(
     rows: Rows,
     mean: Floats,

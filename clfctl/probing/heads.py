@@ -12,10 +12,10 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
+from clfctl.engine.features import IN_MEMORY, Features
 from clfctl.errors import DataError
-from clfctl.probing.blocks import Rows, fit_by_blocks
+from clfctl.probing.blocks import Rows, fit_by_blocks, logits_of
 
-Features = NDArray[np.float32]
 Labels = NDArray[np.int64]
 Folds = Iterator[tuple[Labels, Labels]]
 
@@ -29,8 +29,8 @@ N_NEIGHBOURS = 10
 MAX_ITERATIONS = 300
 # Of the gradient: that which scikit-learn usually stops at, and one for regressions that are only compared.
 TOLERANCE, ROUGH_TOLERANCE = 1e-4, 1e-3
-# Bytes of features above which they are read block by block, and neither copied nor cross-validated in parts.
-IN_MEMORY = 2 * 1024**3
+# Images that are looked for neighbours among, of features that are not in memory.
+MOST_NEIGHBOURS = 100_000
 # Bytes of features below which one thread is as fast as several.
 SMALL = 256 * 1024**2
 
@@ -59,15 +59,18 @@ class Head:
 
     def logits(self, features: Features) -> NDArray[np.float64]:
         """Return (N, C) for features (N, D)."""
-        found: NDArray[np.float64] = features.astype(np.float64) @ self.weight.T + self.bias
-        return found
+        return logits_of(features, np.arange(len(features)), self.weight, self.bias)
 
 
 def neighbours_top1(train: Features, labels: Labels, val: Features, val_labels: Labels) -> float:
     """Return the share of validation features (M, D) whose nearest training features (N, D) mostly have its class.
 
-    By cosine, among ten of them: no parameter is fitted, so it tells whether the features are of any use at all.
+    By cosine, among ten of them: no parameter is fitted, so it tells whether the features are of any use at all. Of
+    more features than are held in memory, every so many are taken.
     """
+    if train.nbytes > IN_MEMORY:
+        step = -(-len(train) // MOST_NEIGHBOURS)
+        train, labels = train[::step], labels[::step]
     model = KNeighborsClassifier(min(N_NEIGHBOURS, len(train)), metric="cosine").fit(train, labels)
     return float((model.predict(val) == val_labels).mean())
 
@@ -95,7 +98,7 @@ def _chosen(features: Features, labels: Labels, n_classes: int, seed: int) -> tu
         rows, answers = Rows(features, kept, labels[kept]), labels[left_out]
         fold = np.zeros((len(GRID), len(answers)), bool)
         for number, (weight, bias) in enumerate(_fit(rows, n_classes, GRID, ROUGH_TOLERANCE)):
-            logits = features[0, left_out] @ weight.T + bias
+            logits = logits_of(features[0], left_out, weight, bias)
             fold[number] = logits.argmax(1) == answers
             highest = logits.max(axis=1, keepdims=True)
             log_sums = np.log(np.exp(logits - highest).sum(axis=1)) + highest[:, 0]
@@ -157,12 +160,14 @@ def _fitted(
     tolerance: float,
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Yield weight and bias of each strength, on standardized rows: by scikit-learn, or block by block."""
-    if rows.n_bytes > IN_MEMORY:
+    if rows.features.nbytes > IN_MEMORY:
         yield from fit_by_blocks(rows, mean, std, targets, n_classes, strengths, MAX_ITERATIONS, tolerance)
         return
     # On few rows two threads of BLAS mostly wait for each other: measured 23 times the time of one.
     threads = 1 if rows.n_bytes < SMALL else None
-    standard = (rows.all() - mean.astype(np.float32)) / std.astype(np.float32)
+    standard = rows.all()  # a copy
+    standard -= mean.astype(np.float32)
+    standard /= std.astype(np.float32)
     model = LogisticRegression(max_iter=MAX_ITERATIONS, tol=tolerance, warm_start=True)
     for c in strengths:
         with warnings.catch_warnings(), threadpool_limits(threads, user_api="blas"):

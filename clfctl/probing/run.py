@@ -18,7 +18,7 @@ from clfctl.data.pixels.views import views as views_of
 from clfctl.data.sources.base import Data, Part
 from clfctl.engine.assemble import Parts, build_parts, make_loader
 from clfctl.engine.evaluate import Counts
-from clfctl.engine.feature_store import digest_of, kept_features, key_of
+from clfctl.engine.feature_store import digest_of, kept_features, key_of, room_in
 from clfctl.engine.features import Seen, classifier_of, compute_features
 from clfctl.engine.step import Normalize
 from clfctl.engine.world import ALONE
@@ -51,6 +51,8 @@ def probe_network(settings: ProbeSettings, model: str, data: Data, to: Onlookers
         to.tell(f"Note: {model} has never been trained, so that its features are random; name a run, or `weights=`")
     started = time.perf_counter()
     layer = classifier_of(network, model, preprocess.image_size)
+    if layer.bias is None:
+        raise UsageError(f"the classifier of {model} has no bias", "choose another network", field="model")
     weights = digest_of(network, source_of(parts.settings.model).head(network))
 
     views = Views(settings, model, parts, weights, to)
@@ -100,18 +102,17 @@ class Views:
 
     def of(self, part: Part, n_views: int, what: str) -> tuple[Seen, float]:
         """Return the features of a part, and the seconds that computing them took, 0 where they were there."""
-        took_s = 0.0
+        took_s, folder = 0.0, self.settings.cache_dir and self.settings.cache_dir / "features"
 
         def compute() -> Seen:
             nonlocal took_s
             begun = time.perf_counter()
-            found = _features(self.parts, part, n_views, f"{self.model}, {what}", self.to)
+            found = _features(self.parts, part, n_views, f"{self.model}, {what}", folder, self.to)
             took_s = time.perf_counter() - begun
             return found
 
         precision, preprocess = self.parts.precision, self.parts.built.preprocess
         title = f"{Path(self.settings.data).name}-{what}-{self.model}"
-        folder = self.settings.cache_dir and self.settings.cache_dir / "features"
         network = self.parts.settings.model
         key = key_of(network, self.weights, str(precision.dtype), preprocess, n_views, part)
         seen, _ = kept_features(folder, title, key, compute, self.to.tell)
@@ -129,9 +130,7 @@ def _judged(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> tuple[NDA
 
 @torch.no_grad()
 def write_head(head: Head, layer: nn.Linear) -> None:
-    """Write a regression into a network's own classifier. Raises UsageError for one without a bias."""
-    if layer.bias is None:
-        raise UsageError("the network's classifier has no bias", "choose another network", field="model")
+    """Write a regression into a network's own classifier."""
     layer.weight.copy_(torch.from_numpy(head.weight))
     layer.bias.copy_(torch.from_numpy(head.bias))
 
@@ -157,14 +156,14 @@ def _size_of(image: Picture) -> tuple[int, int]:
     return upright_size(image, orientation_of(image))
 
 
-def _features(parts: Parts, part: Part, n_views: int, title: str, to: Onlookers) -> Seen:
+def _features(parts: Parts, part: Part, n_views: int, title: str, folder: Path | None, to: Onlookers) -> Seen:
     settings, preprocess, device = parts.settings, parts.built.preprocess, parts.precision.device
     bad = BadImages(settings.on_bad_image, len(part))
     loader = make_loader(settings, part, preprocess, bad, device)
     loaders = [(replace(loader, crop=crop), mirrored) for crop, mirrored in views_of(n_views)]
+    room, normalize = room_in(folder), Normalize(preprocess, device)
     with to.bar(title, n_views * len(part)) as advance:
-        seen = compute_features(parts.built.model, loaders, parts.precision, Normalize(preprocess, device), advance)
-    return seen
+        return compute_features(parts.built.model, loaders, parts.precision, normalize, advance, room)
 
 
 def _labels(part: Part, seen: Seen) -> NDArray[np.int64]:

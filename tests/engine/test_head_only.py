@@ -200,7 +200,7 @@ def test_an_average_of_other_weights_than_the_frozen_ones_is_evaluated_on_images
 
 
 def test_too_many_features_are_not_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("clfctl.engine.read_features.MOST_BYTES", 1000)
+    monkeypatch.setattr("clfctl.engine.read_features.IN_MEMORY", 1000)
     is_on, (line,) = told_by(trainer_of(TrainSettings.model_validate(FROZEN)))
     assert not is_on
     assert "of features are more than" in line

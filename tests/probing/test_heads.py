@@ -11,10 +11,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from clfctl.engine.features import Features
 from clfctl.errors import DataError
 from clfctl.probing import blocks, heads
 from clfctl.probing.blocks import Rows
-from clfctl.probing.heads import GRID, Features, Labels, fit_head, neighbours_top1
+from clfctl.probing.heads import GRID, Labels, fit_head, neighbours_top1
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,6 @@
 """clfctl probe as a user meets it: features once, a run like any other, and what is refused."""
 
+import errno
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -162,6 +163,36 @@ def test_from_python(photos: Path, weights: Path) -> None:
     assert 0 <= found.best.top1 <= 1
     assert found.best.right.dtype == np.bool_
     assert any("training and" in note for note in found.notes)
+
+
+def test_features_that_memory_is_not_for_give_the_same(
+    photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (photos / "red/3.jpg").write_bytes(b"not an image")
+    words = {"data": photos, "model": NET, "weights": weights, "image_size": 32}
+    usual = clfctl.probe(**words, run_name="usual").best
+    for module in ("engine.feature_store", "probing.heads"):
+        monkeypatch.setattr(f"clfctl.{module}.IN_MEMORY", 0)
+    for name, rate in (("computed", True), ("kept", False)):
+        found = clfctl.probe(**words, cache_dir=Path("other"), run_name=name).best
+        assert bool(found.features_per_s) == rate
+        assert (found.top1, found.neighbours, found.n_features) == (usual.top1, usual.neighbours, usual.n_features)
+        # One third of the images tells the strengths apart then: another one may be chosen.
+        assert found.head.weight.shape == usual.head.weight.shape
+    assert [each.suffix for each in Path("other/features").iterdir() if each.suffix != ".lock"] == [".features"] * 2
+
+
+def test_a_disk_without_room_for_features_is_a_sentence(
+    photos: Path, weights: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("clfctl.engine.feature_store.IN_MEMORY", 0)
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(clfctl.WriteError, match=r"of features do not fit into .*features: No space left on device"):
+        clfctl.probe(data=photos, model=NET, weights=weights, image_size=32, cache_dir=Path("other"))
+    assert not Path("runs").exists()
 
 
 def test_images_that_cannot_be_read_are_left_out(cli: Cli, photos: Path, weights: Path) -> None:
