@@ -37,7 +37,7 @@ def resume(
 
 
 def _go_on(session: "Session", output: Output) -> None:
-    from clfctl.display.seam import seam_lines
+    from clfctl.display.seam import moved_lines, seam_lines
     from clfctl.display.watchers import Plots, watchers_for
 
     trainer, reopened, to = session.trainer, session.reopened, output.onlookers()
@@ -52,6 +52,7 @@ def _go_on(session: "Session", output: Output) -> None:
         images = [f"Change images: {reopened.data_change}"] if reopened.data_change else []
         output.note(*(f"Change {each}" for each in reopened.changes), *images)
         output.note(*seam_lines(trainer, reopened.old_plan, reopened.last_lr, output.width()))
+        output.note(*moved_lines(trainer, reopened.old_plan))
     session.keep_changes(to)
     output.note(*session.cautions())
     if trainer.is_finished():

@@ -10,6 +10,7 @@ from clfctl.display.output import Output
 from clfctl.engine.check import check_training
 from clfctl.engine.signals import stopping_at_once
 from clfctl.planning.plan import keep_fitting
+from clfctl.planning.quantities import LEARNING_RATE
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
 from clfctl.schedules import sample_curve
@@ -60,11 +61,12 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
         chosen.append("Note   what was measured is an estimate: training measures again when it begins")
     lines = [*warnings_of(plan), *describe_parts(parts), *chosen]
     lines += describe_cache(settings, data, parts.built.preprocess)
-    curve = sample_curve(plan.schedule, plan.base_lr, plan.epochs)
-    rows = group_rows(parts, curve)
+    curves = {LEARNING_RATE: sample_curve(plan.schedule, plan.base_lr, plan.epochs)}
+    curves |= {each: sample_curve(moved.schedule, moved.base, plan.epochs) for each, moved in plan.moved().items()}
+    rows = group_rows(parts, curves[LEARNING_RATE])
     output.result(
         json=lambda: [as_json(resolved, rows)],
-        rich=lambda console: print_dry_run(console, resolved, curve, rows, lines, output.spelled),
+        rich=lambda console: print_dry_run(console, resolved, curves, rows, lines, output.spelled),
     )
 
 

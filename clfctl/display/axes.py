@@ -50,15 +50,16 @@ def x_axis(values: Sequence[float]) -> Axis:
     return Axis(low, high if high > low else low + max(1.0, abs(low)))
 
 
-def y_axis(values: Sequence[float], log: bool) -> Axis:
-    """Return the axis of these learning rates: from 0, or logarithmic from the least positive one."""
+def y_axis(values: Sequence[float], log: bool, *, from_zero: bool = True) -> Axis:
+    """Return the axis of these values: from 0 or, not `from_zero`, from the least; or logarithmic from that above 0."""
     low, high = min(values, default=0.0), max(values, default=0.0)
     if log and high > 1e-290:  # further down floats lose their digits
         least = max(min(value for value in values if value > 0), high * _LOG_RANGE)
         if low < least:  # the edge stands for more than one value: a round number says that better
             return Axis(_rounded_down(min(least, high / 10)), high, log=True, more_below=True)
         return Axis(least if high / least > 1.001 else high / 10, high, log=True)
-    low, high = min(0.0, low), max(0.0, high)
+    if from_zero or high <= low:
+        low, high = min(0.0, low), max(0.0, high)
     return Axis(low, high if high > low else low + 1)
 
 

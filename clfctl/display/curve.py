@@ -27,11 +27,13 @@ def draw_curve(
     stretches: Sequence[Stretch] = (),
     letters: bool = False,
     color: bool = False,
+    from_zero: bool = True,
 ) -> list[str]:
     """Return at most `height` lines of at most `width` columns that show all series of (x, y) on the same axes.
 
-    A linear y axis starts at 0. On a logarithmic one values of 0 and less lie on the lower edge; it becomes linear if
-    no value is positive. Points that are not finite leave a gap. `marker` is the x that a `▲` in the x axis points at.
+    A linear y axis starts at 0, or at the least value if not `from_zero`. On a logarithmic one values of 0 and less lie
+    on the lower edge; it becomes linear if no value is positive. Points that are not finite leave a gap. `marker` is
+    the x that a `▲` in the x axis points at.
     `stretches` are labelled in one more line under the axis. `letters` puts A, B, C, … on the curves, at most 26.
     `color` gives every series the colour that `paint` has for its index; without it there is no escape sequence.
     """
@@ -39,7 +41,7 @@ def draw_curve(
         return []
     points = [point for each in series for point in each if _finite(point)]
     times = x_axis([x for x, _ in points])
-    rates = y_axis([y for _, y in points], log)
+    rates = y_axis([y for _, y in points], log, from_zero=from_zero)
     n_rows = max(1, height - (3 if stretches else 2))
     labels = y_labels(rates, n_rows) if points else [""] * n_rows
     label_width = max(map(len, labels))

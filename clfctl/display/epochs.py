@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from clfctl.display.curve import format_lr
 from clfctl.evaluation.epoch_metrics import METRICS, Metric
-from clfctl.runs.history import EpochResult
+from clfctl.runs.history import START, EpochResult
 
 WIDE = 120
 """Terminal columns from which on there is room for the long forms."""
@@ -17,13 +17,15 @@ class Column:
     """A column of the table of epochs.
 
     `cell` returns its text, `wide_cell` the longer one for wide terminals; `word` returns what stands for it in a plain
-    line (ASCII; empty for nothing). All get the result and the number of epochs planned.
+    line (ASCII; empty for nothing). All get the result and the number of epochs planned. One that `may_lack` is left
+    out where no epoch has anything in it.
     """
 
     title: str
     cell: Callable[[EpochResult, int], str]
     word: Callable[[EpochResult, int], str]
     wide_cell: Callable[[EpochResult, int], str] | None = None
+    may_lack: bool = False
 
     def text(self, result: EpochResult, total_epochs: int, wide: bool) -> str:
         """Return the cell of a result."""
@@ -86,6 +88,22 @@ def _lr_range(result: EpochResult, _: int) -> str:
     return end if start == end else f"{start} → {end}"
 
 
+def _moved_column(name: str, title: str) -> Column:
+    """Return the column of a value that a schedule may move beside the learning rate."""
+
+    def cell(result: EpochResult, _: int) -> str:
+        return f"{result.moved[name]:.4g}" if name in result.moved else ""
+
+    def wide_cell(result: EpochResult, total_epochs: int) -> str:
+        start, end = result.moved.get(name + START), cell(result, total_epochs)
+        return end if start is None or f"{start:.4g}" == end else f"{start:.4g} → {end}"
+
+    def word(result: EpochResult, total_epochs: int) -> str:
+        return f"{name} {shown}" if (shown := cell(result, total_epochs)) else ""
+
+    return Column(title, cell, word, wide_cell, may_lack=True)
+
+
 def _ascii(text: str) -> str:
     return text.replace("–", "-")
 
@@ -95,6 +113,8 @@ def columns() -> list[Column]:
     return [
         Column("epoch", lambda r, n: f"{r.epoch}/{n}", lambda r, n: f"epoch {r.epoch}/{n}"),
         Column("LR", lambda r, _: format_lr(r.lr), lambda r, _: f"lr {format_lr(r.lr)}", _lr_range),
+        _moved_column("momentum", "momentum"),
+        _moved_column("weight_decay", "decay"),
         *(_metric_column(name, metric) for name, metric in METRICS.items() if metric.is_shown),
         Column("best", lambda r, _: "★" if r.is_best else "", lambda r, _: "best" if r.is_best else ""),
         Column(

@@ -26,7 +26,7 @@ _HEADER_HEIGHT = 2
 _CURVE_GAP = 3
 _CELL_GAP = 3  # a blank, the line between two columns, or what stands for it, and a blank
 # Columns that a narrow terminal does without, in this order.
-_FIRST_TO_GO = ("images/s", "time", "best", "train loss", "val loss")
+_FIRST_TO_GO = ("images/s", "time", "best", "decay", "momentum", "train loss", "val loss")
 
 
 class LiveTable(Watcher):
@@ -115,6 +115,9 @@ def epoch_table(results: Sequence[EpochResult], total_epochs: int, width: int) -
     rows = {
         column.title: [column.text(result, total_epochs, width >= WIDE) for result in results] for column in columns()
     }
+    for column in columns():
+        if column.may_lack and not any(rows[column.title]):
+            del rows[column.title]
     room = {title: max(map(cell_len, (title, *cells))) + _CELL_GAP for title, cells in rows.items()}
     for title in _FIRST_TO_GO:
         if sum(room.values()) - _CELL_GAP <= width:

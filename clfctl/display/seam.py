@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from clfctl.display.curve import draw_curve, format_lr, letter_of
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.plan import Plan
+from clfctl.planning.quantities import MOMENTUM, WEIGHT_DECAY
 from clfctl.schedules import sample_curve
 
 HEIGHT, MAX_WIDTH = 13, 100
@@ -34,6 +35,23 @@ def seam_lines(trainer: Trainer, old: Plan, last_lr: float, width: int) -> Itera
     would_have_been = old.lr(t, metrics) if t < old.last_epoch(metrics) else last_lr
     if _is_jump(last_lr, now) and _is_jump(would_have_been, now):
         yield f"Warning: the learning rate jumps from {what} where training goes on."
+
+
+def moved_lines(trainer: Trainer, old: Plan) -> Iterator[str]:
+    """Yield a sentence for each of momentum and weight decay that another schedule than before moves from here on."""
+    cursor, metrics, new = trainer.state.cursor, trainer.metrics(), trainer.plan
+    t = cursor.epoch + cursor.batch / trainer.train_loader.n_batches
+    if not any((cursor.epoch, cursor.batch)) or t >= new.last_epoch(metrics):
+        return
+    for what in (MOMENTUM, WEIGHT_DECAY):
+        was, will_be = old.moved().get(what), new.moved().get(what)
+        if was == will_be:
+            continue
+        unmoved = next(each.base for each in (was, will_be) if each)
+        before = cursor.moved.get(what.name, unmoved)
+        after = will_be.given(metrics)(t) if will_be else unmoved
+        change = f"goes from {before:.4g} to {after:.4g}" if before != after else f"goes on at {after:.4g}"
+        yield f"▲ at epoch {t:g}: from the last step to the next the {what.words} {change}"
 
 
 def _is_jump(before: float, after: float) -> bool:

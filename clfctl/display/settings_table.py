@@ -1,6 +1,6 @@
 """Settings with the source of each, and the curve that they make: what a dry run prints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
@@ -9,6 +9,7 @@ from rich.text import Text
 
 from clfctl.display.curve import draw_curve
 from clfctl.engine.describe import GroupRow
+from clfctl.planning.quantities import Quantity
 from clfctl.settings.base import panel_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -21,18 +22,20 @@ MAX_WIDTH = 100
 def print_dry_run(
     console: Console,
     resolved: Resolved[TrainSettings],
-    curve: Sequence[tuple[float, float]],
+    curves: Mapping[Quantity, Sequence[tuple[float, float]]],
     groups: Sequence[GroupRow],
     description: Sequence[str],
     spelled: Callable[[str], str],
 ) -> None:
-    """Print settings, learning-rate curve, param groups and the description lines, as `spelled` writes them."""
+    """Print settings, curves, param groups and the description lines, as `spelled` writes them."""
     console.print(settings_table(resolved, spelled))
     console.print()
-    console.print("Learning rate", style="bold")
-    for line in draw_curve([curve], min(console.width, MAX_WIDTH), CURVE_HEIGHT):
-        console.print(Text(line, no_wrap=True))
-    console.print()
+    for quantity, curve in curves.items():
+        console.print(quantity.words.capitalize(), style="bold")
+        lines = draw_curve([curve], min(console.width, MAX_WIDTH), CURVE_HEIGHT, from_zero=quantity.from_zero)
+        for line in lines:
+            console.print(Text(line, no_wrap=True))
+        console.print()
     console.print(groups_table(groups))
     console.print()
     for line in description:

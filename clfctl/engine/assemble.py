@@ -25,6 +25,7 @@ from clfctl.engine.frozen import begin_epoch, keep_statistics, norms_of
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.place import place_here, place_of
+from clfctl.engine.rates import check_momentum, note_what_moves
 from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
@@ -106,6 +107,7 @@ def _parts(
     if settings.checkpoint_activations:
         checkpoint_activations(built.model, settings.model)
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))
+    check_momentum(optimizer, settings)
     if settings.images_at_once == 1:
         _check_single_image(settings, built, optimizer, precision.device)
     lesson = build_lesson(settings, data.classes, built.preprocess, precision)
@@ -152,6 +154,7 @@ def make_trainer(
     state = TrainState(parts.built.model, parts.optimizer, precision, settings, cursor, *averages)
     if checkpoint:
         restore(state, checkpoint, restarts_epoch=restarts_epoch)
+    note_what_moves(state.optimizer, plan, settings.weight_decay)
     return Trainer(
         state,
         plan,

@@ -115,6 +115,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *_statistics(parts),
         *_features(parts),
         f"Device {', '.join([describe(precision.device), dtype, *_computed(parts)])}",
+        *_moved(parts),
         *_divided(parts),
         *_taught(parts),
         *_averages(parts),
@@ -129,6 +130,12 @@ def _computed(parts: Parts) -> list[str]:
     said += ["compiled if that pays"] if settings.compile else []
     said += ["activations computed again"] if settings.checkpoint_activations else []
     return [*said, *([f"plain memory: {plain}"] if plain else [])]
+
+
+def _moved(parts: Parts) -> list[str]:
+    """Return what is moved beside the learning rate, a line each."""
+    moved = plan_of(parts).moved().items()
+    return [f"Moved  the {what.words}, from {each.given(())(0.0):.4g} on: {each.text}" for what, each in moved]
 
 
 def _averages(parts: Parts) -> list[str]:

@@ -8,6 +8,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from clfctl.engine.param_groups import names_by_position
+from clfctl.engine.rates import SHARE
 from clfctl.errors import CheckpointError
 from clfctl.runs.checkpoint import OPTIMIZER, Checkpoint, optimizer_state
 from clfctl.settings.optimization import OptimizerSettings
@@ -56,7 +57,9 @@ def kept_decay(settings: OptimizerSettings, checkpoint: Checkpoint) -> str:
     Earlier versions let AdamW and some others decay by a default of their own where the settings said 0.
     """
     values = checkpoint.resumption.optimizer
-    found = {value for key, value in values.items() if key.startswith("group") and key.endswith(".weight_decay")}
+    decays = {key.partition(".")[0]: value for key, value in values.items() if key.endswith(".weight_decay")}
+    # One that a schedule moves is what it happens to be.
+    found = {value for group, value in decays.items() if group.startswith("group") and f"{group}.{SHARE}" not in values}
     others = sorted(found - {0, settings.weight_decay})
     if not others:
         return ""
@@ -68,7 +71,7 @@ def _value_of(saved: Sequence[Group], own: Group) -> Group:
     """Return a group of today with what was moved in the saved group of its name, or of its first parameter."""
     same = next((each for each in saved if each["name"] == own["name"]), None)
     before = same or next(each for each in saved if own["names"][0] in each["names"])
-    today = ("name", "names", "rate_scale", "weight_decay", "starts_at")
+    today = ("name", "names", "rate_scale", "weight_decay", "starts_at", SHARE)
     return {key: value for key, value in before.items() if key not in today} | {
         key: own[key] for key in today if key in own
     }

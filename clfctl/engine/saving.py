@@ -55,6 +55,7 @@ class RunSaver:
             train_s=cursor.train_s,
             lr_start=cursor.lr_start,
             lr=cursor.lr,
+            moved=dict(cursor.moved),
             last_epoch=last_epoch,
             optimizer=optimizer,
             scaler=state.precision.scaler.state_dict(),
@@ -136,6 +137,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
         raise CheckpointError(what, f"train a new run from its model with `start_from={checkpoint.path}`") from error
     cursor.epoch, cursor.batch, cursor.n_images = saved.position.epoch, saved.position.batch, list(saved.n_images)
     cursor.train_s, cursor.lr_start, cursor.lr = saved.train_s, saved.lr_start, saved.lr
+    cursor.moved = dict(saved.moved)
     cursor.history = list(checkpoint.header.history)
     state.changes = list(saved.changes)
     state.is_compiled = saved.is_compiled if state.settings.compile else None

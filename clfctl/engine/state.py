@@ -9,7 +9,8 @@ from torch.optim import Optimizer
 
 from clfctl.engine.averaging import EpochAverage, MovingAverage
 from clfctl.engine.device import Precision
-from clfctl.runs.history import EpochResult
+from clfctl.planning.plan import Values
+from clfctl.runs.history import MOVED, START, EpochResult
 from clfctl.settings.groups import TrainSettings
 
 
@@ -19,7 +20,7 @@ class Cursor:
 
     `epoch` and `batch` count from 0 and name the batch to be trained next. `losses` (n_batches,) and `n_images` belong
     to the finished batches of the running epoch, `train_s` is the time that they took in seconds; `lr_start` and `lr`
-    are the learning rates of its first and its latest step.
+    are the learning rates of its first and its latest step, `moved` what else a schedule moves, as in the history.
     """
 
     losses: torch.Tensor
@@ -29,7 +30,18 @@ class Cursor:
     train_s: float = 0.0
     lr_start: float = 0.0
     lr: float = 0.0
+    moved: dict[str, float] = field(default_factory=dict)
     history: list[EpochResult] = field(default_factory=list)
+
+    def take(self, values: Values) -> None:
+        """Note what is set for the coming step."""
+        self.lr = values.lr
+        if self.batch == 0:
+            self.lr_start = values.lr
+        before, self.moved = self.moved if self.batch else {}, {}
+        for name in MOVED:
+            if (value := getattr(values, name)) is not None:
+                self.moved |= {name + START: before.get(name + START, value), name: value}
 
     def next_epoch(self) -> None:
         """Move to the first batch of the next epoch."""

@@ -164,9 +164,8 @@ class Trainer:
     def train_batch(self, batch: Batch, planned: Callable[[float], Values]) -> None:
         """Train on the next batch of the running epoch, at what is planned, and move on."""
         cursor, progress = self.state.cursor, self.progress
-        cursor.lr = progress.lr = self._set_lr(planned)
-        if cursor.batch == 0:
-            cursor.lr_start = cursor.lr
+        cursor.take(self._set_rates(planned))
+        progress.lr = cursor.lr
         step = cursor.epoch * self.train_loader.n_batches + cursor.batch
         seed_step(self.state.precision.device, self.state.settings.seed, step)
         self._lrs.append(cursor.lr)
@@ -178,12 +177,12 @@ class Trainer:
         cursor.batch += 1
         progress.batch, progress.images = cursor.batch, progress.images + n_images
 
-    def _set_lr(self, planned: Callable[[float], Values]) -> float:
-        """Write what is planned for the coming step into the optimizer, and return its learning rate."""
+    def _set_rates(self, planned: Callable[[float], Values]) -> Values:
+        """Write what is planned for the coming step into the optimizer, and return it."""
         t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
         values = planned(t)
         set_rates(self.state.optimizer, values, self.plan.base_lr, t)
-        return values.lr
+        return values
 
     def _validate(self) -> dict[str, float]:
         self._enter_phase("val", self.val_loader.n_batches, 0)
@@ -226,6 +225,7 @@ class Trainer:
             is_best=False,
             images_per_s=total / max(cursor.train_s, 1e-9),
             time_s=cursor.train_s + val_s,
+            moved=dict(cursor.moved),
         )
         # Against the epoch whose weights there are, which after a change is not always the best of all.
         criterion = self.criterion(result)

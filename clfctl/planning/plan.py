@@ -7,6 +7,8 @@ from typing import Any, NamedTuple, TypeVar
 
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import METRICS
+from clfctl.planning.moved import Moved, idle, moved_decay, moved_momentum
+from clfctl.planning.quantities import MOMENTUM, WEIGHT_DECAY, Quantity
 from clfctl.schedules.averaging import averages_from
 from clfctl.schedules.base import Mode, Schedule, Span
 from clfctl.schedules.catalog import KINDS, kind_options, kinds_with
@@ -32,9 +34,14 @@ BETA2 = dict.fromkeys(("adam", "adamw", "nadam", "nadamw", "adamax", "lamb", "ad
 
 
 class Values(NamedTuple):
-    """What the plan sets at a step."""
+    """What the plan sets at a step: the base learning rate, and what else follows a schedule; None: nothing moves it.
+
+    `momentum` is that of SGD and its like, or Adam's beta1; `weight_decay` is that of the groups with all of it.
+    """
 
     lr: float
+    momentum: float | None = None
+    weight_decay: float | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +49,8 @@ class Plan:
     """The learning rate of a training from its first to its last step.
 
     `epochs` are all that are planned, including a warmup beside those of the settings. `cautions` say what is likely to
-    be a mistake; `mode` says whether a smaller or a larger metric is better.
+    be a mistake; `mode` says whether a smaller or a larger metric is better. `momentum` and `weight_decay` are what
+    moves these, None where they stay as they are.
     """
 
     schedule: Schedule
@@ -52,11 +60,16 @@ class Plan:
     early_stopping: int
     cooldown: int
     cautions: tuple[str, ...]
+    momentum: Moved | None = None
+    weight_decay: Moved | None = None
 
     def given(self, metrics: Sequence[float]) -> Callable[[float], Values]:
         """Return the values of every step of an epoch by its time, given the metric of every finished epoch."""
         rate = self.schedule.given(metrics, self.base_lr)
-        return lambda t: Values(rate(t))
+        if not self.momentum and not self.weight_decay:
+            return lambda t: Values(rate(t))
+        momentum, decay = (each.given(metrics) if each else None for each in (self.momentum, self.weight_decay))
+        return lambda t: Values(rate(t), momentum and momentum(t), decay and decay(t))
 
     def values(self, t: float, metrics: Sequence[float] = ()) -> Values:
         """Return the values of the step at `t` epochs, given the metric of every finished epoch."""
@@ -65,6 +78,11 @@ class Plan:
     def lr(self, t: float, metrics: Sequence[float] = ()) -> float:
         """Return the learning rate at `t` epochs, given the metric of every finished epoch."""
         return self.schedule.lr(self.base_lr, t, metrics)
+
+    def moved(self) -> dict[Quantity, Moved]:
+        """Return what follows a schedule beside the learning rate."""
+        found = {MOMENTUM: self.momentum, WEIGHT_DECAY: self.weight_decay}
+        return {quantity: moved for quantity, moved in found.items() if moved}
 
     def stopped_after(self, metrics: Sequence[float]) -> int | None:
         """Return after how many epochs early stopping fires, None if it does not."""
@@ -104,8 +122,12 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         notes.append("`cooldown=` does nothing without `early_stopping=`")
     if settings.warmup_start is not None and not warmup:
         notes.append("`warmup_start=` does nothing without `warmup=`")
-    found = cautions(Course(schedule, settings.lr, epochs, settings.early_stopping))
-    return Plan(schedule, settings.lr, epochs, span.mode, settings.early_stopping, settings.cooldown, (*notes, *found))
+    notes += cautions(Course(schedule, settings.lr, epochs, settings.early_stopping))
+    whole = replace(span, epochs=epochs)
+    momentum, decay = moved_momentum(settings, whole, schedule, expression.text), moved_decay(settings, whole)
+    notes += [*idle(momentum, MOMENTUM, epochs), *idle(decay, WEIGHT_DECAY, epochs)]
+    stopping = settings.early_stopping, settings.cooldown
+    return Plan(schedule, settings.lr, epochs, span.mode, *stopping, tuple(notes), momentum, decay)
 
 
 def refuse_cautions(settings: PlanSettings, plan: Plan) -> None:

@@ -6,7 +6,7 @@ On disk it is a JSON object in the header of the tensor file. This is the only p
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -54,7 +54,8 @@ class Resumption:
     """What a run needs to go on, beside tensors.
 
     `n_images` has an entry for each finished batch of the running epoch, `train_s` is the time that they took;
-    `lr_start` and `lr` are the learning rates of its first and its latest step. `last_epoch` is how many epochs are
+    `lr_start` and `lr` are the learning rates of its first and its latest step, `moved` what else a schedule moves, as
+    in the history. `last_epoch` is how many epochs are
     trained in all, as far as was known. `optimizer` and `scaler` are what is not a tensor of their states, `changes`
     the lines of the run's changes.jsonl. `averaged` is how many epochs a mean of the weights has, and the last of them;
     `is_compiled` whether its model was compiled, None: not asked.
@@ -71,6 +72,7 @@ class Resumption:
     changes: Sequence[dict[str, Any]]
     averaged: tuple[int, int] = (0, 0)
     is_compiled: bool | None = None
+    moved: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def is_finished(self) -> bool:
@@ -95,6 +97,7 @@ class Resumption:
                 "train_s": self.train_s,
                 "lr_start": self.lr_start,
                 "lr": self.lr,
+                **({"moved": dict(self.moved)} if self.moved else {}),
             },
         }
 
@@ -116,6 +119,7 @@ class Resumption:
             [dict(change) for change in meta.get("changes", ())],
             (int(n_averaged), int(until)),
             meta.get("is_compiled"),
+            {str(name): float(value) for name, value in cursor.get("moved", {}).items()},
         )
 
 

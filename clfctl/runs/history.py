@@ -2,13 +2,15 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from clfctl.errors import CheckpointError, UsageError
 from clfctl.evaluation.epoch_metrics import AS_MONITORED
 
 OWN = ("epoch", "lr_start", "lr", "is_best", "images_per_s", "time_s")
+# What a schedule may move beside the learning rate: its value at the last step of an epoch; with START, at the first.
+MOVED, START = ("momentum", "weight_decay"), "_start"
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class EpochResult:
 
     `metrics` by name, as `evaluation.epoch_metrics` declares them: losses are means per image, the others shares in
     [0, 1], NaN without images to compute them of. `lr_start` and `lr` are the learning rates of the first parameter
-    group at its first and its last optimizer step.
+    group at its first and its last optimizer step; `moved` has the same of what else a schedule moves:
+    `momentum_start` and `momentum`, `weight_decay_start` and `weight_decay`.
     """
 
     epoch: int
@@ -27,6 +30,7 @@ class EpochResult:
     is_best: bool
     images_per_s: float
     time_s: float
+    moved: Mapping[str, float] = field(default_factory=dict)
 
     def metric(self, name: str) -> float:
         """Return a metric; NaN if the epoch has none of that name, as one of an older version may not."""
@@ -44,6 +48,7 @@ class EpochResult:
         wrong = [name for name in OWN if name != "is_best" and name in record and name not in numbers]
         if wrong:
             raise ValueError(f"{wrong[0]} is not a number: {record[wrong[0]]!r}")
+        moved = {each: numbers.pop(each) for name in MOVED for each in (name + START, name) if each in numbers}
         metrics = {name: number for name, number in numbers.items() if name not in OWN}
         if not metrics:
             raise ValueError("it has no metrics")
@@ -56,6 +61,7 @@ class EpochResult:
             is_best=bool(record.get("is_best", False)),
             images_per_s=numbers.get("images_per_s", math.nan),
             time_s=numbers.get("time_s", math.nan),
+            moved=moved,
         )
 
     def as_record(self) -> dict[str, Any]:
@@ -64,6 +70,7 @@ class EpochResult:
             "epoch": self.epoch,
             "lr_start": self.lr_start,
             "lr": self.lr,
+            **self.moved,
             **self.metrics,
             "is_best": self.is_best,
             "images_per_s": self.images_per_s,

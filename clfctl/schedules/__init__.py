@@ -5,16 +5,18 @@ from clfctl.schedules.base import Kind, Mode, Rate, Schedule, Segment, Span, bef
 from clfctl.schedules.by_name import ByName
 from clfctl.schedules.catalog import KINDS, register_kind
 from clfctl.schedules.compose import Chain, Restart, Scaled, Warmup
-from clfctl.schedules.cooldown import Cooldown
+from clfctl.schedules.cooldown import Anneal, Cooldown
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
 from clfctl.schedules.expression import Expression, ExpressionError, parse_expression
+from clfctl.schedules.momentum import momentum_of
 from clfctl.schedules.plateau import Plateau
 from clfctl.schedules.sampling import sample_curve
 
 __all__ = [
     "KINDS",
     "WSD",
+    "Anneal",
     "Average",
     "ByName",
     "Chain",
@@ -43,6 +45,7 @@ __all__ = [
     "Warmup",
     "averages_from",
     "before",
+    "momentum_of",
     "parse_expression",
     "register_kind",
     "sample_curve",

@@ -8,6 +8,7 @@ from clfctl.errors import UsageError
 from clfctl.schedules.averaging import Average
 from clfctl.schedules.base import Kind
 from clfctl.schedules.by_name import LIBRARIES
+from clfctl.schedules.cooldown import Anneal
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
 from clfctl.schedules.parameters import Parameter, parameters_of
@@ -31,6 +32,7 @@ KINDS: dict[str, type[Kind]] = {
         OneCycle,
         InverseSqrt,
         WSD,
+        Anneal,
         Average,
     )
 }

@@ -1,14 +1,38 @@
-"""A cooldown: the rate is annealed when early stopping fires, and only then training ends."""
+"""A cooldown: the rate is annealed to its lowest, as a part of a schedule, or when early stopping fires."""
 
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Annotated
 
-from clfctl.schedules.base import TOLERANCE, Kind, Mode, Rate, Schedule
+from clfctl.schedules.base import TOLERANCE, Kind, LrEvery, Mode, Rate, Schedule, clock, length_of
 from clfctl.schedules.compose import Around, Chain, Restart, Scaled, Warmup
-from clfctl.schedules.parameters import parameters_of
+from clfctl.schedules.curves import Curve, EtaMin, Fall, TMax, falling
+from clfctl.schedules.parameters import Param, parameters_of
 from clfctl.schedules.stopping import fired_after
+
+
+@dataclass(frozen=True)
+class Anneal(Curve):
+    """Fall from the rate that it begins with to `eta_min`: the last part of a mixed schedule, `> cooldown:5`.
+
+    With s the share of the part that is over, the rate is `eta_min + (base_lr - eta_min) * f`, f being
+    `(1 + cos(pi * s)) / 2`, as when early stopping fires, `1 - s` or `1 - sqrt(s)`; the base is the rate at which the
+    part before ended. Constant rates with a cooldown: Hägele et al. 2024 (arXiv:2405.18392).
+    """
+
+    name = "cooldown"
+
+    shape: Annotated[Fall, Param("How it falls.", option="")] = "cosine"
+    eta_min: EtaMin = 0.0
+    t_max: TMax = 0
+    every: LrEvery = "batch"
+
+    def at(self, base_lr: float, t: float) -> float:
+        """Return the learning rate at `t` epochs."""
+        share = min(1.0, clock(t, self.every) / length_of(self, self.t_max))
+        return annealed(base_lr, self.eta_min, share, self.shape)
 
 
 @dataclass(frozen=True)
@@ -50,13 +74,17 @@ class Cooldown(Around):
         """Return a rate that goes from `top` to the lowest after `fired` epochs."""
         length, lowest = min(self.epochs, self.end - fired), self.eta_min
 
-        def annealed(t: float) -> float:
+        def cooled(t: float) -> float:
             if t < fired - TOLERANCE:
                 return rate(t)
-            share = min(1.0, (t - fired) / length)
-            return lowest + (top - lowest) * (1 + math.cos(math.pi * share)) / 2
+            return annealed(top, lowest, min(1.0, (t - fired) / length), "cosine")
 
-        return annealed
+        return cooled
+
+
+def annealed(top: float, lowest: float, share: float, shape: Fall) -> float:
+    """Return the rate after a `share` of its way from `top` to the lowest: what every cooldown goes by."""
+    return lowest + (top - lowest) * falling(shape, share)
 
 
 def lowest_rate(schedule: Schedule) -> float:

@@ -178,20 +178,33 @@ class OneCycle(Curve):
     ] = False
     t_max: TMax = 0
     every: LrEvery = "batch"
+    cycle_momentum: Annotated[
+        bool, Param("Move the momentum too (SGD's, Adam's beta1), against the rate: down, and up again.", option="")
+    ] = False
+    base_momentum: Annotated[float, Ge(0), Lt(1), Param("Momentum at the top of the rate.", option="")] = 0.85
+    max_momentum: Annotated[float, Ge(0), Lt(1), Param("Momentum at the beginning and at the end.", option="")] = 0.95
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
-        length = length_of(self, self.t_max)
         low = base_lr / self.div_factor
-        top = self.pct_start * length
+        return self._along(t, low, base_lr, low, low / self.final_div_factor)
+
+    def momentum(self, t: float) -> float:
+        """Return the momentum at `t` epochs, where it moves too."""
+        return self._along(t, self.max_momentum, self.base_momentum, self.max_momentum, self.max_momentum)
+
+    def _along(self, t: float, start: float, top: float, middle: float, end: float) -> float:
+        """Return what goes from `start` to `top`, where there are three phases to `middle`, and then to `end`."""
+        length = length_of(self, self.t_max)
+        risen = self.pct_start * length
         t = min(clock(t, self.every), length)
-        if t <= top:
-            return self._between(low, base_lr, t / top)
-        fallen = 2 * top if self.three_phase else top
+        if t <= risen:
+            return self._between(start, top, t / risen)
+        fallen = 2 * risen if self.three_phase else risen
         if t <= fallen:
-            return self._between(base_lr, low, (t - top) / top)
-        high = low if self.three_phase else base_lr
-        return self._between(high, low / self.final_div_factor, (t - fallen) / (length - fallen))
+            return self._between(top, middle, (t - risen) / risen)
+        high = middle if self.three_phase else top
+        return self._between(high, end, (t - fallen) / (length - fallen))
 
     def _between(self, start: float, end: float, share: float) -> float:
         return start + (end - start) * (share if self.shape == "linear" else (1 - math.cos(math.pi * share)) / 2)

@@ -35,6 +35,12 @@ class BaseRateSettings(Settings):
     """Base learning rate: what warmup ends at and the schedule starts from."""
     optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers", fixed=NEW_STATE)] = "adam"
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm, such as `lion`, `muon` or `kron`."""
+    weight_decay: NonNegativeFloat = 0.0
+    """Weight decay; biases and normalization weights are left out of it."""
+    momentum: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
+    """Momentum of optimizers that have it, such as `sgd` and `muon`; unset: the optimizer's own."""
+    beta1: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
+    """Decay of the optimizer's first moment, of Adam and its relatives; unset: the optimizer's own."""
     beta2: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
     """Decay of the optimizer's second moment, of optimizers that have one; unset: the optimizer's own."""
 
@@ -63,17 +69,11 @@ class FineTuningSettings(Settings):
 class OptimizerSettings(FineTuningSettings, BaseRateSettings):
     """Optimization"""
 
-    weight_decay: NonNegativeFloat = 0.0
-    """Weight decay; biases and normalization weights are left out of it."""
     loss: LossName = "cross-entropy"
     """What is minimized: cross-entropy; `focal`, which looks more at the images that are still hard; or `bce`, in
     which each class is a question of its own."""
     focal_gamma: NonNegativeFloat = 2.0
     """How much less `loss=focal` looks at what is learned already; 0 is cross-entropy."""
-    momentum: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
-    """Momentum of optimizers that have it, such as `sgd` and `muon`; unset: the optimizer's own."""
-    beta1: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
-    """Decay of the optimizer's first moment, of Adam and its relatives; unset: the optimizer's own."""
     opt_eps: Annotated[
         PositiveFloat | None, Option(aliases=("eps",), accepts="a number greater than 0", fixed=NEW_MOMENTS)
     ] = None

@@ -15,6 +15,8 @@ from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.words import value_in_words
 
 AUTO = "auto"
+# What says that nothing moves a value.
+OFF = ("", "none")
 
 
 class ScheduleSettings(Settings):
@@ -37,17 +39,29 @@ class ScheduleSettings(Settings):
     warmup_inside: bool = True
     """Whether warmup is part of `epochs=`: the schedule gets the rest, and `t_max=` is shortened by it; otherwise it is
     trained in addition."""
+    momentum_schedule: Annotated[str, Option(values="schedules", metavar="EXPRESSION")] = ""
+    """How the momentum changes, or Adam's beta1: any schedule, over all epochs, from `momentum=` or `beta1=` on, or the
+    optimizer's own; empty or `none`: not at all, but for `onecycle(cycle_momentum=true)`."""
+    weight_decay_schedule: Annotated[str, Option(values="schedules", metavar="EXPRESSION")] = ""
+    """How the weight decay changes: any schedule, over all epochs, from `weight_decay=` on, such as `cosine(eta_min=X)`
+    to get to X, above or below; empty or `none`: not at all."""
     strict: bool = False
     """Refuse to train where the curve is most likely a mistake, instead of warning."""
 
     @field_validator("scheduler")
     @classmethod
     def _is_expression(cls, text: str) -> str:
-        try:
-            parse_expression(text)
-        except UsageError as error:
-            raise FieldError("scheduler", error.message, error.hint) from None
-        return text
+        return _parsed("scheduler", text)
+
+    @field_validator("momentum_schedule")
+    @classmethod
+    def _is_of_momentum(cls, text: str) -> str:
+        return _parsed("momentum_schedule", text) if text.strip() not in OFF else ""
+
+    @field_validator("weight_decay_schedule")
+    @classmethod
+    def _is_of_decay(cls, text: str) -> str:
+        return _parsed("weight_decay_schedule", text) if text.strip() not in OFF else ""
 
     @field_validator("warmup", mode="before")
     @classmethod
@@ -55,6 +69,15 @@ class ScheduleSettings(Settings):
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = repr(value)
         return value if value == AUTO or not isinstance(value, str) else str(parse_duration(value))
+
+
+def _parsed(name: str, text: str) -> str:
+    """Return an expression; raises FieldError if it is none."""
+    try:
+        parse_expression(text)
+    except UsageError as error:
+        raise FieldError(name, error.message, error.hint) from None
+    return text
 
 
 def _split(value: Any) -> Any:

@@ -11,7 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.optim import SGD, Optimizer
+from torch.optim import SGD, Adam, Optimizer
 from torch.optim.lr_scheduler import (
     ConstantLR,
     CosineAnnealingLR,
@@ -44,6 +44,7 @@ from clfctl.schedules import (
     Span,
     Step,
     Warmup,
+    momentum_of,
 )
 from clfctl.schedules.base import Every, Mode
 
@@ -140,7 +141,7 @@ def test_cosine_restarts(base_lr: float, n: int, t_0: int, t_mult: int, eta_shar
 @many
 @given(
     base_lrs, st.integers(4, 60), st.floats(0.05, 0.95), st.floats(1, 100), st.floats(1, 1e5),
-    st.sampled_from(["cos", "linear"]), st.booleans(),
+    st.sampled_from(["cos", "linear"]), st.booleans(), st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)),
 )  # fmt: skip
 def test_onecycle(
     base_lr: float,
@@ -150,6 +151,7 @@ def test_onecycle(
     final_div: float,
     anneal: Literal["cos", "linear"],
     three_phase: bool,
+    momenta: tuple[float, float],
 ) -> None:
     # torch counts points, and puts the top on point pct_start * total - 1: the same curve has this share.
     top = pct_start * total - 1
@@ -164,11 +166,24 @@ def test_onecycle(
         "div_factor": div,
         "final_div_factor": final_div,
         "three_phase": three_phase,
+        "anneal_strategy": anneal,
     }
-    assert_agrees(
-        ours, base_lr, total - 1,
-        lambda made: OneCycleLR(made, base_lr, total_steps=total, anneal_strategy=anneal, **options),
-    )  # fmt: skip
+    assert_agrees(ours, base_lr, total - 1, lambda made: OneCycleLR(made, base_lr, total_steps=total, **options))
+    lowest, highest = sorted(momenta)
+    momentum = momentum_of(
+        replace(ours, cycle_momentum=True, base_momentum=lowest, max_momentum=highest),
+    )
+    assert momentum
+    options |= {"base_momentum": lowest, "max_momentum": highest}
+    for kind in (SGD, Adam):
+        made = optimizer(base_lr) if kind is SGD else Adam([torch.zeros(1)], base_lr)
+        theirs = OneCycleLR(made, base_lr, total_steps=total, **options)
+        for t in range(total - 1):
+            group = made.param_groups[0]
+            expected = group["momentum"] if kind is SGD else group["betas"][0]
+            assert abs(momentum.lr(0.123, t) - expected) <= TOLERANCE
+            with warnings.catch_warnings(action="ignore"):
+                theirs.step()
 
 
 metrics_lists = st.lists(
