@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clfctl.api.notes import Notes
+from clfctl.data.onlookers import no_line
 from clfctl.errors import UsageError, shortened
 from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
-from clfctl.planning.preview import Track, track_of, tracks_of
+from clfctl.planning.preview.asked import about_defaults, ask
+from clfctl.planning.preview.expressions import of_schedule
+from clfctl.planning.preview.track import Track
+from clfctl.planning.preview.tracks import tracks_of
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
 from clfctl.schedules.base import Schedule
 from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
-from clfctl.settings.sources import PASSED, TYPED, Resolved, from_fields
+from clfctl.settings.sources import PASSED, TYPED, from_fields
 
 if TYPE_CHECKING:
     from clfctl.data.onlookers import Onlookers
@@ -63,11 +67,13 @@ class Preview:
     """A learning rate over the epochs, before anything is trained.
 
     `tracks` are its courses: one, or two where it depends on a metric that is not known, for the case that the metric
-    never improves and for the case that it always does. `cautions` say what is most likely a mistake.
+    never improves and for the case that it always does. `cautions` say what is most likely a mistake; `notes` are
+    sentences: which defaults are shown, and what was found on the way.
     """
 
     tracks: tuple[Track, ...]
     cautions: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def points(self, per_epoch: int = 0) -> list[tuple[float, float]]:
         """Return (time in epochs, learning rate) of the first course, of `per_epoch` batches an epoch if given."""
@@ -75,7 +81,7 @@ class Preview:
 
     @property
     def rates(self) -> list[tuple[int, float, float]]:
-        """(epoch from 1, learning rate at its start, at its end) of the first course."""
+        """(epoch from 1, learning rate of its first step, of its last) of the first course."""
         return [*self.tracks[0].rates()]
 
 
@@ -179,23 +185,23 @@ def preview(
     """Return the learning rate over the epochs, from the very object that training goes by; without torch.
 
     `schedule` is a kind or an expression (`"linear:2 > cosine"`), a run folder, settings, or a schedule object, which
-    is taken as it is; `fields` are settings by name, as for `train`, which without a schedule, or with `data=`, has the
-    defaults of the data set. `metrics` are the values of the monitored metric
-    that plateau and early stopping are to see, `steps_per_epoch` the batches that lengths in batches are counted in.
+    is taken as it is; `fields` are settings by name, as for `train`, with the same defaults. `metrics` are the values
+    of the monitored metric that plateau and early stopping are to see, `steps_per_epoch` the batches of an epoch, where
+    it is not the data that says it. Torch is imported for what only a training can measure, such as `time="20m"`.
     """
     if isinstance(schedule, PlanSettings):
         fields = {**schedule.model_dump(exclude_unset=True), **fields}
-    # A schedule alone is of no data set; what has one, or nothing else, is a training with its defaults.
-    trains = schedule is None or isinstance(schedule, TrainSettings) or "data" in fields
-    found = from_fields(TrainSettings if trains else PlanSettings, fields)
-    resolved = Resolved[PlanSettings](found.settings, found.origins, found.ranks)
-    known = _numbers(metrics)
-    if isinstance(schedule, Schedule):
-        tracks = [track_of(schedule, resolved.settings, known, steps_per_epoch)]
-    else:
-        subjects = () if schedule is None or isinstance(schedule, PlanSettings) else (str(schedule),)
-        tracks = tracks_of(resolved, subjects, known or None, steps_per_epoch)
-    return Preview(tuple(tracks), tuple(dict.fromkeys(each for track in tracks for each in track.plan.cautions)))
+    is_made = schedule is None or isinstance(schedule, PlanSettings | Schedule)
+    subjects = () if is_made else (str(schedule),)
+    asked = ask(from_fields(TrainSettings, fields), subjects, _numbers(metrics), steps_per_epoch)
+    if asked.is_measured:
+        from clfctl.engine.estimate import measured
+
+        asked = measured(asked, no_line)
+    tracks = [of_schedule(asked, schedule)] if isinstance(schedule, Schedule) else tracks_of(asked)
+    cautions = dict.fromkeys(each for track in tracks for each in track.plan.cautions)
+    notes = dict.fromkeys((*about_defaults(asked), *asked.notes, *(each for track in tracks for each in track.notes)))
+    return Preview(tuple(tracks), tuple(cautions), tuple(notes))
 
 
 @contextmanager

@@ -10,7 +10,7 @@ import typer
 
 from clfctl.cli.data import bench_data, check_data
 from clfctl.cli.models import models
-from clfctl.cli.options import option_rules, with_settings, without_settings
+from clfctl.cli.options import curve_settings, option_rules, with_settings, without_settings
 from clfctl.cli.probing import probe
 from clfctl.cli.recipes import asks_for_recipes, print_recipes
 from clfctl.cli.reporting import leave_hanging_threads, reporting
@@ -32,7 +32,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("debug-batch", debug_batch, ("OutputSettings",)),
     ("probe", probe, ("ProbeSettings", "OutputSettings")),
-    ("lr-preview", lr_preview, ("PlanSettings", "OutputSettings")),
+    ("lr-preview", lr_preview, ("TrainSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
@@ -55,7 +55,8 @@ def make_app(only: str | None = None) -> typer.Typer:
     app.callback()(_program)
     for name, function, groups in COMMANDS:
         is_wanted = only in (None, name)
-        command = with_settings(function, groups) if is_wanted else without_settings(function)
+        shown = curve_settings() if is_wanted and name == "lr-preview" else None
+        command = with_settings(function, groups, shown) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
         # What a run was made with counts there, not the environment or the files of today.
         epilog = None if name in ("resume", "eval") else EPILOG

@@ -48,7 +48,7 @@ def subjects(incomplete: str) -> list[str]:
 
 def formats(incomplete: str) -> list[str]:
     """Offer the formats of a preview."""
-    from clfctl.commands.lr_preview import FORMATS
+    from clfctl.display.preview import FORMATS
 
     return _starting(FORMATS, incomplete)
 

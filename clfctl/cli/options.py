@@ -1,7 +1,7 @@
 """A settings class becomes a command's options: the only file that knows how Typer reads a signature."""
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
@@ -51,10 +51,20 @@ def _group(group: Group) -> "type[Settings]":
     return found
 
 
-def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) -> Callable[..., None]:
+def curve_settings() -> Collection[str]:
+    """Return the settings of a training that its learning-rate curve depends on."""
+    from clfctl.settings.groups import CURVE
+
+    return CURVE
+
+
+def with_settings(
+    command: Callable[..., None], group_names: tuple[Group, ...], shown: Collection[str] | None = None
+) -> Callable[..., None]:
     """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
 
-    In the place of the OutputSettings it gets the Output that they ask for.
+    In the place of the OutputSettings it gets the Output that they ask for. Its help shows the `shown` settings, None:
+    all of them.
 
     A parameter of its own that is named as a field is that field as an argument, and is not passed on. Numbers and
     choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
@@ -84,7 +94,7 @@ def with_settings(command: Callable[..., None], group_names: tuple[Group, ...]) 
     options = (
         parameter
         for group in every
-        for parameter in _options(group, of_run=group is groups.ResumeSettings)
+        for parameter in _options(group, None if group is groups.OutputSettings else shown)
         if parameter.name not in declared
     )
     # Two groups may share a field: it is one option, and both get it.
@@ -136,11 +146,17 @@ def _signed(
     return run
 
 
-def _options(group: "type[Settings]", *, of_run: bool) -> Iterator[inspect.Parameter]:
+def _options(group: "type[Settings]", shown: Collection[str] | None) -> Iterator[inspect.Parameter]:
     from clfctl.settings.base import option_of, panel_of
+    from clfctl.settings.groups import ResumeSettings
+
+    of_run = group is ResumeSettings
 
     for name, field in group.model_fields.items():
         mark = option_of(group, name)
+        # Hidden, not unknown: who tries to change what is fixed is told why it cannot be, and who types a whole
+        # command of `train` for its curve need not leave out what does not touch that.
+        is_hidden = (of_run and bool(mark.fixed)) or (shown is not None and name not in shown)
         is_flag = bool in (field.annotation, *get_args(field.annotation))
         names = [option_name(mark.spelling or name), *([mark.short] if mark.short else [])]
         names[0] += f"/{option_name('no_' + name)}" if is_flag and not mark.one_way else ""
@@ -152,8 +168,7 @@ def _options(group: "type[Settings]", *, of_run: bool) -> Iterator[inspect.Param
             help=spelled(" ".join((field.description or "").split())) + default,
             rich_help_panel=panel_of(group, name),
             metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
-            # Hidden, not unknown: who tries to change it is told why it cannot be.
-            hidden=of_run and bool(mark.fixed),
+            hidden=is_hidden,
             autocompletion=None if is_flag else completion.offer(mark.values, _choices(field.annotation)),
         )
         kind: Any = bool | None if is_flag else str | None

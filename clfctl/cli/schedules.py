@@ -9,12 +9,12 @@ from clfctl.cli import completion
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
-    from clfctl.settings.groups import PlanSettings
+    from clfctl.settings.groups import TrainSettings
     from clfctl.settings.sources import Resolved
 
 
 def lr_preview(
-    settings: "Resolved[PlanSettings]",
+    settings: "Resolved[TrainSettings]",
     output: "Output",
     *,
     subjects: Annotated[
@@ -35,8 +35,16 @@ def lr_preview(
         Path | None,
         typer.Option("--output", "-o", help="Write to FILE.png, .svg, .csv or .json instead.", metavar="FILE"),
     ] = None,
+    each_batch: Annotated[
+        bool, typer.Option("--each-batch", help="csv and json have a row for each batch, not for each epoch.")
+    ] = False,
     steps_per_epoch: Annotated[
-        int | None, typer.Option(help="Batches of an epoch: csv and json have the rate of each.", min=1, metavar="N")
+        int | None,
+        typer.Option(
+            help="Batches of an epoch, in place of those of the data; implies --each-batch.",
+            min=1,
+            metavar="N",
+        ),
     ] = None,
     metrics: Annotated[
         str,
@@ -45,14 +53,19 @@ def lr_preview(
         ),
     ] = "",
     log: Annotated[bool, typer.Option("--log/--linear", help="Learning-rate axis.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,  # noqa: ARG001 (of train)
+    show_batch: Annotated[Path | None, typer.Option("--show-batch", hidden=True)] = None,  # noqa: ARG001 (of train)
 ) -> None:
-    """Show learning-rate schedules without training: any of them, several at once, or a run's past and future."""
-    from clfctl.commands.lr_preview import PreviewOptions
+    """Show learning-rate schedules without training: any of them, several at once, or a run's past and future.
+
+    Takes the options of `train`: a training's command with lr-preview in the place of train shows the curve of it.
+    """
     from clfctl.commands.lr_preview import list_kinds as show_kinds
     from clfctl.commands.lr_preview import lr_preview as command
+    from clfctl.display.preview import Look
 
     if list_kinds:
         show_kinds(output)
         return
-    options = PreviewOptions(subjects or (), format_, output_file, steps_per_epoch, metrics, log)
-    command(settings, output, options)
+    look = Look(format_, output_file, each_batch or steps_per_epoch is not None, log)
+    command(settings, output, look, subjects=subjects or (), metrics=metrics, steps_per_epoch=steps_per_epoch)

@@ -1,7 +1,7 @@
 """clfctl train: from settings to a run folder with a trained model; or, dry, to a look at what it would be."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from clfctl import api
@@ -46,19 +46,14 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     data, plan = check_training(settings, output.note)
     from clfctl.data.cache.make import describe_cache
     from clfctl.display.settings_table import print_dry_run
-    from clfctl.engine.as_it_was import as_it_was
-    from clfctl.engine.assemble import build_parts, plan_of
-    from clfctl.engine.batch_size_search import find_batch_size
+    from clfctl.engine.assemble import plan_of
     from clfctl.engine.describe import describe_parts, group_rows, warnings_of
-    from clfctl.engine.time_budget import fit_time
+    from clfctl.engine.estimate import estimate, with_estimates
 
-    with as_it_was(settings.device):
-        parts, found = find_batch_size(build_parts(settings, data), output.note)
-        parts, fits = fit_time(parts, output.note)
-    if chosen := [*found, *fits]:
-        resolved, plan = _with_estimates(resolved, parts.settings), plan_of(parts)
+    parts, chosen = estimate(settings, data, output.note)
+    if chosen:
+        resolved, plan = with_estimates(resolved, parts.settings), plan_of(parts)
         settings = resolved.settings
-        chosen.append("Note   what was measured is an estimate: training measures again when it begins")
     lines = [*warnings_of(plan), *describe_parts(parts), *chosen]
     lines += describe_cache(settings, data, parts.built.preprocess)
     curves = {LEARNING_RATE: sample_curve(plan.schedule, plan.base_lr, plan.epochs)}
@@ -75,11 +70,3 @@ def as_json(resolved: Resolved[TrainSettings], rows: "Sequence[GroupRow]") -> di
     values = resolved.settings.model_dump(mode="json")
     made: dict[str, Any] = {name: {"value": value, "from": resolved.origins[name]} for name, value in values.items()}
     return made | {"param_groups": {"value": [asdict(row) for row in rows], "from": "the settings and the model"}}
-
-
-def _with_estimates(resolved: Resolved[TrainSettings], found: TrainSettings) -> Resolved[TrainSettings]:
-    """Return the settings as they were given, with what was measured in the place of what was to be found out."""
-    estimates = {name: getattr(found, name) for name in ("epochs", "batch_size")}
-    estimates = {name: value for name, value in estimates.items() if value != getattr(resolved.settings, name)}
-    origins = {**resolved.origins, **dict.fromkeys(estimates, "estimate")}
-    return replace(resolved, settings=resolved.settings.model_copy(update=estimates), origins=origins)

@@ -10,7 +10,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
-from clfctl.planning.preview import Track
+from clfctl.planning.preview.track import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
 from clfctl.schedules.sampling import MAX_POINTS
@@ -23,9 +23,7 @@ MAX_ROWS = 16
 SAME = 1e-6
 
 
-def plot_lines(
-    tracks: Sequence[Track], width: int, *, log: bool, color: bool, steps_per_epoch: int | None
-) -> Iterator[str]:
+def plot_lines(tracks: Sequence[Track], width: int, *, log: bool, color: bool) -> Iterator[str]:
     """Yield what each track is, the curves, and a table of the epochs in which something happens."""
     several = len(tracks) > 1
     yield from _titles(tracks, width, color)
@@ -42,7 +40,7 @@ def plot_lines(
     )
     for track in tracks:
         yield from _seam_line(track, several)
-    yield from _table(tracks, steps_per_epoch, MAX_ROWS)
+    yield from _table(tracks, MAX_ROWS)
 
 
 def stretches_of(tracks: Sequence[Track]) -> list[Stretch]:
@@ -56,32 +54,32 @@ def seam_of(tracks: Sequence[Track]) -> float | None:
     return tracks[0].begins if len(tracks) == 1 and tracks[0].seam() else None
 
 
-def table_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
+def table_lines(tracks: Sequence[Track]) -> Iterator[str]:
     """Yield a table with a row for every epoch."""
     if len(tracks) > 1:
         yield from _titles(tracks, 10**6, color=False)
-    yield from _table(tracks, steps_per_epoch, None)
+    yield from _table(tracks, None)
 
 
-def csv_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
-    """Yield a header and the rows, one for every epoch, or one for every batch if it is known how many there are."""
-    yield "schedule,epoch,batch,lr" if steps_per_epoch else "schedule,epoch,lr_start,lr_end"
+def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
+    """Yield a header and the rows, one for every epoch or for every batch."""
+    yield "schedule,epoch,batch,lr" if each_batch else "schedule,epoch,lr_start,lr_end"
     for track in tracks:
         name = _quoted(track.name)
-        if steps_per_epoch:
-            for epoch, first, rates in track.batches(steps_per_epoch):
+        if each_batch:
+            for epoch, first, rates in track.batches():
                 head = f"{name},{epoch},"
                 yield "\n".join([f"{head}{batch},{lr!r}" for batch, lr in enumerate(rates, first)])
         else:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
 
 
-def json_lines(tracks: Sequence[Track], steps_per_epoch: int | None) -> Iterator[str]:
-    """Yield JSON objects, one for every epoch, or one for every batch if it is known how many there are."""
+def json_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
+    """Yield JSON objects, one for every epoch or for every batch."""
     for track in tracks:
-        for epoch, start, end in () if steps_per_epoch else track.rates():
+        for epoch, start, end in () if each_batch else track.rates():
             yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
-        for epoch, first, rates in track.batches(steps_per_epoch) if steps_per_epoch else ():
+        for epoch, first, rates in track.batches() if each_batch else ():
             # By hand: a million calls of json take longer than all the rest.
             head = dump_json({"schedule": track.name, "epoch": epoch})[:-1] + ', "batch": '
             numbers = [repr(lr) if math.isfinite(lr) else dump_json(lr) for lr in rates]
@@ -145,19 +143,19 @@ class _Row(NamedTuple):
     end: float
 
 
-def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int | None) -> Iterator[str]:
+def _table(tracks: Sequence[Track], max_rows: int | None) -> Iterator[str]:
     """Yield the rows: for one track start, end and change of each epoch, for several the end of each epoch."""
     n_epochs = max(track.epochs for track in tracks)
     # The epochs on both sides of a seam are what a run is looked at for.
     seam = {tracks[0].done - 1, tracks[0].done} if seam_of(tracks) else set[int]()
     groups: Iterable[tuple[_Row, _Row]]
     if max_rows is None:
-        groups = ((row, row) for row in _rows(tracks, steps_per_epoch, range(n_epochs)))
+        groups = ((row, row) for row in _rows(tracks, range(n_epochs)))
     elif n_epochs > MAX_POINTS:
         spread = {round(i * (n_epochs - 1) / (max_rows - 1)) for i in range(max_rows)}
-        groups = ((row, row) for row in _rows(tracks, steps_per_epoch, sorted(spread | seam)))
+        groups = ((row, row) for row in _rows(tracks, sorted(spread | seam)))
     else:
-        groups = _groups([*_rows(tracks, steps_per_epoch, range(n_epochs))], max_rows, seam)
+        groups = _groups([*_rows(tracks, range(n_epochs))], max_rows, seam)
     alone = len(tracks) == 1
     titles = ("LR at start", "LR at end", "change") if alone else [f"{letter_of(n)} at end" for n in range(len(tracks))]
     width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
@@ -171,9 +169,9 @@ def _table(tracks: Sequence[Track], steps_per_epoch: int | None, max_rows: int |
         yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in cells)).rstrip()
 
 
-def _rows(tracks: Sequence[Track], steps_per_epoch: int | None, epochs: Sequence[int]) -> Iterator[_Row]:
+def _rows(tracks: Sequence[Track], epochs: Sequence[int]) -> Iterator[_Row]:
     """Yield the row of each of some epochs, counted from 0, as they are asked for."""
-    columns = [track.rates(steps_per_epoch, epochs[: bisect_left(epochs, track.epochs)]) for track in tracks]
+    columns = [track.rates(epochs[: bisect_left(epochs, track.epochs)]) for track in tracks]
     for epoch, rates in zip(epochs, zip_longest(*columns), strict=True):
         if len(tracks) == 1:
             _, start, end = rates[0]

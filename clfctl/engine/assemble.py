@@ -14,7 +14,7 @@ from clfctl.data.pixels.decode import see_and_close
 from clfctl.data.pixels.transform import Preprocess, augmentation_of, to_pixels
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.index import count_batches
-from clfctl.data.sources.open import fit_batch_size
+from clfctl.data.sources.size import fit_batch_size
 from clfctl.data.workers import pick_workers
 from clfctl.engine.activations import checkpoint_activations
 from clfctl.engine.averaging import averages_of
@@ -69,7 +69,7 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
 
     The settings in the parts may have a smaller batch size: a default one fits itself to the data.
     """
-    settings = fit_batch_size(settings, data)
+    settings = fit_batch_size(settings, len(data.train))
     precision = pick_precision(settings.amp, pick_device(settings.device))
     torch.manual_seed(hash_key(WEIGHTS, settings.seed))
     size, fit = settings.image_size, settings.fit

@@ -4,7 +4,8 @@ from collections.abc import Callable, Collection
 
 from clfctl.data.sources.base import Data
 from clfctl.data.sources.index import count_batches
-from clfctl.data.sources.open import fit_batch_size, open_data
+from clfctl.data.sources.open import open_data
+from clfctl.data.sources.size import fit_batch_size
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.models.sources import source_of
@@ -26,7 +27,7 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     check_new_run(settings.runs_dir, settings.run_name)
     source_of(settings.model)
     data = open_data(settings, settings.seed, tell)
-    settings = fit_batch_size(settings, data)
+    settings = fit_batch_size(settings, len(data.train))
     check_accumulate(settings)
     find_teacher(settings, data.classes)
     check_metrics(settings, len(data.val), len(data.classes))

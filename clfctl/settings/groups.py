@@ -49,6 +49,14 @@ class TrainSettings(
         return self.batch_size // self.accumulate
 
 
+# What a learning-rate curve depends on: the plan, and how many batches its epochs have. `lr-preview` takes every
+# setting of a training, and its help shows these.
+CURVE = (
+    *PlanSettings.model_fields,
+    *("data", "data_dir", "val_split", "max_per_class", "batch_size", "time", "find_batch_size", "config", "recipe"),
+)
+
+
 class ResumeSettings(TrainSettings):
     """What resuming may change: only what is typed counts, neither the environment nor a file"""
 

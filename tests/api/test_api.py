@@ -375,7 +375,7 @@ def test_settings_state_what_they_were_given() -> None:
 
 
 FOREIGN: list[tuple[Callable[..., object], dict[str, Any], str]] = [
-    (lambda **fields: clfctl.preview("cosine", **fields), {"batch_size": 64}, "batch_size"),
+    (lambda **fields: clfctl.preview("cosine", **fields), {"quiet": True}, "quiet"),
     (clfctl.train, {"quiet": True}, "quiet"),
     (lambda **fields: clfctl.resume("run", **fields), {"recipe": "aggressive"}, "recipe"),
     (lambda **fields: clfctl.resume("run", **fields), {"config": "mine.toml"}, "config"),

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 DIGITS = "digits"
+# Scans of each digit, so that a preview need not open them.
+DIGITS_PER_CLASS = (178, 182, 177, 183, 181, 182, 181, 179, 174, 180)
 # How files end that are data by themselves: tables of images, and WebDataset shards; packed ones are unpacked.
 _PACKED = ("", ".gz", ".bz2", ".xz")
 TABLES = (*(f"{kind}{packed}" for kind in (".csv", ".tsv") for packed in _PACKED), ".parquet")

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import Data, FileImages, ImageSource, Opened, Part
@@ -15,41 +14,25 @@ from clfctl.data.sources.index import Listing, readable_names
 from clfctl.data.sources.manifest import is_manifest, open_table
 from clfctl.data.sources.names import DATA_NAMES, DIGITS, about_name, is_named
 from clfctl.data.sources.packed import find_packed
+from clfctl.data.sources.size import check_batch_size
 from clfctl.data.sources.splits import about_singles, limit_classes, stratified_split
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.data import ImageSettings
 from clfctl.settings.running import RunsDirSettings
-
-S = TypeVar("S", bound=ImageSettings)
 
 
 def open_data(settings: ImageSettings, seed: int, tell: Callable[[str], None] = no_line) -> Data:
     """Open what `settings.data` names, and split off validation images where it has none of its own.
 
     `tell` takes a line before something that takes long. A batch size that is not stated anywhere may be more than the
-    training images: see `fit_batch_size`.
+    training images: see `size.fit_batch_size`.
     Raises UsageError for a name or folder that does not exist, DataError for data that cannot be trained on.
     """
     opened = _open(settings, tell)
     data = replace(_split(opened, settings, seed), is_small=opened.is_small, left_out=opened.left_out)
     data = replace(data, train=limit_classes(data.train, settings.max_per_class, seed))
-    if settings.batch_size > len(data.train) and "batch_size" in settings.model_fields_set:
-        raise UsageError(
-            f"{settings.batch_size} is more than the {len(data.train)} training images",
-            f"give at most {len(data.train)}",
-            field="batch_size",
-        )
+    check_batch_size(settings, len(data.train))
     return data
-
-
-def fit_batch_size(settings: S, data: Data) -> S:
-    """Return the settings with the default batch size no larger than the training images are many."""
-    if settings.batch_size <= len(data.train):
-        return settings
-    fitted = settings.model_copy(update={"batch_size": len(data.train)})
-    # It is still a default, which nobody stated.
-    fitted.model_fields_set.discard("batch_size")
-    return fitted
 
 
 def runs_dir_of(settings: ImageSettings) -> Path:

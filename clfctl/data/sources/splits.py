@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from clfctl.data.keys import LIMIT, SPLIT, permutation
 from clfctl.data.sources.base import Part
+from clfctl.data.sources.size import n_held_out
 
 
 def stratified_split(labels: Sequence[int], share: float, seed: int) -> tuple[list[int], list[int]]:
@@ -20,9 +21,9 @@ def stratified_split(labels: Sequence[int], share: float, seed: int) -> tuple[li
         return list(range(len(labels))), []
     val: list[int] = []
     for label, members in _members(np.asarray(labels, np.int64)):
-        if len(members) < 2:
+        n_val = n_held_out(len(members), share)
+        if not n_val:
             continue
-        n_val = min(max(1, round(len(members) * share)), len(members) - 1)
         val += members[permutation(len(members), SPLIT, seed, label)[:n_val]].tolist()
     kept = set(val)
     return [i for i in range(len(labels)) if i not in kept], sorted(val)

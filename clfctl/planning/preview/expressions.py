@@ -1,0 +1,56 @@
+"""The tracks of an expression, or of a schedule that was made in Python."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from clfctl.errors import UsageError
+from clfctl.planning.plan import Plan, make_plan
+from clfctl.planning.preview.asked import Asked
+from clfctl.planning.preview.track import Track
+from clfctl.schedules import Schedule, Span
+from clfctl.schedules.cautions import Course, cautions
+
+# So far apart that every threshold counts them as an improvement.
+STRIDE = 10**6
+
+
+def of_expression(asked: Asked, text: str) -> Iterator[Track]:
+    """Yield the track of an expression, or both ends of what can happen where it depends on an unknown metric."""
+    metrics, n = asked.metrics, asked.n_batches
+    plan = make_plan(asked.settings_of(text), n, text)
+    segments = tuple(plan.schedule.segments(plan.epochs))
+    if metrics is not None:
+        yield Track(text, plan, plan.last_epoch(metrics), metrics, n, segments=segments)
+    elif not plan.schedule.follows_metrics:
+        yield Track(text, plan, plan.epochs, n_batches=n, segments=segments)
+    else:
+        never, always = worsening(plan), improving(plan)
+        yield Track(text, plan, plan.last_epoch(never), never, n, segments=segments, case="never improving")
+        yield Track(text, plan, plan.last_epoch(always), always, n, segments=segments, case="improving every epoch")
+
+
+def improving(plan: Plan) -> range:
+    """Return a metric that improves every epoch by more than any threshold, relative or absolute."""
+    # Below 0 a relative threshold asks for nothing: the bar lies on the other side of the best value.
+    worst = STRIDE if plan.mode == "min" else STRIDE * plan.epochs
+    step = -STRIDE if plan.mode == "min" else STRIDE
+    return range(-worst, -worst + step * plan.epochs, step)
+
+
+def worsening(plan: Plan) -> range:
+    """Return a metric that is best in the first epoch."""
+    return range(1, 1 + plan.epochs) if plan.mode == "min" else range(-1, -1 - plan.epochs, -1)
+
+
+def of_schedule(asked: Asked, schedule: Schedule) -> Track:
+    """Return the track of a schedule as it is. Raises UsageError if it goes by a metric and there is none."""
+    settings, metrics = asked.settings, asked.metrics or ()
+    plan = make_plan(settings, asked.n_batches)
+    fitted = schedule.fitted(Span(settings.epochs, 0.0, asked.n_batches, plan.mode))
+    found = cautions(Course(fitted, settings.lr, plan.epochs, settings.early_stopping))
+    plan = replace(plan, schedule=fitted, cautions=tuple(found))
+    if fitted.follows_metrics and not metrics:
+        hint = "say with `metrics=` what it is to see, a number for each epoch"
+        raise UsageError(f"{fitted.name} goes by a metric, and none is given", hint)
+    segments = tuple(fitted.segments(plan.epochs))
+    return Track(fitted.name, plan, plan.last_epoch(metrics), tuple(metrics), asked.n_batches, segments=segments)
