@@ -6,7 +6,7 @@ import math
 import textwrap
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import zip_longest
+from itertools import count, repeat, zip_longest
 from typing import Any, NamedTuple
 
 from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
@@ -62,28 +62,37 @@ def table_lines(tracks: Sequence[Track]) -> Iterator[str]:
 
 
 def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
-    """Yield a header and the rows, one for every epoch or for every batch."""
-    yield "schedule,epoch,batch,lr" if each_batch else "schedule,epoch,lr_start,lr_end"
+    """Yield a header and the rows, one for every epoch or for every batch, then with what a run's optimizer had."""
+    applied = ",applied" if any(track.applied for track in tracks) else ""
+    yield f"schedule,epoch,batch,lr{applied}" if each_batch else "schedule,epoch,lr_start,lr_end"
     for track in tracks:
         name = _quoted(track.name)
-        if each_batch:
-            for epoch, first, rates in track.batches():
-                head = f"{name},{epoch},"
-                yield "\n".join([f"{head}{batch},{lr!r}" for batch, lr in enumerate(rates, first)])
-        else:
+        if not each_batch:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
+            continue
+        for some in track.batches():
+            head, ends = f"{name},{some.epoch},", repeat(",") if applied else repeat("")
+            if some.applied is not None:
+                ends = (f",{lr!r}" for lr in some.applied)
+            rows = zip(count(some.first), some.rates, ends, strict=False)
+            yield "\n".join([f"{head}{batch},{lr!r}{end}" for batch, lr, end in rows])
 
 
 def json_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
-    """Yield JSON objects, one for every epoch or for every batch."""
+    """Yield JSON objects, one for every epoch or for every batch, then with what a run's optimizer had."""
     for track in tracks:
         for epoch, start, end in () if each_batch else track.rates():
             yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
-        for epoch, first, rates in track.batches() if each_batch else ():
+        for some in track.batches() if each_batch else ():
             # By hand: a million calls of json take longer than all the rest.
-            head = dump_json({"schedule": track.name, "epoch": epoch})[:-1] + ', "batch": '
-            numbers = [repr(lr) if math.isfinite(lr) else dump_json(lr) for lr in rates]
-            yield "\n".join([f'{head}{batch}, "lr": {number}}}' for batch, number in enumerate(numbers, first)])
+            head = dump_json({"schedule": track.name, "epoch": some.epoch})[:-1] + ', "batch": '
+            ends = repeat("}") if some.applied is None else (f', "applied": {_number(lr)}}}' for lr in some.applied)
+            rows = zip(count(some.first), some.rates, ends, strict=False)
+            yield "\n".join([f'{head}{batch}, "lr": {_number(lr)}{end}' for batch, lr, end in rows])
+
+
+def _number(lr: float) -> str:
+    return repr(lr) if math.isfinite(lr) else dump_json(lr)
 
 
 def kind_records(spelled: Callable[[str], str]) -> Iterator[dict[str, Any]]:

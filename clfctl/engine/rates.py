@@ -6,9 +6,11 @@ from typing import Any
 from torch.optim import Optimizer
 
 from clfctl.engine.frozen import has_begun
+from clfctl.engine.state import TrainState
 from clfctl.errors import UsageError
 from clfctl.planning.moved import base_momentum, moves_momentum
 from clfctl.planning.plan import Plan, Values
+from clfctl.runs.rates import GroupRate
 from clfctl.settings.groups import TrainSettings
 
 # What a group had before anything moved it, in checkpoints too: its momentum, and its share of the weight decay.
@@ -33,6 +35,20 @@ def rates_at(optimizer: Optimizer, values: Values, base_lr: float, t: float) -> 
     """Return the rate of every param group in the step at `t` epochs."""
     groups = optimizer.param_groups
     return [values.lr * (group["initial_lr"] / base_lr) if has_begun(group, t) else 0.0 for group in groups]
+
+
+def note_rates(state: TrainState, base_lr: float) -> None:
+    """Note what the step that was just made had: the rate that was written for it, and what is read back of it."""
+    cursor = state.cursor
+    groups = [
+        GroupRate(
+            str(group.get("name", number)),
+            group["initial_lr"] / base_lr if has_begun(group, cursor.epoch) else 0.0,
+            float(group["lr"]),
+        )
+        for number, group in enumerate(state.optimizer.param_groups)
+    ]
+    cursor.rates.add(cursor.epoch, cursor.batch, len(cursor.losses), cursor.lr, groups)
 
 
 def note_what_moves(optimizer: Optimizer, plan: Plan, weight_decay: float) -> None:

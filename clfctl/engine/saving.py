@@ -26,6 +26,7 @@ from clfctl.runs.checkpoint import (
 )
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header, Position, Resumption
+from clfctl.runs.rates import EpochRates
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older
 
@@ -62,6 +63,7 @@ class RunSaver:
             changes=state.changes,
             is_compiled=state.is_compiled,
             averaged=(mean.n_epochs, mean.until) if mean else (0, 0),
+            rates=cursor.rates.as_records(),
         )
         meta = self._header(state, resumption).as_json()
         save_checkpoint(self.run.last, Checkpoint(tensors, meta), keep_previous=True)
@@ -139,6 +141,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     cursor.train_s, cursor.lr_start, cursor.lr = saved.train_s, saved.lr_start, saved.lr
     cursor.moved = dict(saved.moved)
     cursor.history = list(checkpoint.header.history)
+    cursor.rates = EpochRates(saved.rates)
     state.changes = list(saved.changes)
     state.is_compiled = saved.is_compiled if state.settings.compile else None
     if restarts_epoch or not cursor.batch:

@@ -4,10 +4,13 @@ import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
-from clfctl.errors import StoppedAtOnce
+from clfctl.errors import Interrupted, StoppedAtOnce
+from clfctl.runs.header import Position
+from clfctl.storage.names import shell
 
 # Exit codes: those of a process that the signal killed; a scheduler's warning (SIGUSR1) is no failure.
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -41,6 +44,14 @@ class StopSignals:
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 (signal's protocol)
         self.received = signal.Signals(number)
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def stopped(received: signal.Signals, at: Position, run: Path) -> Interrupted:
+    """Return the error of a training that a signal has stopped, when it is saved."""
+    batch = f"in epoch {at.epoch + 1}, after batch {at.batch} of {at.n_batches}"
+    where = batch if at.batch else f"after epoch {at.epoch}"
+    hint = f"go on with: {shell('resume', run)}"
+    return Interrupted(f"Stopped by {received.name} {where}; saved.", hint, EXIT_CODES[received])
 
 
 @contextlib.contextmanager

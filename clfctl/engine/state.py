@@ -11,6 +11,7 @@ from clfctl.engine.averaging import EpochAverage, MovingAverage
 from clfctl.engine.device import Precision
 from clfctl.planning.plan import Values
 from clfctl.runs.history import MOVED, START, EpochResult
+from clfctl.runs.rates import EpochRates
 from clfctl.settings.groups import TrainSettings
 
 
@@ -20,7 +21,8 @@ class Cursor:
 
     `epoch` and `batch` count from 0 and name the batch to be trained next. `losses` (n_batches,) and `n_images` belong
     to the finished batches of the running epoch, `train_s` is the time that they took in seconds; `lr_start` and `lr`
-    are the learning rates of its first and its latest step, `moved` what else a schedule moves, as in the history.
+    are the learning rates of its first and its latest step, `moved` what else a schedule moves, as in the history;
+    `rates` are the learning rates that the optimizer had in each.
     """
 
     losses: torch.Tensor
@@ -32,6 +34,7 @@ class Cursor:
     lr: float = 0.0
     moved: dict[str, float] = field(default_factory=dict)
     history: list[EpochResult] = field(default_factory=list)
+    rates: EpochRates = field(default_factory=EpochRates)
 
     def take(self, values: Values) -> None:
         """Note what is set for the coming step."""
@@ -52,6 +55,7 @@ class Cursor:
         """Stand before the first batch of the epoch."""
         self.batch, self.n_images, self.train_s = 0, [], 0.0
         self.losses.zero_()
+        self.rates.clear()
 
 
 @dataclass

@@ -21,20 +21,21 @@ from clfctl.engine.memory import in_memory
 from clfctl.engine.micro_batches import Normalizer
 from clfctl.engine.non_finite import keep, record_of
 from clfctl.engine.progress import Progress
-from clfctl.engine.rates import set_rates
+from clfctl.engine.rates import note_rates, set_rates
 from clfctl.engine.saving import RunSaver
-from clfctl.engine.signals import EXIT_CODES, StopSignals
+from clfctl.engine.signals import StopSignals, stopped
 from clfctl.engine.state import TrainState
 from clfctl.engine.step import Normalize, Stepper
 from clfctl.engine.teacher import Lesson
 from clfctl.engine.watching import Steps
 from clfctl.engine.world import ALONE, World
-from clfctl.errors import Interrupted, NonFiniteLossError
+from clfctl.errors import NonFiniteLossError
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
 from clfctl.runs.best import Criterion, as_souped, criterion_of, kept_of
+from clfctl.runs.header import Position
 from clfctl.runs.history import EpochResult
-from clfctl.storage.names import shell
+from clfctl.runs.rates import cut_rates, keep_rates
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
 CHECK_EVERY = 50
@@ -75,6 +76,8 @@ class Trainer:
         Raises Interrupted, with the state saved, when a signal asks to stop; NonFiniteLossError, with nothing
         overwritten, when a loss is not finite.
         """
+        if self.world.is_first:
+            cut_rates(self.saver.run, self.state.cursor.epoch)
         with self.signals:
             while not self.is_finished():
                 if self._is_stop_asked():
@@ -173,6 +176,7 @@ class Trainer:
         if n_images:
             with in_memory(self.state, self.saver.run):
                 cursor.losses[cursor.batch] = self.step(batch, step)
+        note_rates(self.state, self.plan.base_lr)
         cursor.n_images.append(n_images)
         cursor.batch += 1
         progress.batch, progress.images = cursor.batch, progress.images + n_images
@@ -231,6 +235,8 @@ class Trainer:
         criterion = self.criterion(result)
         is_best = criterion.is_better(result, as_souped(self.saver.run, self.best(), criterion.metric))
         result = replace(result, is_best=is_best)
+        if self.world.is_first:
+            keep_rates(self.saver.run, cursor.rates)  # before the checkpoint that counts the epoch as finished
         cursor.history.append(result)
         cursor.next_epoch()
         self._save(result)
@@ -282,10 +288,7 @@ class Trainer:
         self._check_losses()
         self.save_last()
         cursor = self.state.cursor
-        batch = f"in epoch {cursor.epoch + 1}, after batch {cursor.batch} of {self.train_loader.n_batches}"
-        where = batch if cursor.batch else f"after epoch {cursor.epoch}"
-        hint = f"go on with: {shell('resume', self.saver.run.path)}"
-        raise Interrupted(f"Stopped by {received.name} {where}; saved.", hint, EXIT_CODES[received])
+        raise stopped(received, Position(cursor.epoch, cursor.batch, len(cursor.losses)), self.saver.run.path)
 
     def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:
         progress = self.progress

@@ -34,6 +34,11 @@ class RunFolder:
         return self.path / "history.jsonl"
 
     @property
+    def rates(self) -> Path:
+        """Learning rates that the optimizer had, batch by batch, one JSON object a line an epoch."""
+        return self.path / "rates.jsonl"
+
+    @property
     def data(self) -> Path:
         """Names and sizes of the images that it was begun with."""
         return self.path / "data.tsv.gz"

@@ -53,9 +53,9 @@ class Position:
 class Resumption:
     """What a run needs to go on, beside tensors.
 
-    `n_images` has an entry for each finished batch of the running epoch, `train_s` is the time that they took;
-    `lr_start` and `lr` are the learning rates of its first and its latest step, `moved` what else a schedule moves, as
-    in the history. `last_epoch` is how many epochs are
+    `n_images` has an entry for each finished batch of the running epoch, `train_s` is the time that they took, `rates`
+    the records of the learning rates that they had; `lr_start` and `lr` are those of its first and its latest step,
+    `moved` what else a schedule moves, as in the history. `last_epoch` is how many epochs are
     trained in all, as far as was known. `optimizer` and `scaler` are what is not a tensor of their states, `changes`
     the lines of the run's changes.jsonl. `averaged` is how many epochs a mean of the weights has, and the last of them;
     `is_compiled` whether its model was compiled, None: not asked.
@@ -73,6 +73,7 @@ class Resumption:
     averaged: tuple[int, int] = (0, 0)
     is_compiled: bool | None = None
     moved: Mapping[str, float] = field(default_factory=dict)
+    rates: Sequence[Mapping[str, Any]] = ()
 
     @property
     def is_finished(self) -> bool:
@@ -98,6 +99,7 @@ class Resumption:
                 "lr_start": self.lr_start,
                 "lr": self.lr,
                 **({"moved": dict(self.moved)} if self.moved else {}),
+                "rates": self.rates,
             },
         }
 
@@ -120,6 +122,7 @@ class Resumption:
             (int(n_averaged), int(until)),
             meta.get("is_compiled"),
             {str(name): float(value) for name, value in cursor.get("moved", {}).items()},
+            [dict(record) for record in cursor.get("rates", ())],
         )
 
 

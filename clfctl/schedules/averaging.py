@@ -26,6 +26,10 @@ class Average(Timed):
         """Return the learning rate at `t` epochs."""
         return self.rate or base_lr
 
+    def moves(self, start: float, last: float) -> bool:  # noqa: ARG002 (the same at any time)
+        """Return whether the rate may change from `start` to `last`."""
+        return False
+
 
 def averages_from(schedule: Schedule, epochs: float) -> int | None:
     """Return after how many epochs weights are averaged, at the end of each epoch from there on; None: never."""

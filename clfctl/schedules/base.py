@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import count
@@ -10,10 +10,10 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from clfctl.errors import UsageError
 from clfctl.schedules.parameters import Param, check_parameters
+from clfctl.schedules.rates import Deciding, Steady
+from clfctl.schedules.rates import Rate as Rate
 
 Mode = Literal["min", "max"]
-Rate = Callable[[float], float]
-"""The learning rate as a function of time alone: base rate and metrics are bound already."""
 Every = Literal["epoch", "batch"]
 LrEvery = Annotated[
     Every, Param("How often a smooth curve changes: once an epoch, or at every batch.", option="lr_every")
@@ -133,12 +133,42 @@ class Timed(Bound, Kind):
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:  # noqa: ARG002 (whatever the metrics are)
         """Return the rate as a function of time."""
-        return partial(self.at, base_lr)
+        return _TimedRate(self, base_lr)
+
+    def moves(self, start: float, last: float) -> bool:  # noqa: ARG002 (as far as is known)
+        """Return whether the rate may change from `start` to `last`."""
+        return True
+
+
+class Clocked(Timed):
+    """A kind that goes by `clock(t, self.every)`."""
+
+    every: Every
+
+    def moves(self, start: float, last: float) -> bool:
+        """Return whether the rate may change from `start` to `last`."""
+        return self.every == "batch" or whole(start) != whole(last)
+
+
+class _TimedRate(Deciding):
+    """The rate of a kind that depends on time alone."""
+
+    def __init__(self, kind: Timed, base_lr: float) -> None:
+        self.kind, self.base_lr = kind, base_lr
+
+    def __call__(self, t: float) -> float:
+        return self.kind.at(self.base_lr, t)
+
+    def within(self, start: float, last: float) -> Rate:
+        """Return the formula, or its value where that is the same all the time."""
+        if self.kind.moves(start, last):
+            return partial(self.kind.at, self.base_lr)
+        return Steady(self.kind.at(self.base_lr, start))
 
 
 def steady(lr: float) -> Rate:
     """Return the rate that is `lr` at any time."""
-    return lambda _t: lr
+    return Steady(lr)
 
 
 def whole(t: float) -> int:

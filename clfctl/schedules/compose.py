@@ -1,7 +1,6 @@
 """Schedules made of schedules: warmup before any of them, one after the other, scaled, or annealed when stopped."""
 
 import math
-from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -9,8 +8,10 @@ from itertools import accumulate, chain, count, repeat
 from typing import Literal, Self
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import TOLERANCE, Bound, Rate, Schedule, Segment, Span, since, whole
+from clfctl.schedules.base import Bound, Schedule, Segment, Span, since, whole
+from clfctl.schedules.composed_rates import ChainRate, HeldRate, WarmupRate
 from clfctl.schedules.durations import Duration
+from clfctl.schedules.rates import Rate
 
 WarmupShape = Literal["linear", "cosine", "exponential"]
 
@@ -74,12 +75,7 @@ class Warmup(Around):
 
     def _before(self, after: Rate, top: float) -> Rate:
         """Return the warmup to `top`, and then another rate."""
-        epochs, factor = self.epochs, self._factor
-
-        def rate(t: float) -> float:
-            return top * factor(t / epochs) if t < epochs - TOLERANCE else after(max(0.0, t - epochs))
-
-        return rate
+        return WarmupRate(self.epochs, top, self._factor, after)
 
     def fitted(self, span: Span) -> Self:
         """Return the warmup of a schedule that is fitted to what is left."""
@@ -133,13 +129,7 @@ class Chain(Bound):
             yield self._by_clock([next(rates) for rates in begun].__getitem__)
 
     def _by_clock(self, part: Callable[[int], Rate]) -> Rate:
-        starts = self._starts
-
-        def rate(t: float) -> float:
-            number = bisect_right(starts, t + TOLERANCE) - 1
-            return part(number)(max(0.0, t - starts[number]))
-
-        return rate
+        return ChainRate(self._starts, part)
 
     def fitted(self, span: Span) -> Self:
         """Return the chain with every part fitted to its own length, the last to what is left."""
@@ -188,8 +178,7 @@ class Chain(Bound):
         length = self.schedules[number][1]
         if length is None or number < len(self.schedules) - 1:
             return rate
-        end = _in_epochs(length)
-        return lambda t: rate(min(t, end))
+        return HeldRate(rate, _in_epochs(length))
 
     def _beginning(self, number: int, metrics: Sequence[float], base_lr: float) -> float:
         """Return the rate that part `number` begins from."""

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Ge, Gt, Le, Lt
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import TOLERANCE, LrEvery, Span, Timed, clock, length_of
+from clfctl.schedules.base import TOLERANCE, Clocked, LrEvery, Span, Timed, clock, length_of
 from clfctl.schedules.parameters import Param
 
 TMax = Annotated[
@@ -44,7 +44,7 @@ class Curve(Timed):
 
 
 @dataclass(frozen=True)
-class Linear(Curve):
+class Linear(Clocked, Curve):
     """A straight line from `start` to `end` times the base rate.
 
     `base_lr * (start + (end - start) * min(1, t / t_max))`: torch.optim.lr_scheduler.LinearLR.
@@ -67,7 +67,7 @@ class Linear(Curve):
 
 
 @dataclass(frozen=True)
-class Polynomial(Curve):
+class Polynomial(Clocked, Curve):
     """A power of the share of the training that is left.
 
     `eta_min + (base_lr - eta_min) * (1 - min(1, t / t_max)) ** power`: torch.optim.lr_scheduler.PolynomialLR; its
@@ -88,7 +88,7 @@ class Polynomial(Curve):
 
 
 @dataclass(frozen=True)
-class Cosine(Curve):
+class Cosine(Clocked, Curve):
     """Half a cosine from the base rate down to `eta_min`.
 
     `eta_min + (base_lr - eta_min) * (1 + cos(pi * t / t_max)) / 2`: torch.optim.lr_scheduler.CosineAnnealingLR; SGDR
@@ -108,7 +108,7 @@ class Cosine(Curve):
 
 
 @dataclass(frozen=True)
-class CosineRestarts(Timed):
+class CosineRestarts(Clocked):
     """Cosines one after another, each from the top.
 
     Cycle i lasts `t_0 * t_mult ** i` epochs: torch.optim.lr_scheduler.CosineAnnealingWarmRestarts; SGDR (Loshchilov
@@ -160,7 +160,7 @@ class CosineRestarts(Timed):
 
 
 @dataclass(frozen=True)
-class OneCycle(Curve):
+class OneCycle(Clocked, Curve):
     """Up from a small rate to the base rate, then down to almost nothing, within the training.
 
     torch.optim.lr_scheduler.OneCycleLR with `max_lr` the base rate; Smith and Topin 2018 (arXiv:1708.07120). torch
@@ -211,7 +211,7 @@ class OneCycle(Curve):
 
 
 @dataclass(frozen=True)
-class WSD(Curve):
+class WSD(Clocked, Curve):
     """Stay at the base rate and fall only at the end: warmup-stable-decay, with warmup as a setting of its own.
 
     MiniCPM (Hu et al. 2024, arXiv:2404.06395); the decay `1-sqrt` is Hägele et al.'s (2024, arXiv:2405.18392). With s
@@ -233,6 +233,11 @@ class WSD(Curve):
         decay = self.decay * length
         share = min(1.0, max(0.0, (clock(t, self.every) - (length - decay)) / decay))
         return self.eta_min + (base_lr - self.eta_min) * falling(self.shape, share)
+
+    def moves(self, start: float, last: float) -> bool:
+        """Return whether the rate may change from `start` to `last`: not before it falls."""
+        length = length_of(self, self.t_max)
+        return clock(last, self.every) > length - self.decay * length and super().moves(start, last)
 
 
 def falling(shape: Fall, share: float) -> float:

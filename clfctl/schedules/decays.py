@@ -10,7 +10,7 @@ from typing import Annotated, Self
 
 from annotated_types import Ge, Gt, Le
 
-from clfctl.schedules.base import TOLERANCE, LrEvery, Span, Timed, clock, length_of, whole
+from clfctl.schedules.base import TOLERANCE, Clocked, LrEvery, Span, Timed, clock, length_of, whole
 from clfctl.schedules.parameters import Param
 
 
@@ -30,6 +30,10 @@ class Constant(Timed):
         """Return the learning rate at `t` epochs."""
         return base_lr * self.factor if not self.t_max or t < self.t_max - TOLERANCE else base_lr
 
+    def moves(self, start: float, last: float) -> bool:
+        """Return whether the rate may change from `start` to `last`."""
+        return start < self.t_max <= last + TOLERANCE
+
 
 @dataclass(frozen=True)
 class Step(Timed):
@@ -46,6 +50,10 @@ class Step(Timed):
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         return base_lr * self.gamma ** (whole(t) // self.step_size)
+
+    def moves(self, start: float, last: float) -> bool:
+        """Return whether the rate may change from `start` to `last`."""
+        return whole(start) != whole(last)
 
 
 @dataclass(frozen=True)
@@ -67,6 +75,10 @@ class MultiStep(Timed):
         """Return the learning rate at `t` epochs."""
         return base_lr * self.gamma ** bisect_right(sorted(self.milestones), t + TOLERANCE)
 
+    def moves(self, start: float, last: float) -> bool:
+        """Return whether the rate may change from `start` to `last`."""
+        return any(start < each <= last + TOLERANCE for each in self.milestones)
+
     def fitted(self, span: Span) -> Self:
         """Return the schedule with milestones."""
         return (
@@ -75,7 +87,7 @@ class MultiStep(Timed):
 
 
 @dataclass(frozen=True)
-class Exponential(Timed):
+class Exponential(Clocked):
     """Multiply by `gamma` every epoch.
 
     `base_lr * gamma ** t`: torch.optim.lr_scheduler.ExponentialLR.
@@ -92,7 +104,7 @@ class Exponential(Timed):
 
 
 @dataclass(frozen=True)
-class InverseSqrt(Timed):
+class InverseSqrt(Clocked):
     """Fall as one over the square root of time, for trainings of unknown length.
 
     `base_lr * sqrt(timescale / (timescale + t))`: Vaswani et al. 2017 (arXiv:1706.03762), whose timescale is the

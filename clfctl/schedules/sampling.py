@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from clfctl.schedules.base import Rate, Schedule, whole
+from clfctl.schedules.rates import Steady, within
 
 MAX_PER_EPOCH, MAX_POINTS = 20, 2000
 
@@ -51,3 +52,14 @@ def rates_of(
     for epoch in epochs:
         yield epoch, next(islice(rates, epoch - n_taken, None))
         n_taken = epoch + 1
+
+
+def rates_in(rate: Rate, epoch: int, batches: range, n: int) -> list[float]:
+    """Return the rate of some batches, in ascending order, of an epoch that has `n` of them."""
+    if not batches:
+        return []
+    there = within(rate, epoch + batches[0] / n, epoch + batches[-1] / n)
+    if isinstance(there, Steady):
+        return [there.lr] * len(batches)
+    # The very expression of the trainer, so that the bits are the same.
+    return [there(epoch + batch / n) for batch in batches]

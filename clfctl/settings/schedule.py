@@ -83,7 +83,7 @@ def _parsed(name: str, text: str) -> str:
 def _split(value: Any) -> Any:
     """Return the numbers of `30,60` or of a lone number, as a list."""
     if isinstance(value, str):
-        return value.strip("[] ").replace(",", " ").split()
+        return value.strip("[]() ").replace(",", " ").split()
     return [value] if isinstance(value, int | float) else value
 
 

@@ -1,16 +1,20 @@
 """The track of a run: what it has used, and what is to come."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 from clfctl.errors import UsageError
 from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import make_plan
+from clfctl.planning.preview.applied import Applied
 from clfctl.planning.preview.asked import Asked
 from clfctl.planning.preview.track import Track
 from clfctl.runs.folder import RunFolder, open_run
-from clfctl.runs.header import Header, last_or_previous, read_last
-from clfctl.runs.history import check_measured, read_history
+from clfctl.runs.header import Header, Resumption, last_or_previous, read_last
+from clfctl.runs.history import EpochResult, check_measured, read_history
+from clfctl.runs.rates import read_rates
+from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older, read_older_config
 from clfctl.storage.json_lines import read_json_lines
 
@@ -41,7 +45,27 @@ def of_run(asked: Asked, folder: Path) -> Track:
     plan = make_plan(settings, n_batches)
     epochs = max(len(used), plan.last_epoch(metrics))
     segments = tuple(plan.schedule.segments(plan.epochs))
-    return Track(str(folder), plan, epochs, metrics, n_batches, used, begins, last_lr, segments, notes=notes)
+    return Track(
+        str(folder),
+        plan,
+        epochs,
+        metrics,
+        n_batches,
+        used,
+        begins,
+        last_lr,
+        segments,
+        notes=notes,
+        applied=_applied(run, before, saved, history),
+    )
+
+
+def _applied(
+    run: RunFolder, settings: TrainSettings, saved: Resumption | None, history: Sequence[EpochResult]
+) -> Applied | None:
+    """Return the run's record of its learning rates; None of an older run, which has none."""
+    stretches = tuple(read_rates(run, saved.rates if saved else ()))
+    return Applied(stretches, history, settings, saved.changes if saved else ()) if stretches else None
 
 
 def _header_of(run: RunFolder) -> Header | None:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 from clfctl.errors import UsageError
 from clfctl.planning.plan import Plan
+from clfctl.planning.preview.applied import Applied, Batches
 from clfctl.schedules import Rate, Segment, before, sample_curve
-from clfctl.schedules.sampling import rates_of
+from clfctl.schedules.sampling import rates_in, rates_of
 
 # Batches whose rates are held at a time.
 MOST_BATCHES = 4096
@@ -19,7 +20,7 @@ class Track:
     `used` holds (start, end) of the learning rate of each epoch that was trained already; training goes on at `begins`,
     in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it
     is known or assumed; `case` says what is assumed. `n_batches` are those of an epoch, None: not known. `notes` are
-    sentences about a run that another version of clfctl wrote.
+    sentences about a run that another version of clfctl wrote; `applied` is the run's record of what was written.
     """
 
     subject: str
@@ -33,6 +34,7 @@ class Track:
     segments: tuple[Segment, ...] = ()
     case: str = ""
     notes: tuple[str, ...] = ()
+    applied: Applied | None = None
 
     @property
     def name(self) -> str:
@@ -67,19 +69,25 @@ class Track:
             last = epoch + (n - 1) / n if n else before(epoch + 1)
             yield epoch + 1, rate(max(epoch, self.begins)), rate(last)
 
-    def batches(self) -> Iterator[tuple[int, int, list[float]]]:
-        """Yield (epoch, first batch, the learning rates of it and of those that follow), counted from 1.
+    def batches(self) -> Iterator[Batches]:
+        """Yield the learning rates of every batch, in pieces; of a run's record, those that were applied too.
 
         Raises UsageError if it is not known how many there are.
         """
-        if not self.n_batches:
+        n = self.n_batches
+        if not n:
             hint = "say with `steps_per_epoch=` how many batches an epoch has"
             raise UsageError(f"{self.subject} is of no data, so it is not known which batches there are", hint)
-        n = self.n_batches
+        recorded = self.applied.epochs() if self.applied else iter(())
+        next_one = next(recorded, None)
         for epoch, rate in self._by_epoch(range(self.epochs)):
-            for first in range(0, n, MOST_BATCHES):
-                some = range(first, min(n, first + MOST_BATCHES))
-                yield epoch + 1, first + 1, [rate(epoch + batch / n) for batch in some]
+            at = 0
+            while next_one and next_one.epoch <= epoch + 1:
+                yield from _pieces(epoch, at, next_one.first - 1, n, rate)
+                yield next_one
+                at, next_one = next_one.first - 1 + len(next_one.rates), next(recorded, None)
+            if not at or epoch >= self.done:  # else the epoch had as many batches as are recorded
+                yield from _pieces(epoch, at, n, n, rate)
 
     def seam(self) -> tuple[float, float] | None:
         """Return the learning rate before and after the place from which training goes on; None without one."""
@@ -93,3 +101,10 @@ class Track:
     def _seam_point(self) -> list[tuple[float, float]]:
         seam = self.seam()
         return [(self.begins, seam[1])] if seam else []
+
+
+def _pieces(epoch: int, first: int, end: int, n: int, rate: Rate) -> Iterator[Batches]:
+    """Yield the batches of an epoch from `first` to `end`, of `n` that it has, all counted from 0."""
+    for start in range(first, end, MOST_BATCHES):
+        some = range(start, min(end, start + MOST_BATCHES))
+        yield Batches(epoch + 1, start + 1, rates_in(rate, epoch, some, n))
