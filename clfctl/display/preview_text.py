@@ -71,9 +71,8 @@ def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
             continue
         for some in track.batches():
-            head, ends = f"{name},{some.epoch},", repeat(",") if applied else repeat("")
-            if some.applied is not None:
-                ends = (f",{lr!r}" for lr in some.applied)
+            head = f"{name},{some.epoch},"
+            ends = repeat("," if applied else "") if some.applied is None else (f",{lr!r}" for lr in some.applied)
             rows = zip(count(some.first), some.rates, ends, strict=False)
             yield "\n".join([f"{head}{batch},{lr!r}{end}" for batch, lr, end in rows])
 

@@ -65,7 +65,7 @@ def test_the_package_is_light_and_its_names_are_there() -> None:
 
 def test_a_preview_needs_no_torch() -> None:
     text = "import sys, clfctl; print(clfctl.preview('cosine', epochs=4).rates, 'torch' in sys.modules)"
-    assert python(text).startswith("[(1, 0.0001, ")
+    assert python(text).startswith("[(1, 0.001, ")
     assert python(text).endswith(" False\n")
 
 

@@ -116,8 +116,18 @@ def test_table_has_a_row_an_epoch_and_plot_joins_equal_ones(cli: Cli) -> None:
 
 
 def test_csv_and_json_of_every_batch(cli: Cli) -> None:
-    words = ("lr-preview", "linear:1 > cosine", "step", "--epochs", "3", "--steps-per-epoch", "4", "--warmup", "2b")
-    words += ("--lr", "1e-4")
+    words = (
+        "lr-preview",
+        "linear:1 > cosine",
+        "step",
+        "--epochs",
+        "3",
+        "--steps-per-epoch",
+        "4",
+        "--warmup",
+        "2b",
+        "--lr=1e-4",
+    )
     rows = list(csv.DictReader(io.StringIO(cli(*words, "--format", "csv").stdout)))
     assert [row["schedule"] for row in rows] == ["linear:1 > cosine"] * 12 + ["step"] * 12
     objects = records(cli(*words, "--format", "json"))
@@ -182,7 +192,7 @@ def test_cooldown_is_shown_as_a_branch(cli: Cli) -> None:
     found = records(cli("lr-preview", "constant", "--early-stopping", "3", "--cooldown", "2", "--json"))
     never = [each for each in found if each["schedule"] == "constant, never improving"]
     assert [each["epoch"] for each in never] == [1, 2, 3, 4, 5, 6]
-    assert never[-1]["lr"] < 1e-9
+    assert never[-1]["lr"] < 1e-6  # of its last batch
     assert sum(each["schedule"] == "constant, improving every epoch" for each in found) == 8
 
 

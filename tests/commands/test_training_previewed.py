@@ -79,7 +79,7 @@ def test_the_defaults_that_are_shown_are_said_in_one_line(cli: Cli, photos: Path
             "--steps-per-epoch",
             "9",
         ): "--lr 0.001; a training has --epochs 8, here the length is the schedule's",
-        ("cosine:20", "step"): "--epochs 8, --lr 0.001, 45 batches an epoch.",
+        ("cosine:20", "step"): "--epochs 8, --lr 0.001, --step-size 3, 45 batches an epoch.",
     }
     for words, told in cases.items():
         for style in ("plot", "csv"):
@@ -151,8 +151,8 @@ def test_data_that_is_not_there(cli: Cli) -> None:
     assert unknown.exit_code == 2
     for words, message in (
         (("--data", "gone/"), "--data: gone does not exist"),
-        (("--data", "digts"), "did you mean digits?"),
-        (("--data", "digits", "--batch-size", "5000"), "--batch-size: 5000 is more than the 1437 training images"),
+        (("--data", "digts"), "did you mean digits"),
+        (("--data", "digits", "--batch-size", "5000"), "--batch-size: 5000 is more than the 1438 training images"),
     ):
         result = cli("lr-preview", "cosine", *words)
         assert result.exit_code == 2

@@ -4,6 +4,7 @@ import json
 import signal
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +15,19 @@ from typer.testing import Result
 import clfctl
 from clfctl.data.sources.base import Part
 from clfctl.data.sources.open import open_data
-from clfctl.engine import assemble
 from clfctl.engine.assemble import build_parts, make_trainer
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder, create_run
-from clfctl.runs.rates import read_rates
+from clfctl.runs.rates import Other, read_rates
 from clfctl.settings.groups import TrainSettings
 
 N_BATCHES, EPOCHS = 3, 3
 SETTINGS = TrainSettings.model_validate(
-    {"image_size": 8, "augment": "none", "batch_size": 32, "epochs": EPOCHS, "lr": 1e-3, "weight_decay": 0.1,
-     "scheduler": "cosine(every=batch):1 > plateau(patience=0)", "warmup": "2b"}
+    {"model": "resnet9_small", "image_size": 8, "augment": "none", "batch_size": 32, "epochs": EPOCHS, "lr": 1e-3,
+     "weight_decay": 0.1, "scheduler": "cosine(every=batch):1 > plateau(patience=0)", "warmup": "2b"}
 )  # fmt: skip
 
 
@@ -83,7 +83,26 @@ def test_it_is_what_the_groups_had_at_each_step() -> None:
     assert len(seen) == EPOCHS * N_BATCHES
 
 
-@pytest.mark.parametrize("n_steps", range(1, EPOCHS * N_BATCHES))
+def test_a_rate_that_a_hook_changed_is_another(whole: Trainer) -> None:
+    trainer, n_steps = trainer_of(), 0
+
+    def change(made: torch.optim.Optimizer, *_: object) -> None:
+        nonlocal n_steps
+        n_steps += 1
+        if n_steps in (5, 6):
+            made.param_groups[1]["lr"] = 0.5
+
+    trainer.state.optimizer.register_step_pre_hook(change)
+    list(trainer.epochs())
+    of_epochs = [*read_rates(trainer.saver.run)]
+    assert [[*each.others] for each in of_epochs] == [[], [Other(1, "not decayed", 0.5, n=2)], []]
+    assert [replace(each, others=[]) for each in of_epochs] == [*read_rates(whole.saver.run)]
+
+
+# In the first epoch, at its end, in the next; and all other places.
+@pytest.mark.parametrize(
+    "n_steps", [n if n in (1, 3, 5) else pytest.param(n, marks=pytest.mark.slow) for n in range(1, EPOCHS * N_BATCHES)]
+)
 def test_wherever_a_run_is_stopped_its_record_ends_the_same(n_steps: int, whole: Trainer) -> None:
     stopped = trainer_of()
     stop_after(stopped, n_steps)
@@ -99,9 +118,7 @@ def test_wherever_a_run_is_stopped_its_record_ends_the_same(n_steps: int, whole:
 def test_what_is_trained_again_is_recorded_once(whole: Trainer) -> None:
     """A kill after epochs that no checkpoint has, with half a line: the record goes back with the training."""
     trainer = trainer_of(settings=SETTINGS.model_copy(update={"save_every": 0}))
-    epochs = trainer.epochs()
-    next(epochs), next(epochs)
-    epochs.close()
+    list(islice(trainer.epochs(), 2))
     run = trainer.saver.run
     assert len(text_of(trainer).splitlines()) == 2
     with run.rates.open("a") as file:
@@ -114,7 +131,7 @@ def test_what_is_trained_again_is_recorded_once(whole: Trainer) -> None:
 
 def plant(patch: pytest.MonkeyPatch, change: Callable[[int, list[dict[str, Any]]], None]) -> None:
     """Let the optimizers that are built change their param groups just before a step, counted from 1."""
-    build = assemble.build_optimizer
+    build = build_optimizer
 
     def built(*args: Any) -> torch.optim.Optimizer:
         optimizer, n_steps = build(*args), 0
@@ -127,7 +144,7 @@ def plant(patch: pytest.MonkeyPatch, change: Callable[[int, list[dict[str, Any]]
         optimizer.register_step_pre_hook(before)
         return optimizer
 
-    patch.setattr(assemble, "build_optimizer", built)
+    patch.setattr("clfctl.engine.assemble.build_optimizer", built)
 
 
 FIELDS: dict[str, Any] = {
@@ -136,6 +153,7 @@ FIELDS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_rate_that_something_else_changed_is_found(
     cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +168,7 @@ def test_a_rate_that_something_else_changed_is_found(
     shown = cli("lr-preview", str(run))
     assert shown.exit_code == 0
     where = f"epoch {5 // n + 1}, batch {5 % n + 1}"
-    assert f"Warning: {run}, {where}: planned 5e-04, applied 0.5." in shown.stderr
+    assert f"Warning: {run}, {where}: planned 0.001, applied 0.5." in shown.stderr
     assert sum("applied" in line for line in shown.stderr.splitlines()) == 1
     rows = [
         json.loads(line) for line in cli("lr-preview", str(run), "--each-batch", "--format", "json").stdout.splitlines()
@@ -171,6 +189,7 @@ def test_a_rate_that_something_else_changed_is_found(
     assert len(older.stdout.splitlines()) == 3
 
 
+@pytest.mark.slow
 def test_a_run_as_planned_says_so(cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clfctl.display.plots.save_plots", lambda history, folder: None)
     run = clfctl.train(**FIELDS, backbone_lr_scale=0.1, freeze="1", unfreeze_at=1, weight_decay=0.1).run

@@ -16,7 +16,7 @@ from clfctl.settings.groups import TrainSettings
 
 N = 5
 SETTINGS = TrainSettings.model_validate(
-    {"scheduler": "linear:1 > plateau(patience=0)", "warmup": "3b", "lr": 0.1, "epochs": 4}
+    {"scheduler": "linear(end=0.5):1 > plateau(patience=0)", "warmup": "3b", "lr": 0.1, "epochs": 4}
 )
 LOSSES = (0.9, 0.8, 0.85)
 HISTORY = [EpochResult(n + 1, 0.0, 0.0, {"val_loss": loss}, False, 1.0, 1.0) for n, loss in enumerate(LOSSES)]

@@ -149,7 +149,7 @@ def _with(settings: TrainSettings | None, old: Mapping[str, Any]) -> TrainSettin
     if settings is None:
         return None
     try:
-        return read_older(settings.model_dump(mode="json") | old, "the changes of a run")[0]
+        return read_older({**settings.model_dump(mode="json"), **old}, "the changes of a run")[0]
     except ClfctlError:
         return None
 
