@@ -12,49 +12,54 @@ if TYPE_CHECKING:
     from clfctl.settings.groups import TrainSettings
     from clfctl.settings.sources import Resolved
 
+Subjects = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Kinds (cosine), expressions (`linear:2 > step`) or run folders; several are overlaid.",
+        metavar="SCHEDULE|RUN",
+        autocompletion=completion.subjects,
+    ),
+]
+ListKinds = Annotated[bool, typer.Option("--list", help="List the kinds of schedule and their parameters.")]
+Format = Annotated[
+    str, typer.Option("--format", "-f", help="plot, table, csv or json.", autocompletion=completion.formats)
+]
+OutputFile = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write to FILE.png, .svg, .csv or .json instead.", metavar="FILE")
+]
+EachBatch = Annotated[
+    bool, typer.Option("--each-batch", help="csv and json have a row for each batch, not for each epoch.")
+]
+StepsPerEpoch = Annotated[
+    int | None,
+    typer.Option(help="Batches of an epoch, in place of those of the data; implies --each-batch.", min=1, metavar="N"),
+]
+Metrics = Annotated[
+    str,
+    typer.Option(
+        help="What plateau and early stopping see: 0.9,0.7,…, a run folder, or FILE.csv:COLUMN.", metavar="METRICS"
+    ),
+]
+Log = Annotated[bool, typer.Option("--log/--linear", help="Learning-rate axis.")]
+# Options of `train` that are not settings.
+DryRun = Annotated[bool, typer.Option("--dry-run", hidden=True)]
+ShowBatch = Annotated[Path | None, typer.Option("--show-batch", hidden=True)]
+
 
 def lr_preview(
     settings: "Resolved[TrainSettings]",
     output: "Output",
     *,
-    subjects: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Kinds (cosine), expressions (`linear:2 > step`) or run folders; several are overlaid.",
-            metavar="SCHEDULE|RUN",
-            autocompletion=completion.subjects,
-        ),
-    ] = None,
-    list_kinds: Annotated[
-        bool, typer.Option("--list", help="List the kinds of schedule and their parameters.")
-    ] = False,
-    format_: Annotated[
-        str, typer.Option("--format", "-f", help="plot, table, csv or json.", autocompletion=completion.formats)
-    ] = "plot",
-    output_file: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Write to FILE.png, .svg, .csv or .json instead.", metavar="FILE"),
-    ] = None,
-    each_batch: Annotated[
-        bool, typer.Option("--each-batch", help="csv and json have a row for each batch, not for each epoch.")
-    ] = False,
-    steps_per_epoch: Annotated[
-        int | None,
-        typer.Option(
-            help="Batches of an epoch, in place of those of the data; implies --each-batch.",
-            min=1,
-            metavar="N",
-        ),
-    ] = None,
-    metrics: Annotated[
-        str,
-        typer.Option(
-            help="What plateau and early stopping see: 0.9,0.7,…, a run folder, or FILE.csv:COLUMN.", metavar="METRICS"
-        ),
-    ] = "",
-    log: Annotated[bool, typer.Option("--log/--linear", help="Learning-rate axis.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", hidden=True)] = False,  # noqa: ARG001 (of train)
-    show_batch: Annotated[Path | None, typer.Option("--show-batch", hidden=True)] = None,  # noqa: ARG001 (of train)
+    subjects: Subjects = None,
+    list_kinds: ListKinds = False,
+    format_: Format = "plot",
+    output_file: OutputFile = None,
+    each_batch: EachBatch = False,
+    steps_per_epoch: StepsPerEpoch = None,
+    metrics: Metrics = "",
+    log: Log = False,
+    dry_run: DryRun = False,  # noqa: ARG001 (touches no curve)
+    show_batch: ShowBatch = None,  # noqa: ARG001 (touches no curve)
 ) -> None:
     """Show learning-rate schedules without training: any of them, several at once, or a run's past and future.
 
