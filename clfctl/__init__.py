@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         resume,
         train,
     )
+    from clfctl.api.branching import branch
     from clfctl.engine.watching import Steps, Training, Watcher
     from clfctl.errors import (
         CheckpointError,
@@ -85,6 +86,7 @@ __all__ = [
     "Watcher",
     "WriteError",
     "__version__",
+    "branch",
     "evaluate",
     "export",
     "predict",
@@ -96,6 +98,7 @@ __all__ = [
 
 _HOMES = {
     "clfctl.api": ("Preview", "Trained", "evaluate", "export", "predict", "preview", "resume", "train"),
+    "clfctl.api.branching": ("branch",),
     "clfctl.api.probing": ("probe",),
     "clfctl.engine.watching": ("Steps", "Training", "Watcher"),
     "clfctl.errors": (

@@ -101,7 +101,7 @@ def train(
     notes = Notes()
     with begin(_training_settings(settings, fields), notes.onlookers()) as session:
         notes.lines += [*session.chosen, *session.cautions()]
-        return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
+        return to_the_end(session, watchers, notes, stop_signals=stop_signals)
 
 
 def resume(
@@ -114,15 +114,17 @@ def resume(
 ) -> Trained:
     """Go on with a run exactly where it was stopped, with `changes` of its settings from there on.
 
+    With more `epochs=`, `extend=` says how the rate goes on: `"stretch"`, `"hold"`, `"rewarm"` or `"anneal"`.
     With `allow_data_change` it goes on although image files were added, removed or replaced. A run with nothing left to
     train is returned as it is.
     """
     notes = Notes()
     stated = stated_in(from_fields(ResumeSettings, changes))
     with reopen(open_run(Path(run)), stated, PASSED, allow_data_change=allow_data_change) as session:
-        notes.lines += [*session.warnings, *session.cautions()]
+        extension = [session.reopened.extension] if session.reopened and session.reopened.extension else []
+        notes.lines += [*session.warnings, *extension, *session.cautions()]
         session.keep_changes(notes.onlookers())
-        return _to_the_end(session, watchers, notes, stop_signals=stop_signals)
+        return to_the_end(session, watchers, notes, stop_signals=stop_signals)
 
 
 def evaluate(
@@ -267,7 +269,8 @@ def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
         return evaluate_checkpoint(run, file, options, to)
 
 
-def _to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: Notes, *, stop_signals: bool) -> Trained:
+def to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: Notes, *, stop_signals: bool) -> Trained:
+    """Train to the end, and return the record of it with what was told."""
     session.trainer.signals.listens = stop_signals
     return replace(finish(session, watchers, notes.onlookers()), notes=tuple(notes.lines))
 

@@ -16,7 +16,7 @@ from clfctl.cli.recipes import asks_for_recipes, print_recipes
 from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
-from clfctl.cli.training import debug_batch, resume, runs, train
+from clfctl.cli.training import branch, debug_batch, resume, runs, train
 from clfctl.display.streams import make_writable, open_what_is_closed, silence_libraries, silence_logs
 from clfctl.version import __version__
 
@@ -29,6 +29,7 @@ EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in
 COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("train", train, ("TrainSettings", "OutputSettings")),
     ("resume", resume, ("ResumeSettings", "RunsDirSettings", "OutputSettings")),
+    ("branch", branch, ("BranchSettings", "OutputSettings")),
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("debug-batch", debug_batch, ("OutputSettings",)),
     ("probe", probe, ("ProbeSettings", "OutputSettings")),
@@ -59,7 +60,7 @@ def make_app(only: str | None = None) -> typer.Typer:
         command = with_settings(function, groups, shown) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
         # What a run was made with counts there, not the environment or the files of today.
-        epilog = None if name in ("resume", "eval") else EPILOG
+        epilog = None if name in ("resume", "branch", "eval") else EPILOG
         app.command(name, epilog=epilog, context_settings=rules)(reporting(command))
     return app
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import get_args
 
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "lamb", "lion", "adafactor", "muon")
 
@@ -70,6 +71,13 @@ def metrics(incomplete: str) -> list[str]:
     from clfctl.evaluation.epoch_metrics import METRICS
 
     return _starting(METRICS, incomplete)
+
+
+def ways(incomplete: str) -> list[str]:
+    """Offer the ways in which the rate of a longer run goes on."""
+    from clfctl.settings.extending import Way
+
+    return _starting(get_args(Way), incomplete)
 
 
 def runs(incomplete: str) -> list[str]:
@@ -144,4 +152,5 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "checkpoints": checkpoints,
     "trained": exportable,
     "metrics": metrics,
+    "ways": ways,
 }

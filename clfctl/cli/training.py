@@ -10,6 +10,7 @@ from clfctl.cli.arguments import RunArgument, ShowBatch
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
+    from clfctl.settings.branching import BranchSettings
     from clfctl.settings.groups import ResumeSettings, TrainSettings
     from clfctl.settings.running import RunsDirSettings
     from clfctl.settings.sources import Resolved
@@ -37,14 +38,17 @@ def train(
     (command.dry_run if dry_run else command.train)(settings, output)
 
 
+AllowDataChange = Annotated[
+    bool, typer.Option("--allow-data-change", help="Go on although image files were added, removed or replaced.")
+]
+
+
 def resume(
     settings: "Resolved[ResumeSettings]",
     runs_dir: "Resolved[RunsDirSettings]",
     output: "Output",
     *,
-    allow_data_change: Annotated[
-        bool, typer.Option("--allow-data-change", help="Go on although image files were added, removed or replaced.")
-    ] = False,
+    allow_data_change: AllowDataChange = False,
     run: Annotated[
         Path | None,
         typer.Argument(
@@ -59,6 +63,22 @@ def resume(
     from clfctl.planning.changes import stated_in
 
     command(run, runs_dir.settings.runs_dir, stated_in(settings), output, allow_data_change=allow_data_change)
+
+
+def branch(
+    settings: "Resolved[BranchSettings]",
+    output: "Output",
+    *,
+    run: RunArgument,
+    allow_data_change: AllowDataChange = False,
+) -> None:
+    """Train a new run from a checkpoint of another, its learning rate falling: what if that one stopped now?
+
+    The other run is only read, and may go on training meanwhile.
+    """
+    from clfctl.commands.branch import branch as command
+
+    command(run, settings.settings, output, allow_data_change=allow_data_change)
 
 
 def debug_batch(
@@ -88,8 +108,11 @@ def runs(
             help="Folder of runs, or one run.", metavar="[DIR]", autocompletion=completion.folders, show_default=False
         ),
     ] = None,
+    tree: Annotated[
+        bool, typer.Option("--tree", help="Draw branches below the runs that they leave, with where.")
+    ] = False,
 ) -> None:
     """List runs: running, finished, interrupted or failed, and how far they are."""
     from clfctl.commands.runs import runs as command
 
-    command(settings.settings.runs_dir, output)
+    command(settings.settings.runs_dir, output, tree=tree)

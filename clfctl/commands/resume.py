@@ -51,6 +51,7 @@ def _go_on(session: "Session", output: Output) -> None:
     if reopened and is_changed:
         images = [f"Change images: {reopened.data_change}"] if reopened.data_change else []
         output.note(*(f"Change {each}" for each in reopened.changes), *images)
+        output.note(*filter(None, [reopened.extension]))
         output.note(*seam_lines(trainer, reopened.old_plan, reopened.last_lr, output.width()))
         output.note(*moved_lines(trainer, reopened.old_plan))
     session.keep_changes(to)

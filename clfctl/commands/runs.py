@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from clfctl.display.curve import format_lr
 from clfctl.display.output import Output
 from clfctl.errors import UsageError
+from clfctl.runs.family import from_words, in_families
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import RunState, state_of, states_in
 
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def runs(folder: Path, output: Output) -> None:
-    """Print the runs of a folder, or of a run folder the one: a table, plain lines to a file, or JSON lines."""
+def runs(folder: Path, output: Output, *, tree: bool = False) -> None:
+    """Print the runs of a folder, or of a run folder the one: a table, plain lines to a file, or JSON lines.
+
+    A `tree` has each branch below its trunk, with where it leaves it.
+    """
     if not folder.is_dir():
         raise UsageError(f"{folder} is not a folder", "`clfctl train` makes runs; `runs_dir=` chose where")
     run = RunFolder(folder)
@@ -23,22 +27,23 @@ def runs(folder: Path, output: Output) -> None:
     if not states and not output.as_json:
         output.note(f"There are no runs in {folder}.")
         return
+    rows = list(in_families(states)) if tree else [(state, "") for state in states]
     output.result(
-        json=lambda: (state.as_record() for state in states),
-        plain=lambda: map(plain_line, states),
-        rich=lambda console: _print_table(states, console),
+        json=lambda: (state.as_record() for state, _ in rows),
+        plain=lambda: (before + plain_line(state) for state, before in rows),
+        rich=lambda console: _print_table(rows, console),
     )
 
 
-def _print_table(states: Sequence[RunState], console: "Console") -> None:
+def _print_table(rows: Sequence[tuple[RunState, str]], console: "Console") -> None:
     from clfctl.display.runs_table import print_runs
 
-    print_runs(states, console)
+    print_runs([state for state, _ in rows], console, [before for _, before in rows])
 
 
 def plain_line(state: RunState) -> str:
     """Return a run as one line of words two blanks apart."""
-    words = [state.path.name, state.state]
+    words = [state.path.name, *([from_words(state.trunk)] if state.trunk else []), state.state]
     if state.epoch is not None:
         words.append(progress_words(state))
     if state.best is not None:

@@ -17,29 +17,37 @@ TITLES = ("state", "epochs", "best", "LR", "age")
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
-def print_runs(states: Sequence[RunState], console: Console) -> None:
-    """Print a table of the runs."""
+def print_runs(states: Sequence[RunState], console: Console, before: Sequence[str] = ()) -> None:
+    """Print a table of the runs; `before` has what is drawn before the name of each, such as the lines of a tree."""
     is_wide = console.width >= WIDE
-    console.print(runs_table(states, time.time(), wide=is_wide))
+    console.print(runs_table(states, time.time(), before, wide=is_wide))
     if not is_wide:
         for state in states:
             if state.why and state.state in ("failed", "broken"):
                 console.print(Text(f"{state.path.name}: {state.why}", STYLES[state.state]))
 
 
-def runs_table(states: Sequence[RunState], now_s: float, wide: bool) -> Table:
-    """Return the table; `now_s` is in seconds since 1970, `wide` adds the reasons. Only names are ever cut."""
+def runs_table(states: Sequence[RunState], now_s: float, before: Sequence[str] = (), *, wide: bool) -> Table:
+    """Return the table; `now_s` is in seconds since 1970, `wide` adds the reasons. Only names are ever cut.
+
+    Where a tree is drawn, branches have the epoch after which they begin.
+    """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     rows = [[state.state, *_cells(state, now_s)] for state in states]
     table.add_column("run", overflow="ellipsis")  # not no_wrap: Rich shrinks such columns last
     for title, *cells in zip(TITLES, *rows, strict=True):
         justify: JustifyMethod = "left" if title == "state" else "right"
         table.add_column(title, justify=justify, no_wrap=True, min_width=max(map(len, (title, *cells))))
+    before = before or [""] * len(states)
+    is_tree = any(before)
+    if is_tree:
+        table.add_column("from", justify="right", no_wrap=True)
     if wide:
         table.add_column("why", overflow="fold")
-    for state, (word, *cells) in zip(states, rows, strict=True):
+    for state, drawn, (word, *cells) in zip(states, before, rows, strict=True):
+        begins = [f"{state.trunk.t:.4g}" if state.trunk else ""] if is_tree else []
         why = [Text(state.why)] if wide else []
-        table.add_row(Text(state.path.name), Text(word, STYLES[word]), *cells, *why)
+        table.add_row(Text(drawn + state.path.name), Text(word, STYLES[word]), *cells, *begins, *why)
     return table
 
 

@@ -5,13 +5,12 @@ from collections.abc import Iterator
 
 from clfctl.display.curve import draw_curve, format_lr, letter_of
 from clfctl.engine.trainer import Trainer
+from clfctl.planning.extending import JUMP
 from clfctl.planning.plan import Plan
 from clfctl.planning.quantities import MOMENTUM, WEIGHT_DECAY
 from clfctl.schedules import sample_curve
 
 HEIGHT, MAX_WIDTH = 13, 100
-# A learning rate that changes by more than this from one step to the next is worth a warning.
-JUMP = 1.5
 
 
 def seam_lines(trainer: Trainer, old: Plan, last_lr: float, width: int) -> Iterator[str]:
@@ -61,4 +60,4 @@ def _is_jump(before: float, after: float) -> bool:
 
 
 def _times(before: float, after: float) -> str:
-    return f" ({after / before:.3g} times)" if before and before != after else ""
+    return f" ({after / before:.3g} times)" if before and not math.isclose(before, after, rel_tol=1e-9) else ""

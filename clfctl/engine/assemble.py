@@ -148,7 +148,7 @@ def make_trainer(
     # Validation takes the memory of a part too.
     at_once = decided.model_copy(update={"batch_size": settings.images_at_once})
     train_loader = make_loader(decided, data.train, parts.built.preprocess, bad, device, settings.seed, world)
-    plan = make_plan(settings, train_loader.n_batches)
+    plan = make_plan(settings, train_loader.n_batches, trained=checkpoint.resumption.position.t if checkpoint else 0.0)
     cursor = Cursor(torch.zeros(train_loader.n_batches, device=device))
     averages = averages_of(parts.built.model, settings.ema, plan.averages_from())
     state = TrainState(parts.built.model, parts.optimizer, precision, settings, cursor, *averages)

@@ -26,8 +26,10 @@ from clfctl.runs.checkpoint import (
 )
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header, Position, Resumption
+from clfctl.runs.kept import kept_epochs
 from clfctl.runs.rates import EpochRates
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.keeping import parse_keep
 from clfctl.settings.older import read_older
 
 
@@ -44,6 +46,9 @@ class RunSaver:
 
         `last_epoch` is how many epochs are trained in all, as far as is known. Raises CheckpointError.
         """
+        save_checkpoint(self.run.last, self._whole(state, last_epoch), keep_previous=True)
+
+    def _whole(self, state: TrainState, last_epoch: int) -> Checkpoint:
         tensors, optimizer = optimizer_tensors(state.optimizer.state_dict())
         cursor = state.cursor
         tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses}
@@ -65,8 +70,7 @@ class RunSaver:
             averaged=(mean.n_epochs, mean.until) if mean else (0, 0),
             rates=cursor.rates.as_records(),
         )
-        meta = self._header(state, resumption).as_json()
-        save_checkpoint(self.run.last, Checkpoint(tensors, meta), keep_previous=True)
+        return Checkpoint(tensors, self._header(state, resumption).as_json())
 
     def save_best(self, state: TrainState) -> None:
         """Write the model alone, a third of `last` with Adam."""
@@ -77,11 +81,23 @@ class RunSaver:
         header = replace(self._header(state), soup=tuple(soup))
         save_checkpoint(path, Checkpoint(_model_tensors(model), header.as_json()))
 
-    def keep_ingredient(self, state: TrainState, criterion: Criterion) -> None:
-        """Keep the weights of the epoch that has ended if it is among the best ones, and those of no other than these.
+    def keep_epoch(self, state: TrainState, criterion: Criterion, last_epoch: int) -> None:
+        """Keep of the epoch that has ended what the settings ask for beside last and best, and drop what it replaces.
 
-        Raises CheckpointError if they cannot be written.
+        Raises CheckpointError if it cannot be written.
         """
+        history, keep = state.cursor.history, parse_keep(state.settings.keep)
+        kept = kept_epochs(keep, history, criterion)
+        if history[-1].epoch in kept:
+            save_checkpoint(self.run.kept(history[-1].epoch), self._whole(state, last_epoch))
+        # Only what was kept by this very rule: after a change of it what there is stays.
+        for epoch in kept_epochs(keep, history[:-1], criterion) - kept:
+            self.run.kept(epoch).unlink(missing_ok=True)
+        if state.settings.soup:
+            self._keep_ingredient(state, criterion)
+
+    def _keep_ingredient(self, state: TrainState, criterion: Criterion) -> None:
+        """Keep the weights of the epoch that has ended if it is among the best ones, and none of others."""
         history = state.cursor.history
         kept = {each.epoch for each in best_epochs(history, criterion, state.settings.soup)}
         if history[-1].epoch in kept:

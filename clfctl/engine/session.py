@@ -31,12 +31,14 @@ from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Training, Watcher, Watchers
 from clfctl.errors import UsageError
 from clfctl.models.timm_models import lasting_name
-from clfctl.planning.changes import Change, change_settings
+from clfctl.planning.changes import Change, change_settings, changes_between, changes_record
+from clfctl.planning.extending import extend, standing_of
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
 from clfctl.runs.best import gone_best, put_later_best_aside
 from clfctl.runs.checkpoint import load_last
 from clfctl.runs.folder import RunFolder, create_run, discard_run
 from clfctl.runs.history import EpochResult, check_measured
+from clfctl.runs.kept import put_later_kept_aside
 from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
 from clfctl.settings.dump import saved_config
@@ -51,13 +53,17 @@ NEW_BATCHES = ("batch_size", "balance")
 
 @dataclass(frozen=True)
 class Reopened:
-    """How a run goes on: what was changed, under which plan it trained until then, and with which rate at the last."""
+    """How a run goes on: what was changed, under which plan it trained until then, and with which rate at the last.
+
+    `extension` says in a line how the rate goes on in a run that was made longer.
+    """
 
     old_plan: Plan
     last_lr: float
     changes: Sequence[Change]
     data_change: DataChange
     restarts_epoch: bool
+    extension: str = ""
 
     @property
     def is_changed(self) -> bool:
@@ -106,6 +112,7 @@ class Session:
         if self.reopened and self.reopened.is_changed:
             if aside := put_later_best_aside(self.run, self.trainer.state.cursor.epoch):
                 to.tell(aside)
+            put_later_kept_aside(self.run, self.trainer.state.cursor.epoch, to.tell)
             _keep(self.run, self.trainer, self.parts.data, self.reopened)
         if self.reopened:
             # Stated again, a teacher may have the same name and other weights.
@@ -202,6 +209,9 @@ def reopen(
         # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
         restarts = is_other and bool(checkpoint.resumption.position.batch)
+        standing = standing_of(checkpoint.header, settings.monitor, restarts_epoch=restarts)
+        extension = extend(saved, settings, stated, standing, str(stated.get("extend", "")))
+        settings, changes = extension.settings, changes_between(saved, extension.settings)
         parts = rebuild_parts(settings, data, checkpoint)
         if "distill" not in stated:
             check_teacher(run, parts.lesson)
@@ -211,8 +221,8 @@ def reopen(
         refuse_cautions(settings, trainer.plan)
         told = (warning, *left_out, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
         warnings = [each for each in (*told, _gone(trainer, trainer.best())) if each]
-        old_plan = make_plan(saved, checkpoint.resumption.position.n_batches)
-        reopened = Reopened(old_plan, checkpoint.resumption.lr, changes, change, restarts)
+        old_plan = make_plan(saved, standing.n_batches)
+        reopened = Reopened(old_plan, standing.last_lr, changes, change, restarts, extension.line)
         yield Session(run, parts, trainer, warnings, reopened)
 
 
@@ -243,6 +253,14 @@ def first_state(
     """
     trainer = make_trainer(parts, run)
     trainer.read_from(sources.train, sources.val)
+    write_first(run, parts, trainer, before)
+    return trainer
+
+
+def write_first(
+    run: RunFolder, parts: Parts, trainer: Trainer, before: Callable[[Trainer], None] | None = None
+) -> None:
+    """Write the files of a new run, as its trainer stands; see `first_state`."""
     try:
         write_text(run.classes, dump_json(parts.data.classes) + "\n")
         write_text(run.environment, dump_json(environment(parts.precision.device, parts.built.origin)) + "\n")
@@ -256,15 +274,13 @@ def first_state(
     except BaseException:
         discard_run(run)
         raise
-    return trainer
 
 
 def _keep(run: RunFolder, trainer: Trainer, data: Data, reopened: Reopened) -> None:
     """Record a change: in the checkpoint, which decides, then in the files."""
     state = trainer.state
     record: dict[str, Any] = {"epoch": state.cursor.epoch, "batch": state.cursor.batch}
-    values = state.settings.model_dump(mode="json")
-    record["settings"] = {each.name: {"old": _plain(each.old), "new": values[each.name]} for each in reopened.changes}
+    record["settings"] = changes_record(state.settings, reopened.changes)
     if reopened.data_change:
         names = ("added", "removed", "replaced")
         record["data"] = {name: len(getattr(reopened.data_change, name)) for name in names}
@@ -274,7 +290,3 @@ def _keep(run: RunFolder, trainer: Trainer, data: Data, reopened: Reopened) -> N
     write_text(run.config, saved_config(trainer.saver.place.kept(state.settings)))
     if reopened.data_change:
         write_listing(run.data, list_images(data, state.settings.data))
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, bool | int | float | str | None) else str(value)

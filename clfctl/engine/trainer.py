@@ -247,8 +247,8 @@ class Trainer:
         if result.is_best and self.world.is_first:
             self.saver.save_best(self.state)
             self.saver.run.soup.unlink(missing_ok=True)  # of one that was there in its place
-        if self.state.settings.soup and self.world.is_first:
-            self.saver.keep_ingredient(self.state, self.criterion())
+        if self.world.is_first:
+            self.saver.keep_epoch(self.state, self.criterion(), self.plan.last_epoch(self.metrics()))
         if self.is_finished() or (every and result.epoch % every == 0):
             self.save_last()
 

@@ -1,6 +1,6 @@
 """Changing the settings of a run that has begun: what may change, what does, and what cannot and why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,8 @@ from clfctl.settings.messages import explain
 from clfctl.settings.sources import TYPED, Resolved
 from clfctl.settings.words import value_in_words
 
-# Says where runs are, not what one is made of.
-WHERE = ("runs_dir",)
+# Say where runs are, and how one goes on: not what one is made of.
+NOT_KEPT = ("runs_dir", "extend")
 DECAY = "decayed weights and others are kept apart; it can only change from one value above 0 to another"
 
 
@@ -41,7 +41,7 @@ def change_settings(
     is dropped, and so is the time to train what is no longer frozen. Raises UsageError for a setting that cannot
     change, with the reason, and for a parameter that the schedule does not have.
     """
-    stated = {name: value for name, value in stated.items() if name not in WHERE}
+    stated = {name: value for name, value in stated.items() if name not in NOT_KEPT}
     for name, value in stated.items():
         if value != getattr(saved, name) and (reason := option_of(TrainSettings, name).fixed):
             raise _fixed(name, getattr(saved, name), reason)
@@ -58,12 +58,22 @@ def change_settings(
     ranks = {name: int(name not in stated) for name in TrainSettings.model_fields}
     origins = {name: "run" if rank else where for name, rank in ranks.items()}
     settings = keep_fitting(Resolved(changed, origins, ranks)).settings
-    changes = [
-        Change(name, getattr(saved, name), getattr(settings, name))
+    return settings, changes_between(saved, settings)
+
+
+def changes_between(old: TrainSettings, new: TrainSettings) -> list[Change]:
+    """Return what is different in the new settings."""
+    return [
+        Change(name, getattr(old, name), getattr(new, name))
         for name in TrainSettings.model_fields
-        if getattr(saved, name) != getattr(settings, name)
+        if getattr(old, name) != getattr(new, name)
     ]
-    return settings, changes
+
+
+def changes_record(settings: TrainSettings, changes: Sequence[Change]) -> dict[str, Any]:
+    """Return changes as a line of the run's changes.jsonl holds them; `settings` are the new ones."""
+    values = settings.model_dump(mode="json")
+    return {each.name: {"old": _plain(each.old), "new": values[each.name]} for each in changes}
 
 
 def stated_in(resolved: Resolved[Any]) -> dict[str, Any]:
@@ -74,3 +84,7 @@ def stated_in(resolved: Resolved[Any]) -> dict[str, Any]:
 def _fixed(name: str, saved: Any, reason: str) -> UsageError:
     hint = f"it is {value_in_words(saved)}; to use another value, train a new run"
     return UsageError(f"cannot change in a run that has begun: {reason}", hint, field=name)
+
+
+def _plain(value: Any) -> Any:
+    return value if isinstance(value, bool | int | float | str | None) else str(value)

@@ -98,8 +98,10 @@ class Plan:
         return self.epochs if fired is None else min(self.epochs, fired + self.cooldown)
 
 
-def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: str = "") -> Plan:
+def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: str = "", trained: float = 0.0) -> Plan:
     """Return the plan of a training; `text` is an expression that replaces the one of the settings.
+
+    What ends before the epochs that are `trained` is nothing to warn of any more.
 
     Raises UsageError if the schedule depends on the number of batches in an epoch and that is not given.
     """
@@ -122,7 +124,7 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         notes.append("`cooldown=` does nothing without `early_stopping=`")
     if settings.warmup_start is not None and not warmup:
         notes.append("`warmup_start=` does nothing without `warmup=`")
-    notes += cautions(Course(schedule, settings.lr, epochs, settings.early_stopping))
+    notes += cautions(Course(schedule, settings.lr, epochs, settings.early_stopping, trained))
     whole = replace(span, epochs=epochs)
     momentum, decay = moved_momentum(settings, whole, schedule, expression.text), moved_decay(settings, whole)
     notes += [*idle(momentum, MOMENTUM, epochs), *idle(decay, WEIGHT_DECAY, epochs)]

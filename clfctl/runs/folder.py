@@ -8,7 +8,7 @@ from pathlib import Path
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.storage.names import shell
 
-INGREDIENT = "epoch-"
+INGREDIENT, KEPT = "epoch-", "kept-"
 CHECKPOINT_SUFFIX, ONNX_SUFFIX = ".safetensors", ".onnx"
 
 
@@ -95,6 +95,20 @@ class RunFolder:
     def ingredients(self) -> list[Path]:
         """All weights that are kept for a soup."""
         return sorted(self.best.parent.glob(f"{INGREDIENT}*{CHECKPOINT_SUFFIX}"))
+
+    def kept(self, epoch: int) -> Path:
+        """Whole checkpoint of the end of an epoch, from 1, that is kept to branch from."""
+        return self.last.with_name(f"{KEPT}{epoch}{CHECKPOINT_SUFFIX}")
+
+    def all_kept(self) -> dict[int, Path]:
+        """All whole checkpoints that are kept, by their epochs."""
+        found = {path.stem.removeprefix(KEPT): path for path in self.last.parent.glob(f"{KEPT}*{CHECKPOINT_SUFFIX}")}
+        return {int(epoch): found[epoch] for epoch in sorted(filter(str.isdecimal, found), key=int)}
+
+    @property
+    def branch(self) -> Path:
+        """What it is a branch of, a JSON object; a run that is none has none."""
+        return self.path / "branch.json"
 
     @property
     def soup(self) -> Path:

@@ -34,6 +34,11 @@ class Position:
     batch: int
     n_batches: int
 
+    @property
+    def t(self) -> float:
+        """The time in epochs."""
+        return self.epoch + self.batch / self.n_batches
+
     def __str__(self) -> str:
         if self.batch:
             return f"epoch {self.epoch + 1}, batch {self.batch} of {self.n_batches}"

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from clfctl.errors import CheckpointError, ClfctlError, Interrupted, StoppedAtOnce
 from clfctl.runs.best import criterion_of, kept_of
+from clfctl.runs.family import Trunk, trunk_of
 from clfctl.runs.folder import RunFolder, find_runs
 from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import read_history
@@ -27,8 +28,8 @@ class RunState:
 
     `why` says why a run is not finished. `epoch` epochs are finished of `epochs`, and `batch` of `n_batches` batches of
     the next; `best` is the value of `best_metric` in epoch `best_epoch`, whose weights are kept as best. `lr` is that
-    of the latest step. `started_s` and `changed_s` are in seconds since 1970. What is not known is None; `broken` runs
-    have nothing else.
+    of the latest step. `started_s` and `changed_s` are in seconds since 1970. `trunk` is the run that it is a branch
+    of. What is not known is None; `broken` runs have nothing else.
     """
 
     path: Path
@@ -46,6 +47,7 @@ class RunState:
     pid: int | None = None
     started_s: float | None = None
     changed_s: float | None = None
+    trunk: Trunk | None = None
 
     @property
     def can_resume(self) -> bool:
@@ -54,7 +56,8 @@ class RunState:
 
     def as_record(self) -> dict[str, Any]:
         """Return the values by name, as JSON can hold them."""
-        return {"name": self.path.name, **asdict(self), "path": str(self.path)}
+        trunk = {**asdict(self.trunk), "path": str(self.trunk.path)} if self.trunk else None
+        return {"name": self.path.name, **asdict(self), "path": str(self.path), "trunk": trunk}
 
 
 @contextlib.contextmanager
@@ -149,6 +152,7 @@ def _state(run: RunFolder, header: Header, state: State, why: str = "", *, pid: 
         pid=pid,
         started_s=run.config.stat().st_mtime,
         changed_s=max(changed),
+        trunk=trunk_of(run),
     )
 
 

@@ -22,12 +22,13 @@ MAX_EPOCHS_SAMPLED = 2000
 
 @dataclass(frozen=True)
 class Course:
-    """A schedule, and the training that it is for."""
+    """A schedule, and the training that it is for, of which some epochs may be `trained` already."""
 
     schedule: Schedule
     base_lr: float
     epochs: int
     early_stopping: int = 0
+    trained: float = 0.0
 
 
 def cautions(course: Course) -> list[str]:
@@ -44,7 +45,8 @@ def cautions(course: Course) -> list[str]:
 def _found(course: Course) -> list[str]:
     found = [*_of_warmup(course), *_of_chain(course), *_of_cooldown(course)]
     for segment in course.schedule.segments(course.epochs):
-        found += _of_segment(course, segment)
+        if not course.trained or segment.end > course.trained:
+            found += _of_segment(course, segment)
     return [*found, *_of_rates(course)]
 
 

@@ -23,6 +23,7 @@ Values = Literal[
     "checkpoints",
     "metrics",
     "trained",
+    "ways",
 ]
 
 

@@ -9,7 +9,9 @@ from typing import Annotated, Literal
 from pydantic import Field, PositiveInt
 
 from clfctl.settings.base import Option, Settings, UserPath, UserText
+from clfctl.settings.branching import BranchSettings as BranchSettings  # a command of its own takes it
 from clfctl.settings.data import DataSettings
+from clfctl.settings.extending import ExtendSettings
 from clfctl.settings.network import ModelSettings, NetworkSettings
 from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, DistillationSettings, OptimizerSettings
 from clfctl.settings.probing import ProbeSettings as ProbeSettings  # a command of its own takes it
@@ -57,7 +59,7 @@ CURVE = (
 )
 
 
-class ResumeSettings(TrainSettings):
+class ResumeSettings(ExtendSettings, TrainSettings):
     """What resuming may change: only what is typed counts, neither the environment nor a file"""
 
 

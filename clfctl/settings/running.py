@@ -11,6 +11,7 @@ from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.settings.base import FieldError, Option, Settings, UserPath
 from clfctl.settings.clock import CLOCK, parse_clock
 from clfctl.settings.fixed import CHOSEN_EPOCHS, FOUND_BEFORE, NEW_SPLIT, OTHER_PLACE
+from clfctl.settings.keeping import KEEP, parse_keep
 
 Amp = Literal["auto", "off", "tf32", "bf16", "fp16"]
 
@@ -108,8 +109,16 @@ class RunSettings(RunNameSettings):
     ] = "val_top1"
     """Metric by which the best checkpoint is chosen, equal epochs by val_loss; `monitor`: whatever `monitor=` is.
     Without validation images it is that in any case."""
+    keep: Annotated[str, Option(metavar="'every N'|best:N", accepts=KEEP)] = ""
+    """Keep whole checkpoints, which `clfctl branch` can go on from: that of every N-th epoch (`'every 5'`), or of the N
+    best ones by `keep_best=` (`best:3`). Each takes the room of the last state."""
     export: bool = True
     """Write model.onnx at the end of training, so that `clfctl predict` needs no torch; needs the extra `onnx`."""
+
+    @field_validator("keep")
+    @classmethod
+    def _says_what_to_keep(cls, text: str) -> str:
+        return str(parse_keep(text))
 
     @field_validator("keep_best")
     @classmethod

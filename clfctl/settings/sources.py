@@ -13,7 +13,14 @@ from pydantic import ValidationError
 
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.base import FieldError, Settings, aliases_of
-from clfctl.settings.groups import EvalSettings, OutputSettings, ResumeSettings, SourceSettings, TrainSettings
+from clfctl.settings.groups import (
+    BranchSettings,
+    EvalSettings,
+    OutputSettings,
+    ResumeSettings,
+    SourceSettings,
+    TrainSettings,
+)
 from clfctl.settings.messages import explain
 from clfctl.storage.files import reason_of
 from clfctl.storage.home import expand_home
@@ -33,7 +40,7 @@ ENCODING = "utf-8-sig"
 # Read by other parts of the program: not misspelt settings.
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
 # What a run was made with does not change with the environment or a config file.
-TYPED_ONLY = (ResumeSettings, EvalSettings)
+TYPED_ONLY = (ResumeSettings, BranchSettings, EvalSettings)
 KNOWN: tuple[type[Settings], ...] = (TrainSettings, OutputSettings, SourceSettings)
 
 

@@ -11,7 +11,7 @@ from tests.docs.documents import ROOT
 
 PATH = ROOT / "docs/python.md"
 EXAMPLE = ROOT / "examples/python_api.py"
-CALLS = ("train", "resume", "evaluate", "predict", "export", "preview")
+CALLS = ("train", "resume", "branch", "evaluate", "predict", "export", "preview")
 RECORDS = ("Trained", "EpochResult", "Evaluation", "Prediction", "Exported", "Preview")
 WATCHING = ("Watcher", "Training", "Steps")
 HEAD = """# clfctl from Python

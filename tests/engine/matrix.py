@@ -91,6 +91,8 @@ FEATURES: dict[str, dict[str, object]] = {
                                          "augment": "light"},
     "frozen statistics": {"freeze_batch_norm": True, "augment": "light", "ema": 0.9, "epochs": 2},
     "layer decay": {"layer_decay": 0.7, "optimizer": "adamw", "weight_decay": 0.1, "clip_grad": 1.0},
+    "an extension": {"scheduler": "cosine(t_max=2):1.3333333333333333 >> linear(start=0.75,end=0.8):2b > cosine"},
+    "kept checkpoints": {"keep": "every 1, best:1", "epochs": 2},
     "slower backbone": {"backbone_lr_scale": 0.1, "scheduler": "cosine", "warmup": 1},
     "at full strength": {
         "scheduler": "cosine(eta_min=1e-4):1 > average:2", "ema": 0.9, "accumulate": 2, "checkpoint_activations": True,
