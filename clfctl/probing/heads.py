@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import KFold, StratifiedKFold
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from threadpoolctl import threadpool_limits
 
@@ -75,26 +75,28 @@ def neighbours_top1(train: Features, labels: Labels, val: Features, val_labels: 
     return float((model.predict(val) == val_labels).mean())
 
 
-def fit_head(features: Features, labels: Labels, n_classes: int, seed: int) -> Head:
+def fit_head(features: Features, labels: Labels, n_classes: int, seed: int, groups: Labels | None = None) -> Head:
     """Return the multinomial logistic regression of features (V, N, D), V views of each of N images.
 
     Its strength of regularization is chosen by cross-validation over the images: the middle (the geometric mean) of
     those whose accuracy is not more than a standard error below the best one's, both judged on the same images. Views
-    of an image stay together.
+    of an image stay together, and so do images of one of the `groups` (N,), where there are any.
     Raises DataError where fewer than two classes have images.
     """
     if len(np.unique(labels)) < 2:
         raise DataError("a probe needs training images of two classes or more", field="data")
-    c, tried = _chosen(features, labels, n_classes, seed)
+    c, tried = _chosen(features, labels, n_classes, seed, groups)
     rows = Rows(features, np.arange(len(labels)), labels)
     return Head(*_fit(rows, n_classes, (c,), TOLERANCE)[0], c, tried)
 
 
-def _chosen(features: Features, labels: Labels, n_classes: int, seed: int) -> tuple[float, tuple[Tried, ...]]:
+def _chosen(
+    features: Features, labels: Labels, n_classes: int, seed: int, groups: Labels | None
+) -> tuple[float, tuple[Tried, ...]]:
     """Return the strength that is chosen, and what cross-validation says of each, the strongest first."""
     right: list[NDArray[np.bool_]] = []
     losses = np.zeros(len(GRID))
-    for kept, left_out in _folds(labels, seed):
+    for kept, left_out in _folds(labels, seed, groups):
         rows, answers = Rows(features, kept, labels[kept]), labels[left_out]
         fold = np.zeros((len(GRID), len(answers)), bool)
         for number, (weight, bias) in enumerate(_fit(rows, n_classes, GRID, ROUGH_TOLERANCE)):
@@ -116,14 +118,17 @@ def _chosen(features: Features, labels: Labels, n_classes: int, seed: int) -> tu
     return float(np.exp(np.log(GRID)[is_as_good].mean())), tried
 
 
-def _folds(labels: Labels, seed: int) -> Folds:
+def _folds(labels: Labels, seed: int, groups: Labels | None) -> Folds:
     """Yield the images to fit on and those to judge by; none if there are too few to leave any out."""
-    if len(labels) < 2 * N_FOLDS:
+    if len(labels if groups is None else np.unique(groups)) < 2 * N_FOLDS:
         return
     # A class with fewer images than folds cannot be in each of them.
     is_even = np.bincount(labels)[np.unique(labels)].min() >= N_FOLDS
-    splitter = (StratifiedKFold if is_even else KFold)(N_FOLDS, shuffle=True, random_state=seed)
-    for kept, left_out in splitter.split(labels, labels):
+    if groups is None:
+        splitter = (StratifiedKFold if is_even else KFold)(N_FOLDS, shuffle=True, random_state=seed)
+    else:
+        splitter = StratifiedGroupKFold(N_FOLDS, shuffle=True, random_state=seed) if is_even else GroupKFold(N_FOLDS)
+    for kept, left_out in splitter.split(labels, labels, groups):
         if len(np.unique(labels[kept])) > 1:
             yield kept, left_out
 

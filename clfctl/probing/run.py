@@ -64,7 +64,7 @@ def probe_network(settings: ProbeSettings, model: str, data: Data, to: Onlookers
     fitting = time.perf_counter()
     labels, val_labels = _labels(data.train, train), _labels(data.val, val)
     neighbours = neighbours_top1(train.features[0], labels, val.features[0], val_labels)
-    head = fit_head(train.features, labels, len(data.classes), settings.seed)
+    head = fit_head(train.features, labels, len(data.classes), settings.seed, _groups(data.train, train))
     write_head(head, layer)
     right, tally = _judged(head.logits(val.features[0]), val_labels)
     n_computed = settings.views * len(train.places) * bool(train_s) + len(val.places) * bool(val_s)
@@ -167,10 +167,18 @@ def _features(parts: Parts, part: Part, n_views: int, title: str, folder: Path |
 
 
 def _labels(part: Part, seen: Seen) -> NDArray[np.int64]:
-    labels: NDArray[np.int64] = np.asarray(part.source.labels, np.int64)[
-        np.asarray(part.indices, np.int64)[seen.places]
-    ]
+    labels: NDArray[np.int64] = np.asarray(part.source.labels, np.int64)[_indices(part, seen)]
     return labels
+
+
+def _groups(part: Part, seen: Seen) -> NDArray[np.int64] | None:
+    return None if part.groups is None else part.groups[_indices(part, seen)]
+
+
+def _indices(part: Part, seen: Seen) -> NDArray[np.int64]:
+    """Return the indices in the source of the images that have features."""
+    indices: NDArray[np.int64] = np.asarray(part.indices, np.int64)[seen.places]
+    return indices
 
 
 def probe_networks(settings: ProbeSettings, data: Data, to: Onlookers) -> Probing:

@@ -34,6 +34,10 @@ class ImageSettings(Settings):
     val_split: Annotated[Fraction, Option(aliases=("validation_split",), fixed=NEW_SPLIT)] = 0.2
     """Share of the training images kept for validation where the data has no val/: stratified by class, and the same
     for the same seed."""
+    group_by: Annotated[UserText, Option(metavar="COLUMN|REGEX", fixed=NEW_SPLIT)] = ""
+    """What tells which images belong together, such as those of one patient, and may not be divided between training
+    and validation: a column of a table, or for other data a regular expression, such as `patient_([0-9]+)`, whose group
+    in an image's path names what it belongs to."""
     image_size: Annotated[
         SizeSetting,
         Option(

@@ -35,11 +35,15 @@ class ImageSource(Protocol):
 
 @dataclass(frozen=True)
 class FileImages:
-    """Image files; `weights` say how often each is drawn in training, relative to the others."""
+    """Image files; `weights` say how often each is drawn in training, relative to the others.
+
+    `groups` are numbers of what each belongs to, where a table says so.
+    """
 
     paths: Sequence[str | Path]
     labels: Sequence[int]
     weights: Sequence[float] | None = None
+    groups: Sequence[int] | None = None
 
     def open(self, index: int) -> Image.Image:
         """Open a file; Pillow reads the pixels when they are asked for."""
@@ -91,11 +95,13 @@ class Part:
     """Some images of a source: the training, validation or test images.
 
     With `chances` (N,) an epoch of training draws N images with replacement, in proportion to them; else each once.
+    `groups` has the number of what each image of the source belongs to, None if nothing belongs together.
     """
 
     source: ImageSource
     indices: Sequence[int]
     chances: NDArray[np.float64] | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -13,6 +13,8 @@ COLUMNS = {
     "split": ("split", "subset", "fold"),
     "weight": ("weight", "sample_weight"),
 }
+# The column that says what belongs together, which the user names.
+GROUP = "group"
 NEEDED = ("path", "label")
 HINT = (
     "its first line names the columns: path and label, and optionally split (train, val, test) and weight (how often an"
@@ -20,9 +22,20 @@ HINT = (
 )
 
 
-def columns_of(path: Path) -> Callable[[Sequence[str]], dict[str, int]]:
-    """Return a function from the names in the first line of a table to the position of each column."""
-    return lambda names: _columns(path, names)
+def columns_of(path: Path, group_by: str = "") -> Callable[[Sequence[str]], dict[str, int]]:
+    """Return a function from the names in the first line of a table to the position of each column.
+
+    `group_by` is the column that says what belongs together, if one does.
+    """
+    return lambda names: _columns(path, names) | (_group_column(path, names, group_by) if group_by else {})
+
+
+def _group_column(path: Path, names: Sequence[str], group_by: str) -> dict[str, int]:
+    plain = [name.strip() for name in names]
+    if group_by not in plain:
+        has = listed(plain, 8)
+        raise DataError(f"{path} has no column {shortened(repr(group_by))}; it has {has}", field="group_by")
+    return {GROUP: plain.index(group_by)}
 
 
 def _columns(path: Path, names: Sequence[str]) -> dict[str, int]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clfctl.data.sources.base import FileImages
-from clfctl.data.sources.columns import HINT, columns_of
+from clfctl.data.sources.columns import GROUP, HINT, columns_of
 from clfctl.data.sources.found import Found, check_trainable
 from clfctl.data.sources.index import Paths, sorted_classes
 from clfctl.data.sources.missing import check_files
@@ -30,14 +30,16 @@ class _Rows:
     names: list[str] = field(default_factory=list)
     labels: "array[int]" = field(default_factory=lambda: array("i"))
     weights: "array[float]" = field(default_factory=lambda: array("d"))
+    groups: "array[int]" = field(default_factory=lambda: array("q"))
 
 
 @dataclass
 class _Table:
-    """All rows, and the number of each class."""
+    """All rows, and the number of each class and of each group."""
 
     parts: dict[PartName, _Rows] = field(default_factory=lambda: {name: _Rows() for name in PARTS})
     numbers: dict[str, int] = field(default_factory=dict)
+    groups: dict[str, int] = field(default_factory=dict)
     has_weights: bool = False
 
 
@@ -46,17 +48,18 @@ def is_manifest(data: str) -> bool:
     return data.lower().endswith(TABLES) and not Path(data).is_dir()
 
 
-def read_manifest(path: Path) -> Found[FileImages]:
+def read_manifest(path: Path, group_by: str = "") -> Found[FileImages]:
     """Return the images that a table lists; their paths are relative to its folder, and none is looked for yet.
 
-    Without a split column every image is of the training part. Classes are sorted: as numbers, if all are. Raises
-    UsageError if there is no such file, DataError with the row for one that is malformed.
+    Without a split column every image is of the training part. `group_by` is the column that says what belongs
+    together; an image with an empty cell there belongs to nothing else. Classes are sorted: as numbers, if all are.
+    Raises UsageError if there is no such file, DataError with the row for one that is malformed.
     """
     if not path.is_file():
         raise UsageError(f"{path} {'is not a file' if path.exists() else 'does not exist'}", HINT, field="data")
     check_is_here(path)
-    is_parquet = path.suffix.lower() == ".parquet"
-    rows = parquet_rows(path, columns_of(path)) if is_parquet else text_rows(path, columns_of(path), HINT)
+    columns = columns_of(path, group_by)
+    rows = parquet_rows(path, columns) if path.suffix.lower() == ".parquet" else text_rows(path, columns, HINT)
     table = _Table()
     for where, row in rows:
         part = table.parts[_split(path, where, row.get("split"))]
@@ -64,12 +67,14 @@ def read_manifest(path: Path) -> Found[FileImages]:
         part.labels.append(table.numbers.setdefault(_cell(path, where, row, "label"), len(table.numbers)))
         part.weights.append(_weight(path, where, row.get("weight")))
         table.has_weights = table.has_weights or "weight" in row
+        if group_by:
+            part.groups.append(_group(table.groups, row[GROUP]))
     return _found(path, table)
 
 
-def open_table(path: Path) -> Found[FileImages]:
+def open_table(path: Path, group_by: str = "") -> Found[FileImages]:
     """Return the images of a table to train on. Raises as `read_manifest` and `with_files`, and if they do not do."""
-    found = read_manifest(path)
+    found = read_manifest(path, group_by)
     check_trainable(found, path, HINT)
     return with_files(found, path, ("train", "val"))
 
@@ -110,7 +115,7 @@ def _found(path: Path, table: _Table) -> Found[FileImages]:
         if rows.names:
             labels = array("i", (places[label] for label in rows.labels))
             drawn = rows.weights if table.has_weights else None
-            parts[part] = FileImages(Paths(folder, rows.names), labels, drawn)
+            parts[part] = FileImages(Paths(folder, rows.names), labels, drawn, rows.groups or None)
     return Found(classes, parts, tuple(notes))
 
 
@@ -158,6 +163,12 @@ def _cell(path: Path, where: str, row: Mapping[str, Any], column: str) -> str:
     if not text:
         raise DataError(f"{path}, {where} has no {column}", HINT, field="data")
     return text
+
+
+def _group(numbers: dict[str, int], value: Any) -> int:
+    """Return the number of a group; that of an image which belongs to nothing else is new."""
+    text = "" if value is None else str(value).strip()
+    return numbers.setdefault(text or f"\0{len(numbers)}", len(numbers))
 
 
 def _split(path: Path, where: str, value: Any) -> PartName:

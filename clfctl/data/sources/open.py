@@ -9,6 +9,7 @@ from clfctl.data.sources.base import Data, FileImages, ImageSource, Opened, Part
 from clfctl.data.sources.by_name import open_digits, open_torchvision
 from clfctl.data.sources.folder import index_folder
 from clfctl.data.sources.found import Found
+from clfctl.data.sources.groups import about_groups, about_shared, grouped_split, groups_of
 from clfctl.data.sources.idx import idx_pair, open_idx
 from clfctl.data.sources.index import Listing, readable_names
 from clfctl.data.sources.manifest import is_manifest, open_table
@@ -47,7 +48,7 @@ def _open(settings: ImageSettings, tell: Callable[[str], None]) -> Opened:
     if packed := find_packed(root, settings.cache_dir, tell):
         return _opened(packed.open_all(), packed.folder)
     if is_manifest(settings.data):
-        return _opened(open_table(root), root.parent)
+        return _opened(open_table(root, settings.group_by), root.parent)
     if pair := idx_pair(root, "train"):  # as Debian's dataset-fashion-mnist lays them down
         idx = open_idx(root.name.lower(), pair, idx_pair(root, "test"))
         return replace(idx, classes=readable_names(root, idx.classes))
@@ -79,11 +80,20 @@ def _opened(found: Found[ImageSource], folder: Path) -> Opened:
 def _split(opened: Opened, settings: ImageSettings, seed: int) -> Data:
     train, classes = opened.train, opened.classes
     test = _whole(opened.test) if opened.test else None
+    groups = groups_of(train, settings)
     if opened.val:
-        return Data(classes, _whole(train), _whole(opened.val), test, notes=opened.notes)
-    kept, held_out = stratified_split(train.labels, settings.val_split, seed)
-    notes = (*opened.notes, *(about_singles(train.labels, classes) if held_out else ()))
-    return Data(classes, Part(train, kept), Part(train, held_out), test, notes=notes)
+        shared = about_shared(opened.train, opened.val, settings)
+        return Data(
+            classes, replace(_whole(train), groups=groups), _whole(opened.val), test, notes=(*opened.notes, *shared)
+        )
+    if groups is None:
+        kept, held_out = stratified_split(train.labels, settings.val_split, seed)
+        about = about_singles(train.labels, classes)
+    else:
+        kept, held_out = grouped_split(train.labels, groups, settings.val_split, seed)
+        about = about_groups(train.labels, groups, classes)
+    notes = (*opened.notes, *(about if held_out else ()))
+    return Data(classes, Part(train, kept, groups=groups), Part(train, held_out), test, notes=notes)
 
 
 def _whole(source: ImageSource) -> Part:

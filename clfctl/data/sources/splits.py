@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,7 +54,7 @@ def limit_classes(part: Part, n: int, seed: int) -> Part:
         return part
     kept = [members[permutation(len(members), LIMIT, seed, label)[:n]] for label, members in _members(labels_of(part))]
     places = np.sort(np.concatenate(kept))
-    return Part(part.source, np.asarray(part.indices, np.int64)[places].tolist())
+    return replace(part, indices=np.asarray(part.indices, np.int64)[places].tolist())
 
 
 def _members(labels: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64]]]:
