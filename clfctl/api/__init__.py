@@ -182,6 +182,7 @@ def preview(
     *,
     metrics: Iterable[float] = (),
     steps_per_epoch: int | None = None,
+    parameter: str = "lr",
     **fields: Any,
 ) -> Preview:
     """Return the learning rate over the epochs, from the very object that training goes by; without torch.
@@ -189,17 +190,24 @@ def preview(
     `schedule` is a kind or an expression (`"linear:2 > cosine"`), a run folder, settings, or a schedule object, which
     is taken as it is; `fields` are settings by name, as for `train`, with the same defaults. `metrics` are the values
     of the monitored metric that plateau and early stopping are to see, `steps_per_epoch` the batches of an epoch, where
-    it is not the data that says it. Torch is imported for what only a training can measure, such as `time="20m"`.
+    it is not the data that says it. `parameter` is what is returned in the place of the learning rate: "momentum",
+    "weight-decay", or "group" for the rate of each param group. Torch is imported for these groups, and for what only a
+    training can measure, such as `time="20m"`.
     """
     if isinstance(schedule, PlanSettings):
         fields = {**schedule.model_dump(exclude_unset=True), **fields}
     is_made = schedule is None or isinstance(schedule, PlanSettings | Schedule)
     subjects = () if is_made else (str(schedule),)
-    asked = ask(from_fields(TrainSettings, fields), subjects, _numbers(metrics), steps_per_epoch)
+    resolved = from_fields(TrainSettings, fields)
+    asked = ask(resolved, subjects, _numbers(metrics), steps_per_epoch, parameter=parameter)
     if asked.is_measured:
         from clfctl.engine.estimate import measured
 
         asked = measured(asked, no_line)
+    if asked.needs_groups:
+        from clfctl.engine.model_groups import with_groups
+
+        asked = with_groups(asked)
     tracks = [of_schedule(asked, schedule)] if isinstance(schedule, Schedule) else tracks_of(asked)
     cautions = dict.fromkeys(each for track in tracks for each in track.plan.cautions)
     notes = dict.fromkeys((*about_defaults(asked), *asked.notes, *(each for track in tracks for each in track.notes)))

@@ -54,6 +54,13 @@ def formats(incomplete: str) -> list[str]:
     return _starting(FORMATS, incomplete)
 
 
+def parameters(incomplete: str) -> list[str]:
+    """Offer what a preview can draw."""
+    from clfctl.planning.preview.parameter import QUANTITIES
+
+    return _starting(QUANTITIES, incomplete)
+
+
 def rivals(incomplete: str) -> list[str]:
     """Offer the loaders that ours can be compared with."""
     from clfctl.data.sources.names import RIVALS

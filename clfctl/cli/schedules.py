@@ -40,6 +40,14 @@ Metrics = Annotated[
         help="What plateau and early stopping see: 0.9,0.7,…, a run folder, or FILE.csv:COLUMN.", metavar="METRICS"
     ),
 ]
+Parameter = Annotated[
+    str,
+    typer.Option(
+        help="What is drawn: lr, momentum, weight-decay, or group, the learning rate of each param group.",
+        metavar="lr|momentum|weight-decay|group",
+        autocompletion=completion.parameters,
+    ),
+]
 Log = Annotated[bool, typer.Option("--log/--linear", help="Learning-rate axis.")]
 # Options of `train` that are not settings.
 DryRun = Annotated[bool, typer.Option("--dry-run", hidden=True)]
@@ -57,6 +65,7 @@ def lr_preview(
     each_batch: EachBatch = False,
     steps_per_epoch: StepsPerEpoch = None,
     metrics: Metrics = "",
+    parameter: Parameter = "lr",
     log: Log = False,
     dry_run: DryRun = False,  # noqa: ARG001 (touches no curve)
     show_batch: ShowBatch = None,  # noqa: ARG001 (touches no curve)
@@ -73,4 +82,8 @@ def lr_preview(
         show_kinds(output)
         return
     look = Look(format_, output_file, each_batch or steps_per_epoch is not None, log)
-    command(settings, output, look, subjects=subjects or (), metrics=metrics, steps_per_epoch=steps_per_epoch)
+    subjects = subjects or []
+    command(
+        settings, output, look,
+        subjects=subjects, metrics=metrics, steps_per_epoch=steps_per_epoch, parameter=parameter,
+    )  # fmt: skip

@@ -35,17 +35,23 @@ def lr_preview(
     subjects: Sequence[str] = (),
     metrics: str = "",
     steps_per_epoch: int | None = None,
+    parameter: str = "lr",
 ) -> None:
     """Show the tracks of schedules or runs, in the terminal or in a file; warn of what is most likely a mistake.
 
-    `metrics` is what a schedule that follows a metric gets (see `read_metrics`).
+    `metrics` is what a schedule that follows a metric gets (see `read_metrics`), `parameter` what is drawn: a name of
+    `QUANTITIES`.
     """
     check_look(look)
-    asked = ask(resolved, subjects, metrics, steps_per_epoch, output.note)
+    asked = ask(resolved, subjects, metrics, steps_per_epoch, output.note, parameter)
     if asked.is_measured:
         from clfctl.engine.estimate import measured  # torch
 
         asked = measured(asked, output.note)
+    if asked.needs_groups:
+        from clfctl.engine.model_groups import with_groups  # torch
+
+        asked = with_groups(asked)
     tracks = tracks_of(asked)
     for track in tracks:
         refuse_cautions(asked.settings, track.plan)

@@ -72,6 +72,7 @@ def _write_picture(path: Path, tracks: Sequence[Track], log: bool) -> None:
         stretches=stretches_of(tracks),
         title=plain(tracks[0].name) if len(tracks) == 1 else "",
         seam=seam_of(tracks),
+        quantity=tracks[0].quantity,
     )
 
 

@@ -16,6 +16,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from clfctl.display.axes import Axis, y_axis
 from clfctl.display.curve import Stretch, format_lr
 from clfctl.errors import UsageError
+from clfctl.planning.quantities import LEARNING_RATE, Quantity
 from clfctl.storage.files import explained, replace_file
 
 # Blue, vermilion, green, purple, orange, sky blue of Okabe and Ito, which stay apart for every kind of colour vision.
@@ -56,11 +57,13 @@ def save_preview(
     stretches: Sequence[Stretch] = (),
     title: str = "",
     seam: float | None = None,
+    quantity: Quantity = LEARNING_RATE,
 ) -> None:
     """Write the curves over `epochs` into `path`, as PNG or SVG by its suffix; the same curves give the same bytes.
 
     On a logarithmic axis rates of 0 lie on the lower edge. Points that are not finite leave a gap. `stretches` are
-    shaded and labelled, `seam` is the epoch of a line "resumed here". Raises UsageError for another suffix.
+    shaded and labelled, `seam` is the epoch of a line "resumed here", `quantity` what the curves are of. Raises
+    UsageError for another suffix.
     """
     suffix = path.suffix.lower()
     if suffix not in _UNDATED:
@@ -74,13 +77,13 @@ def save_preview(
         left = min([0.0, *(x for curve in curves for x, _ in curve.points if math.isfinite(x))])
         right = max([epochs, *(x for curve in curves for x, _ in curve.points if math.isfinite(x))])
         axes.set_xlim(left, right if right > left else left + 1)
-        _set_rates(axes, curves, log)
+        _set_rates(axes, curves, log, quantity)
         n_rows = _draw_stretches(axes, stretches)
         for index, curve in enumerate(curves):
             _draw_curve(axes, curve, index)
         if seam is not None:
             _draw_seam(axes, seam)
-        _dress(axes, title, n_rows)
+        _dress(axes, title, n_rows, quantity)
         if names:
             figure.legend(loc="outside lower center", ncols=n_columns, frameon=False, handlelength=2.6)
         picture = io.BytesIO()
@@ -89,9 +92,9 @@ def save_preview(
         replace_file(path, [picture.getbuffer()])
 
 
-def _set_rates(axes: Axes, curves: Sequence[NamedCurve], log: bool) -> None:
+def _set_rates(axes: Axes, curves: Sequence[NamedCurve], log: bool, quantity: Quantity) -> None:
     rates = [y for curve in curves for _, y in curve.points if math.isfinite(y)]
-    limits = y_axis(rates, log)
+    limits = y_axis(rates, log, from_zero=quantity.from_zero)
     if limits.log:
         room = (limits.high / limits.low) ** 0.04
         axes.set_yscale("log")
@@ -235,9 +238,9 @@ def _passes(curve: Sequence[tuple[float, float]], left: float, bottom: float) ->
     return False
 
 
-def _dress(axes: Axes, title: str, n_rows: int) -> None:
+def _dress(axes: Axes, title: str, n_rows: int, quantity: Quantity) -> None:
     axes.set_xlabel("epochs")
-    axes.set_ylabel("learning rate")
+    axes.set_ylabel(quantity.words)
     left, right = axes.get_xlim()
     axes.xaxis.set_major_locator(MaxNLocator(integer=right - left > 4, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(alpha=0.25)

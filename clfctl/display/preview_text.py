@@ -10,6 +10,7 @@ from itertools import count, repeat, zip_longest
 from typing import Any, NamedTuple
 
 from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
+from clfctl.planning.preview.parameter import OfGroup
 from clfctl.planning.preview.track import Track
 from clfctl.schedules.catalog import KINDS, summary_of
 from clfctl.schedules.parameters import parameters_of
@@ -37,6 +38,7 @@ def plot_lines(tracks: Sequence[Track], width: int, *, log: bool, color: bool) -
         stretches=stretches_of(tracks),
         letters=several,
         color=color,
+        from_zero=tracks[0].quantity.from_zero,
     )
     for track in tracks:
         yield from _seam_line(track, several)
@@ -64,7 +66,8 @@ def table_lines(tracks: Sequence[Track]) -> Iterator[str]:
 def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
     """Yield a header and the rows, one for every epoch or for every batch, then with what a run's optimizer had."""
     applied = ",applied" if any(track.applied for track in tracks) else ""
-    yield f"schedule,epoch,batch,lr{applied}" if each_batch else "schedule,epoch,lr_start,lr_end"
+    value = tracks[0].quantity.name
+    yield f"schedule,epoch,batch,{value}{applied}" if each_batch else f"schedule,epoch,{value}_start,{value}_end"
     for track in tracks:
         name = _quoted(track.name)
         if not each_batch:
@@ -80,14 +83,15 @@ def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
 def json_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
     """Yield JSON objects, one for every epoch or for every batch, then with what a run's optimizer had."""
     for track in tracks:
+        value = track.quantity.name
         for epoch, start, end in () if each_batch else track.rates():
-            yield dump_json({"schedule": track.name, "epoch": epoch, "lr_start": start, "lr": end})
+            yield dump_json({"schedule": track.name, "epoch": epoch, f"{value}_start": start, value: end})
         for some in track.batches() if each_batch else ():
             # By hand: a million calls of json take longer than all the rest.
             head = dump_json({"schedule": track.name, "epoch": some.epoch})[:-1] + ', "batch": '
             ends = repeat("}") if some.applied is None else (f', "applied": {_number(lr)}}}' for lr in some.applied)
             rows = zip(count(some.first), some.rates, ends, strict=False)
-            yield "\n".join([f'{head}{batch}, "lr": {_number(lr)}{end}' for batch, lr, end in rows])
+            yield "\n".join([f'{head}{batch}, "{value}": {_number(lr)}{end}' for batch, lr, end in rows])
 
 
 def _number(lr: float) -> str:
@@ -122,11 +126,23 @@ def kind_lines(width: int, spelled: Callable[[str], str]) -> Iterator[str]:
 def _titles(tracks: Sequence[Track], width: int, color: bool) -> Iterator[str]:
     several = len(tracks) > 1
     for number, track in enumerate(tracks):
-        text = f"{track.name}: base learning rate {format_lr(track.plan.base_lr)}, {track.epochs} epochs"
+        text = f"{track.name}: {_base(track)}, {track.epochs} epochs"
         text = text if not track.done else f"{text}, {track.done} of them trained"
         head = f"{letter_of(number)}  " if several else ""
         lines = textwrap.wrap(head + text, width, subsequent_indent=" " * len(head)) or [head]
         yield from (paint(line, number) if color and several else line for line in lines)
+
+
+def _base(track: Track) -> str:
+    """Return what a curve is a curve of, in words."""
+    base = f"base {track.quantity.words} {format_lr(track.plan.base_lr)}"
+    if not isinstance(track.plan.schedule, OfGroup):
+        return base
+    group = track.plan.schedule.group
+    share = base if group.share == 1 else f"{group.share:.3g} of the {base}"
+    if group.starts_at is None:
+        return "never trained"
+    return f"{share}, from epoch {group.starts_at + 1} on" if group.starts_at else share
 
 
 def _seam_line(track: Track, several: bool) -> Iterator[str]:
@@ -136,7 +152,7 @@ def _seam_line(track: Track, several: bool) -> Iterator[str]:
     whose = f"{track.name}: " if several else ""
     change = "goes on at" if old == new else "goes on from"
     jump = format_lr(new) if old == new else f"{format_lr(old)} to {format_lr(new)}{_factor(old, new)}"
-    yield f"{whose}▲ after epoch {track.begins:.4g} the learning rate {change} {jump}"
+    yield f"{whose}▲ after epoch {track.begins:.4g} the {track.quantity.words} {change} {jump}"
 
 
 def _factor(old: float, new: float) -> str:
@@ -165,16 +181,19 @@ def _table(tracks: Sequence[Track], max_rows: int | None) -> Iterator[str]:
     else:
         groups = _groups([*_rows(tracks, range(n_epochs))], max_rows, seam)
     alone = len(tracks) == 1
-    titles = ("LR at start", "LR at end", "change") if alone else [f"{letter_of(n)} at end" for n in range(len(tracks))]
+    title = tracks[0].quantity.title
+    one = (f"{title} at start", f"{title} at end", "change")
+    titles = one if alone else [f"{letter_of(n)} at end" for n in range(len(tracks))]
+    cell_width = max(11, *map(len, titles))
     width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
-    yield f"{'epoch':>{width}}  " + "  ".join(f"{title:>11}" for title in titles)
+    yield f"{'epoch':>{width}}  " + "  ".join(f"{each:>{cell_width}}" for each in titles)
     shown: float | None = None
     for first, last in groups:
         epochs = str(first.epoch + 1) if first == last else f"{first.epoch + 1}–{last.epoch + 1}"
         # Against the row above, whether or not epochs between them are left out.
         cells = (*first.cells, _change(shown, first.end)) if alone else first.cells
         shown = last.end
-        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>11}" for cell in cells)).rstrip()
+        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>{cell_width}}" for cell in cells)).rstrip()
 
 
 def _rows(tracks: Sequence[Track], epochs: Sequence[int]) -> Iterator[_Row]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Annotated
 
-from clfctl.schedules.base import TOLERANCE, Kind, LrEvery, Mode, Rate, Schedule, clock, length_of
+from clfctl.schedules.base import TOLERANCE, Clocked, Kind, LrEvery, Mode, Rate, Schedule, clock, length_of
 from clfctl.schedules.compose import Around, Chain, Restart, Scaled, Warmup
 from clfctl.schedules.curves import Curve, EtaMin, Fall, TMax, falling
 from clfctl.schedules.parameters import Param, parameters_of
@@ -14,7 +14,7 @@ from clfctl.schedules.stopping import fired_after
 
 
 @dataclass(frozen=True)
-class Anneal(Curve):
+class Anneal(Clocked, Curve):
     """Fall from the rate that it begins with to `eta_min`: the last part of a mixed schedule, `> cooldown:5`.
 
     With s the share of the part that is over, the rate is `eta_min + (base_lr - eta_min) * f`, f being

@@ -56,6 +56,7 @@ class TrainSettings(
 CURVE = (
     *PlanSettings.model_fields,
     *("data", "data_dir", "val_split", "max_per_class", "batch_size", "time", "find_batch_size", "config", "recipe"),
+    *("model", "freeze", "unfreeze_at", "backbone_lr_scale", "layer_decay"),
 )
 
 

@@ -27,7 +27,10 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"scheduler": "cosine-restarts", "eta_min": 1e-3}, "the lowest learning rate of cosine-restarts is 0.001 and the"),
     ({"scheduler": "wsd", "eta_min": 1e-3}, "the lowest learning rate of wsd is 0.001 and the base is 0.0001: it does"),
     ({"scheduler": "plateau", "eta_min": 1e-3}, "the lowest learning rate of plateau is 0.001 and the base is 0.0001"),
-    ({"scheduler": "cooldown", "eta_min": 1e-3}, "the lowest learning rate of cooldown is 0.001 and the base is 0.0001"),
+    (
+        {"scheduler": "cooldown", "eta_min": 1e-3},
+        "the lowest learning rate of cooldown is 0.001 and the base is",
+    ),
     ({"scheduler": "wsd", "eta_min": 1e-4, "warmup": 2}, "the lowest learning rate of wsd is 0.0001 and the base is"),
     ({"scheduler": "0.1*wsd(eta_min=5e-5)"}, "the lowest learning rate of wsd is 5e-05 and it begins at 1e-05"),
     ({"scheduler": "step(5, 0.1):10 >> cosine-restarts(eta_min=1e-3)"}, "of cosine-restarts is 0.001 and the base is"),

@@ -13,6 +13,8 @@ from clfctl.data.sources.names import DIGITS, is_named
 from clfctl.errors import DataError, UsageError
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview.metrics import read_metrics
+from clfctl.planning.preview.parameter import GROUP, Group, quantity_of
+from clfctl.planning.quantities import Quantity
 from clfctl.planning.time_limit import within_time
 from clfctl.schedules import parse_expression
 from clfctl.settings.groups import PlanSettings, TrainSettings
@@ -30,7 +32,8 @@ class Asked:
 
     `texts` are expressions and `folders` runs, as they were typed; with neither it is the schedule of the settings.
     `metrics` is what a schedule that follows a metric gets, None: not known. `n_batches` of an epoch are None where
-    nothing says how many there are; `are_stated` is whether the user did. `notes` are sentences.
+    nothing says how many there are; `are_stated` is whether the user did. `parameter` is what is drawn, `groups` are
+    the param groups of the model where these are. `notes` are sentences.
     """
 
     resolved: Resolved[TrainSettings]
@@ -40,6 +43,18 @@ class Asked:
     n_batches: int | None = None
     are_stated: bool = False
     notes: tuple[str, ...] = ()
+    parameter: str = "lr"
+    groups: tuple[Group, ...] = ()
+
+    @property
+    def quantity(self) -> Quantity:
+        """The value that is drawn."""
+        return quantity_of(self.parameter)
+
+    @property
+    def needs_groups(self) -> bool:
+        """Whether the model's param groups are still to be found out."""
+        return self.parameter == GROUP and bool(self.of_schedules) and not self.groups
 
     @property
     def settings(self) -> TrainSettings:
@@ -78,12 +93,14 @@ def ask(
     metrics: str | Sequence[float] = "",
     steps_per_epoch: int | None = None,
     tell: Callable[[str], None] = lambda _: None,
+    parameter: str = "lr",
 ) -> Asked:
     """Return what is asked for, with the batches that an epoch has on the data; `tell` takes a line of what takes long.
 
     `metrics` are numbers, or where they are (see `read_metrics`). Raises UsageError for what does not go together,
     DataError for data that cannot be trained on.
     """
+    quantity_of(parameter)
     folders = tuple(each for each in subjects if is_folder(each))
     texts = tuple(each for each in subjects if each not in folders)
     if texts and resolved.ranks["scheduler"] == 0:
@@ -96,10 +113,11 @@ def ask(
     if folders and known is not None:
         hint = "give them with a schedule, not with a run"
         raise UsageError(f"{folders[0]} has metrics of its own", hint, field="metrics")
+    are_stated = bool(steps_per_epoch)
+    asked = Asked(resolved, texts, folders, known, steps_per_epoch, are_stated=are_stated, parameter=parameter)
     if folders and not texts:
-        return Asked(resolved, folders=folders, n_batches=steps_per_epoch, are_stated=bool(steps_per_epoch))
-    resolved = within_time(keep_fitting(resolved, texts))
-    asked = Asked(resolved, texts, folders, known, steps_per_epoch, are_stated=bool(steps_per_epoch))
+        return asked
+    asked = replace(asked, resolved=within_time(keep_fitting(resolved, texts)))
     return asked if steps_per_epoch else _counted(asked, tell)
 
 

@@ -6,7 +6,9 @@ from dataclasses import replace
 from clfctl.errors import UsageError
 from clfctl.planning.plan import Plan, make_plan
 from clfctl.planning.preview.asked import Asked
+from clfctl.planning.preview.parameter import view
 from clfctl.planning.preview.track import Track
+from clfctl.planning.quantities import LEARNING_RATE
 from clfctl.schedules import Schedule, Span
 from clfctl.schedules.cautions import Course, cautions
 
@@ -17,16 +19,18 @@ STRIDE = 10**6
 def of_expression(asked: Asked, text: str) -> Iterator[Track]:
     """Yield the track of an expression, or both ends of what can happen where it depends on an unknown metric."""
     metrics, n = asked.metrics, asked.n_batches
-    plan = make_plan(asked.settings_of(text), n, text)
+    plan, subject = make_plan(asked.settings_of(text), n, text), text
+    if asked.quantity != LEARNING_RATE:
+        plan, subject = view(plan, asked.quantity)
     segments = tuple(plan.schedule.segments(plan.epochs))
+    track = Track(subject, plan, plan.epochs, n_batches=n, segments=segments, quantity=asked.quantity)
     if metrics is not None:
-        yield Track(text, plan, plan.last_epoch(metrics), metrics, n, segments=segments)
+        yield replace(track, epochs=plan.last_epoch(metrics), metrics=metrics)
     elif not plan.schedule.follows_metrics:
-        yield Track(text, plan, plan.epochs, n_batches=n, segments=segments)
+        yield track
     else:
-        never, always = worsening(plan), improving(plan)
-        yield Track(text, plan, plan.last_epoch(never), never, n, segments=segments, case="never improving")
-        yield Track(text, plan, plan.last_epoch(always), always, n, segments=segments, case="improving every epoch")
+        for case, known in (("never improving", worsening(plan)), ("improving every epoch", improving(plan))):
+            yield replace(track, epochs=plan.last_epoch(known), metrics=known, case=case)
 
 
 def improving(plan: Plan) -> range:

@@ -1,4 +1,4 @@
-"""A track: one course that a learning rate may take or has taken. No torch, no rich."""
+"""A track: one course that a learning rate may take or has taken, or what else is drawn. No torch, no rich."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from clfctl.errors import UsageError
 from clfctl.planning.plan import Plan
 from clfctl.planning.preview.applied import Applied, Batches
+from clfctl.planning.quantities import LEARNING_RATE, Quantity
 from clfctl.schedules import Rate, Segment, before, sample_curve
 from clfctl.schedules.sampling import rates_in, rates_of
 
@@ -21,6 +22,9 @@ class Track:
     in epochs, after a step with the rate `last_lr`. `metrics` are the monitored metric of the epochs where it
     is known or assumed; `case` says what is assumed. `n_batches` are those of an epoch, None: not known. `notes` are
     sentences about a run that another version of clfctl wrote; `applied` is the run's record of what was written.
+
+    Of another `quantity` than the learning rate, `plan` has it in that place, and so has all that is said of rates
+    here. `group` is the param group whose rate it is, empty: the base rate.
     """
 
     subject: str
@@ -35,11 +39,13 @@ class Track:
     case: str = ""
     notes: tuple[str, ...] = ()
     applied: Applied | None = None
+    quantity: Quantity = LEARNING_RATE
+    group: str = ""
 
     @property
     def name(self) -> str:
-        """The subject, and which case of it this is."""
-        return f"{self.subject}, {self.case}" if self.case else self.subject
+        """The subject, and which param group and case of it this is."""
+        return ", ".join(filter(None, (self.subject, self.group, self.case)))
 
     @property
     def done(self) -> int:
@@ -93,7 +99,7 @@ class Track:
         """Return the learning rate before and after the place from which training goes on; None without one."""
         if not 0 < self.begins < self.epochs:
             return None
-        return self.last_lr, self.plan.values(self.begins, self.metrics[: self.done]).lr
+        return self.last_lr, self.plan.lr(self.begins, self.metrics[: self.done])
 
     def _by_epoch(self, epochs: Sequence[int]) -> Iterator[tuple[int, Rate]]:
         return rates_of(self.plan.schedule, self.plan.base_lr, epochs, self.metrics)

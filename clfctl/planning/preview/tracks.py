@@ -4,13 +4,22 @@ from pathlib import Path
 
 from clfctl.planning.preview.asked import Asked
 from clfctl.planning.preview.expressions import of_expression
-from clfctl.planning.preview.runs import of_run
+from clfctl.planning.preview.parameter import GROUP, by_group
+from clfctl.planning.preview.runs import groups_of, of_run
 from clfctl.planning.preview.track import Track
+from clfctl.planning.quantities import LEARNING_RATE
 
 
 def tracks_of(asked: Asked) -> list[Track]:
-    """Return the tracks of runs and of expressions. Raises UsageError for what is neither."""
-    tracks = [of_run(asked, Path(folder)) for folder in asked.folders]
-    for text in asked.of_schedules:
-        tracks += of_expression(asked, text)
-    return tracks
+    """Return the tracks of runs and of expressions, or of each of their param groups.
+
+    Raises UsageError for what is neither.
+    """
+    found = [(track, asked.groups) for text in asked.of_schedules for track in of_expression(asked, text)]
+    runs = [(of_run(asked, Path(each)), each) for each in asked.folders]
+    if asked.parameter == GROUP:
+        of_runs = [(track, groups_of(asked, Path(folder))) for track, folder in runs]
+        return [each for track, groups in (*of_runs, *found) for each in by_group(track, groups)]
+    tracks = [track for track, _ in (*runs, *found)]
+    # Several schedules of the rate leave what else follows one where it is.
+    return [*{track.name: track for track in tracks}.values()] if asked.quantity != LEARNING_RATE else tracks
