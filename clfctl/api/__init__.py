@@ -6,26 +6,21 @@ as they were afterwards. What is worth knowing comes back in records, or is told
 Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` is read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clfctl.api.notes import Notes
-from clfctl.data.onlookers import no_line
-from clfctl.errors import UsageError, shortened
+from clfctl.api.previewing import Preview as Preview
+from clfctl.api.previewing import preview as preview
 from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
-from clfctl.planning.preview.asked import about_defaults, ask
-from clfctl.planning.preview.expressions import of_schedule
-from clfctl.planning.preview.track import Track
-from clfctl.planning.preview.tracks import tracks_of
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
-from clfctl.schedules.base import Schedule
-from clfctl.settings.groups import EvalSettings, PlanSettings, ResumeSettings, TrainSettings
+from clfctl.settings.groups import EvalSettings, ResumeSettings, TrainSettings
 from clfctl.settings.sources import PASSED, TYPED, from_fields
 
 if TYPE_CHECKING:
@@ -60,29 +55,6 @@ class Trained:
     bad_images: Mapping[str, str]
     exported: "Exported | None"
     notes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Preview:
-    """A learning rate over the epochs, before anything is trained.
-
-    `tracks` are its courses: one, or two where it depends on a metric that is not known, for the case that the metric
-    never improves and for the case that it always does. `cautions` say what is most likely a mistake; `notes` are
-    sentences: which defaults are shown, and what was found on the way.
-    """
-
-    tracks: tuple[Track, ...]
-    cautions: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    def points(self, per_epoch: int = 0) -> list[tuple[float, float]]:
-        """Return (time in epochs, learning rate) of the first course, of `per_epoch` batches an epoch if given."""
-        return self.tracks[0].points(per_epoch)
-
-    @property
-    def rates(self) -> list[tuple[int, float, float]]:
-        """(epoch from 1, learning rate of its first step, of its last) of the first course."""
-        return [*self.tracks[0].rates()]
 
 
 def train(
@@ -177,43 +149,6 @@ def export(run: Path | str, output: Path | str | None = None) -> "Exported":
     return export_model(Path(run), None if output is None else Path(output))
 
 
-def preview(
-    schedule: "Schedule | PlanSettings | str | Path | None" = None,
-    *,
-    metrics: Iterable[float] = (),
-    steps_per_epoch: int | None = None,
-    parameter: str = "lr",
-    **fields: Any,
-) -> Preview:
-    """Return the learning rate over the epochs, from the very object that training goes by; without torch.
-
-    `schedule` is a kind or an expression (`"linear:2 > cosine"`), a run folder, settings, or a schedule object, which
-    is taken as it is; `fields` are settings by name, as for `train`, with the same defaults. `metrics` are the values
-    of the monitored metric that plateau and early stopping are to see, `steps_per_epoch` the batches of an epoch, where
-    it is not the data that says it. `parameter` is what is returned in the place of the learning rate: "momentum",
-    "weight-decay", or "group" for the rate of each param group. Torch is imported for these groups, and for what only a
-    training can measure, such as `time="20m"`.
-    """
-    if isinstance(schedule, PlanSettings):
-        fields = {**schedule.model_dump(exclude_unset=True), **fields}
-    is_made = schedule is None or isinstance(schedule, PlanSettings | Schedule)
-    subjects = () if is_made else (str(schedule),)
-    resolved = from_fields(TrainSettings, fields)
-    asked = ask(resolved, subjects, _numbers(metrics), steps_per_epoch, parameter=parameter)
-    if asked.is_measured:
-        from clfctl.engine.estimate import measured
-
-        asked = measured(asked, no_line)
-    if asked.needs_groups:
-        from clfctl.engine.model_groups import with_groups
-
-        asked = with_groups(asked)
-    tracks = [of_schedule(asked, schedule)] if isinstance(schedule, Schedule) else tracks_of(asked)
-    cautions = dict.fromkeys(each for track in tracks for each in track.plan.cautions)
-    notes = dict.fromkeys((*about_defaults(asked), *asked.notes, *(each for track in tracks for each in track.notes)))
-    return Preview(tuple(tracks), tuple(cautions), tuple(notes))
-
-
 @contextmanager
 def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
     """Check all that needs no torch, make the run, and yield its training; see `engine.session.begin`."""
@@ -295,10 +230,3 @@ def _record(session: "Session", exported: "Exported | None") -> Trained:
 def _training_settings(settings: TrainSettings | None, fields: Mapping[str, Any]) -> TrainSettings:
     stated = {} if settings is None else settings.model_dump(exclude_unset=True)
     return within_time(taken_over(keep_fitting(from_fields(TrainSettings, {**stated, **fields})))).settings
-
-
-def _numbers(metrics: Iterable[float]) -> tuple[float, ...]:
-    try:
-        return tuple(map(float, metrics))
-    except (TypeError, ValueError):
-        raise UsageError(f"{shortened(metrics)} is not a sequence of numbers", field="metrics") from None

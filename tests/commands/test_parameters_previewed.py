@@ -120,6 +120,16 @@ def test_of_a_run_it_is_what_the_history_says(cli: Cli, photos: Path) -> None:
     assert "the param groups of runs/x are shown as they are" in " ".join(refused.stderr.split())
 
 
+def test_a_schedule_made_in_python_is_drawn_too() -> None:
+    made = clfctl.OneCycle(cycle_momentum=True)
+    drawn = clfctl.preview(made, parameter="momentum", epochs=10)
+    assert drawn.points(1)[0][1] == 0.95
+    assert min(value for _, value in drawn.points(10)) == pytest.approx(0.85)
+    groups = clfctl.preview(made, parameter="group", epochs=10, backbone_lr_scale=0.5).tracks
+    assert [track.name for track in groups] == ["onecycle, backbone", "onecycle, classifier"]
+    assert groups[0].plan.lr(3) == groups[1].plan.lr(3) / 2
+
+
 def test_an_unknown_parameter_is_an_error_of_the_library() -> None:
     with pytest.raises(UsageError, match="'lrs' is not allowed"):
         clfctl.preview("cosine", parameter="lrs")

@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from clfctl.errors import UsageError
+from clfctl.planning.moved import Moved, base_momentum
 from clfctl.planning.plan import Plan, make_plan
 from clfctl.planning.preview.asked import Asked
 from clfctl.planning.preview.parameter import view
 from clfctl.planning.preview.track import Track
 from clfctl.planning.quantities import LEARNING_RATE
-from clfctl.schedules import Schedule, Span
+from clfctl.schedules import Schedule, Span, momentum_of
 from clfctl.schedules.cautions import Course, cautions
 
 # So far apart that every threshold counts them as an improvement.
@@ -52,9 +53,16 @@ def of_schedule(asked: Asked, schedule: Schedule) -> Track:
     plan = make_plan(settings, asked.n_batches)
     fitted = schedule.fitted(Span(settings.epochs, 0.0, asked.n_batches, plan.mode))
     found = cautions(Course(fitted, settings.lr, plan.epochs, settings.early_stopping))
-    plan = replace(plan, schedule=fitted, cautions=tuple(found))
+    moved = momentum_of(fitted)
+    momentum = Moved(moved, base_momentum(settings), fitted.name) if moved else plan.momentum
+    plan = replace(plan, schedule=fitted, cautions=tuple(found), momentum=momentum)
+    name = fitted.name
+    if asked.quantity != LEARNING_RATE:
+        plan, name = view(plan, asked.quantity)
+        fitted = plan.schedule
     if fitted.follows_metrics and not metrics:
         hint = "say with `metrics=` what it is to see, a number for each epoch"
         raise UsageError(f"{fitted.name} goes by a metric, and none is given", hint)
     segments = tuple(fitted.segments(plan.epochs))
-    return Track(fitted.name, plan, plan.last_epoch(metrics), tuple(metrics), asked.n_batches, segments=segments)
+    epochs, known = plan.last_epoch(metrics), tuple(metrics)
+    return Track(name, plan, epochs, known, asked.n_batches, segments=segments, quantity=asked.quantity)
