@@ -6,10 +6,12 @@ import math
 import textwrap
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from itertools import count, repeat, zip_longest
+from functools import lru_cache
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
+from clfctl.planning.preview.applied import Batches
 from clfctl.planning.preview.parameter import OfGroup
 from clfctl.planning.preview.track import Track
 from clfctl.schedules.catalog import KINDS, summary_of
@@ -65,7 +67,8 @@ def table_lines(tracks: Sequence[Track]) -> Iterator[str]:
 
 def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
     """Yield a header and the rows, one for every epoch or for every batch, then with what a run's optimizer had."""
-    applied = ",applied" if any(track.applied for track in tracks) else ""
+    is_applied = any(track.applied for track in tracks)
+    applied = ",applied" if is_applied else ""
     value = tracks[0].quantity.name
     yield f"schedule,epoch,batch,{value}{applied}" if each_batch else f"schedule,epoch,{value}_start,{value}_end"
     for track in tracks:
@@ -74,10 +77,8 @@ def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
             continue
         for some in track.batches():
-            head = f"{name},{some.epoch},"
-            ends = repeat("," if applied else "") if some.applied is None else (f",{lr!r}" for lr in some.applied)
-            rows = zip(count(some.first), some.rates, ends, strict=False)
-            yield "\n".join([f"{head}{batch},{lr!r}{end}" for batch, lr, end in rows])
+            ends = some.applied and [f",{lr!r}" for lr in some.applied]
+            yield _batch_lines(some, f"{name},{some.epoch},", ",", repr, "," if is_applied else "", ends)
 
 
 def json_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
@@ -89,9 +90,31 @@ def json_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
         for some in track.batches() if each_batch else ():
             # By hand: a million calls of json take longer than all the rest.
             head = dump_json({"schedule": track.name, "epoch": some.epoch})[:-1] + ', "batch": '
-            ends = repeat("}") if some.applied is None else (f', "applied": {_number(lr)}}}' for lr in some.applied)
-            rows = zip(count(some.first), some.rates, ends, strict=False)
-            yield "\n".join([f'{head}{batch}, "{value}": {_number(lr)}{end}' for batch, lr, end in rows])
+            ends = some.applied and [f', "applied": {_number(lr)}}}' for lr in some.applied]
+            written = repr if all(map(math.isfinite, some.rates)) else dump_json
+            yield _batch_lines(some, head, f', "{value}": ', written, "}", ends)
+
+
+def _batch_lines(
+    some: Batches, head: str, between: str, written: Callable[[float], str], end: str, ends: Sequence[str] | None
+) -> str:
+    """Return a line for each of some batches: head, number, what is between, the rate, and an end or its own of `ends`.
+
+    What is the same in all of them is put in by one call for all: a million lines are to take no second.
+    """
+    numbers, rates = _numbers(some.first, len(some.rates), between), some.rates
+    if ends:
+        return "\n".join([f"{head}{n}{written(lr)}{own}" for n, lr, own in zip(numbers, rates, ends, strict=True)])
+    if rates.count(rates[0]) == len(rates):
+        rate = written(rates[0]) + end
+        return head + f"{rate}\n{head}".join(numbers) + rate
+    return head + f"{end}\n{head}".join([n + rate for n, rate in zip(numbers, map(written, rates), strict=True)]) + end
+
+
+@lru_cache(maxsize=8)
+def _numbers(first: int, n: int, after: str) -> list[str]:
+    """Return so many numbers from `first` on, each with what comes after it: the same in every epoch."""
+    return [f"{number}{after}" for number in range(first, first + n)]
 
 
 def _number(lr: float) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from clfctl.schedules.base import Rate, Schedule, whole
-from clfctl.schedules.rates import Steady, within
+from clfctl.schedules.rates import at_all
 
 MAX_PER_EPOCH, MAX_POINTS = 20, 2000
 
@@ -56,10 +56,5 @@ def rates_of(
 
 def rates_in(rate: Rate, epoch: int, batches: range, n: int) -> list[float]:
     """Return the rate of some batches, in ascending order, of an epoch that has `n` of them."""
-    if not batches:
-        return []
-    there = within(rate, epoch + batches[0] / n, epoch + batches[-1] / n)
-    if isinstance(there, Steady):
-        return [there.lr] * len(batches)
     # The very expression of the trainer, so that the bits are the same.
-    return [there(epoch + batch / n) for batch in batches]
+    return at_all(rate, [epoch + batch / n for batch in batches])
