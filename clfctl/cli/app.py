@@ -43,8 +43,11 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
 )
 
 
-def make_app(only: str | None = None) -> typer.Typer:
-    """Return the program with the options of every command, or of the command `only` (declaring them costs 0.1 s)."""
+def make_app(only: str | None = None, words: list[str] | None = None) -> typer.Typer:
+    """Return the program with the options of every command, or of the command `only` (declaring them costs 0.1 s).
+
+    `words` are those of its command line: hidden options that none of them needs are not declared.
+    """
     app = typer.Typer(
         name="clfctl",
         help="Train image classifiers, with a learning rate that is never a surprise.",
@@ -57,7 +60,7 @@ def make_app(only: str | None = None) -> typer.Typer:
     for name, function, groups in COMMANDS:
         is_wanted = only in (None, name)
         shown = curve_settings() if is_wanted and name == "lr-preview" else None
-        command = with_settings(function, groups, shown) if is_wanted else without_settings(function)
+        command = with_settings(function, groups, shown, words) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
         # What a run was made with counts there, not the environment or the files of today.
         epilog = None if name in ("resume", "branch", "eval") else EPILOG
@@ -91,7 +94,7 @@ def main() -> None:
         print_recipes(as_json="--json" in sys.argv)
         return
     try:
-        make_app(wanted)(prog_name="clfctl")
+        make_app(wanted, None if completing else sys.argv[1:])(prog_name="clfctl")
     except SystemExit as end:
         leave_hanging_threads(end.code)
         raise

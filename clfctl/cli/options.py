@@ -1,7 +1,7 @@
 """A settings class becomes a command's options: the only file that knows how Typer reads a signature."""
 
 import inspect
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, get_args, get_origin
@@ -59,12 +59,15 @@ def curve_settings() -> Collection[str]:
 
 
 def with_settings(
-    command: Callable[..., None], group_names: tuple[Group, ...], shown: Collection[str] | None = None
+    command: Callable[..., None],
+    group_names: tuple[Group, ...],
+    shown: Collection[str] | None = None,
+    words: Sequence[str] | None = None,
 ) -> Callable[..., None]:
     """Give a command one option per field of the named settings groups; it gets each group resolved, in that order.
 
     In the place of the OutputSettings it gets the Output that they ask for. Its help shows the `shown` settings, None:
-    all of them.
+    all of them; the others are declared only where one of the `words` of the command line needs it, None: it may.
 
     A parameter of its own that is named as a field is that field as an argument, and is not passed on. Numbers and
     choices are taken as text: Pydantic judges them after all sources are merged, so that a bad option and
@@ -89,16 +92,46 @@ def with_settings(
         command(*(_given(sources.resolve(group, typed)) for group in types), **own)
 
     own = list(inspect.signature(command).parameters.values())[len(types) :]
+    found = _parameters(every, own, shown, with_hidden=words is None)
+    if words is not None and not _have(found, words, _newer_names(group_names)):
+        found = _parameters(every, own, shown, with_hidden=True)
+    return _signed(run, command, found)
+
+
+def _parameters(
+    every: "Sequence[type[Settings]]",
+    own: Sequence[inspect.Parameter],
+    shown: Collection[str] | None,
+    *,
+    with_hidden: bool,
+) -> list[inspect.Parameter]:
+    """Return a command's own parameters and the options of its settings groups."""
+    from clfctl.settings.groups import OutputSettings
+
     # A field that the command declares itself, as an argument, is not also an option.
     declared = {parameter.name for parameter in own}
     options = (
         parameter
         for group in every
-        for parameter in _options(group, None if group is groups.OutputSettings else shown)
+        for parameter in _options(group, None if group is OutputSettings else shown, with_hidden=with_hidden)
         if parameter.name not in declared
     )
     # Two groups may share a field: it is one option, and both get it.
-    return _signed(run, command, [*own, *{option.name: option for option in options}.values()])
+    return [*own, *{option.name: option for option in options}.values()]
+
+
+def _have(parameters: Iterable[inspect.Parameter], words: Sequence[str], newer: Mapping[str, str]) -> bool:
+    """Return whether every option among the words of a command line is one of the parameters."""
+    known = {"--help", "-h", "--"}
+    for parameter in parameters:
+        written = parameter.annotation.__metadata__[0].param_decls or ()
+        known |= {option_name(parameter.name), *(each for both in written for each in both.split("/"))}
+    for word in words:
+        name = word.partition("=")[0][2:].replace("_", "-")
+        option = f"--{newer.get(name, name)}" if word.startswith("--") else word[:2]
+        if word.startswith("-") and option not in known:
+            return False
+    return True
 
 
 def _at_home(name: str, value: Any) -> Any:
@@ -146,7 +179,7 @@ def _signed(
     return run
 
 
-def _options(group: "type[Settings]", shown: Collection[str] | None) -> Iterator[inspect.Parameter]:
+def _options(group: "type[Settings]", shown: Collection[str] | None, with_hidden: bool) -> Iterator[inspect.Parameter]:
     from clfctl.settings.base import option_of, panel_of
     from clfctl.settings.groups import ResumeSettings
 
@@ -157,6 +190,8 @@ def _options(group: "type[Settings]", shown: Collection[str] | None) -> Iterator
         # Hidden, not unknown: who tries to change what is fixed is told why it cannot be, and who types a whole
         # command of `train` for its curve need not leave out what does not touch that.
         is_hidden = (of_run and bool(mark.fixed)) or (shown is not None and name not in shown)
+        if is_hidden and not with_hidden:
+            continue
         is_flag = bool in (field.annotation, *get_args(field.annotation))
         names = [option_name(mark.spelling or name), *([mark.short] if mark.short else [])]
         names[0] += f"/{option_name('no_' + name)}" if is_flag and not mark.one_way else ""

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 
 from clfctl.display.output import Output
 from clfctl.display.preview import MAX_WIDTH, Look, check_look, show_tracks
-from clfctl.display.preview_applied import applied_lines
 from clfctl.display.preview_text import kind_lines, kind_records
 from clfctl.planning.plan import refuse_cautions
 from clfctl.planning.preview.asked import Asked, about_defaults, ask
@@ -64,6 +63,8 @@ def _notes(asked: Asked, tracks: Sequence[Track]) -> Iterator[str]:
     for track in tracks:
         yield from track.notes
         if track.applied:
+            from clfctl.display.preview_applied import applied_lines
+
             yield from applied_lines(track.subject, track.applied)
     if asked.metrics is not None:
         deaf = (track.subject for track in tracks if not track.plan.schedule.follows_metrics)

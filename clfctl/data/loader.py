@@ -17,7 +17,7 @@ from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, is_too_many, reason_of
 from clfctl.data.pixels.views import Crop, crop_pixels
 from clfctl.data.sources.base import ImageSource, Part
-from clfctl.data.sources.index import count_batches
+from clfctl.data.sources.size import count_batches
 from clfctl.errors import DataError
 from clfctl.settings.data import BadImagePolicy
 

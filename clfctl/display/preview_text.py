@@ -11,7 +11,7 @@ from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from clfctl.display.curve import Stretch, draw_curve, format_lr, letter_of, paint
-from clfctl.planning.preview.applied import Batches
+from clfctl.planning.preview.batches import Batches
 from clfctl.planning.preview.parameter import OfGroup
 from clfctl.planning.preview.track import Track
 from clfctl.schedules.catalog import KINDS, summary_of

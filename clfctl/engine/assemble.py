@@ -13,8 +13,7 @@ from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.decode import see_and_close
 from clfctl.data.pixels.transform import Preprocess, augmentation_of, to_pixels
 from clfctl.data.sources.base import Data, Part
-from clfctl.data.sources.index import count_batches
-from clfctl.data.sources.size import fit_batch_size
+from clfctl.data.sources.size import count_batches, fit_batch_size
 from clfctl.data.workers import pick_workers
 from clfctl.engine.activations import checkpoint_activations
 from clfctl.engine.averaging import averages_of

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Collection
 
 from clfctl.data.sources.base import Data
-from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import open_data
-from clfctl.data.sources.size import fit_batch_size
+from clfctl.data.sources.size import count_batches, fit_batch_size
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import AS_MONITORED, METRICS
 from clfctl.models.sources import source_of

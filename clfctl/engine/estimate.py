@@ -5,8 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 from clfctl.data.sources.base import Data
-from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.open import open_data
+from clfctl.data.sources.size import count_batches
 from clfctl.engine.as_it_was import as_it_was
 from clfctl.engine.assemble import Parts, build_parts
 from clfctl.engine.batch_size_search import find_batch_size

@@ -177,6 +177,20 @@ def test_help_shows_what_touches_the_curve() -> None:
     assert set(PlanSettings.model_fields) < set(CURVE)
 
 
+def test_hidden_options_are_declared_where_they_are_typed() -> None:
+    from typer.main import get_command
+
+    def declared(*words: str) -> set[str | None]:
+        command = get_command(make_app("lr-preview", ["lr-preview", *words])).commands["lr-preview"]  # type: ignore[attr-defined]
+        return {each.name for each in command.params}
+
+    for words in ((), ("cosine", "-e3", "--min_lr=1", "--no-warmup-inside", "--list"), ("-h",), ("--help",)):
+        assert "augment" not in declared(*words), words
+        assert "warmup" in declared(*words)
+    for words in (("--augment", "none"), ("--img_size=3",), ("-m", "x"), ("--no-export",)):
+        assert {"augment", "warmup"} < declared(*words), words
+
+
 def test_the_library_previews_the_same(cli: Cli) -> None:
     found = clfctl.preview("cosine", data="digits", batch_size=50, warmup="10b")
     shown = cli("lr-preview", "cosine", "--data", "digits", "--batch-size", "50", "--warmup", "10b", "--format", "csv")

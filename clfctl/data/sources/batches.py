@@ -2,9 +2,8 @@
 
 from collections.abc import Callable
 
-from clfctl.data.sources.index import count_batches
 from clfctl.data.sources.names import DIGITS, DIGITS_PER_CLASS, is_named
-from clfctl.data.sources.size import check_batch_size, fit_batch_size, n_to_train
+from clfctl.data.sources.size import check_batch_size, count_batches, fit_batch_size, n_to_train
 from clfctl.settings.data import ImageSettings
 
 

@@ -89,12 +89,3 @@ def sorted_classes(names: Sequence[str]) -> tuple[str, ...]:
     if all(name.isascii() and name.isdigit() for name in names):
         return tuple(sorted(names, key=int))
     return tuple(sorted(names))
-
-
-def count_batches(n_images: int, batch_size: int, *, is_shuffled: bool) -> int:
-    """Return the batches of an epoch.
-
-    In training (shuffled) a last batch of a single image is dropped: batch normalization cannot train on it.
-    """
-    full, rest = divmod(n_images, batch_size)
-    return full + (rest > 0 and not (is_shuffled and rest == 1 and full > 0))

@@ -9,6 +9,15 @@ from clfctl.settings.data import ImageSettings
 S = TypeVar("S", bound=ImageSettings)
 
 
+def count_batches(n_images: int, batch_size: int, *, is_shuffled: bool) -> int:
+    """Return the batches of an epoch.
+
+    In training (shuffled) a last batch of a single image is dropped: batch normalization cannot train on it.
+    """
+    full, rest = divmod(n_images, batch_size)
+    return full + (rest > 0 and not (is_shuffled and rest == 1 and full > 0))
+
+
 def n_held_out(n: int, share: float) -> int:
     """Return how many of the `n` images of a class are kept for validation: `share` of them, rounded.
 

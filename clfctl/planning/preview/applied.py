@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import groupby, pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from clfctl.errors import ClfctlError
 from clfctl.planning.plan import Plan, make_plan
+from clfctl.planning.preview.batches import Batches
 from clfctl.runs.history import EpochResult
 from clfctl.runs.rates import Stretch
 from clfctl.schedules.sampling import rates_in
@@ -39,15 +40,6 @@ class Difference:
     planned: float
     applied: float
     group: str = ""
-
-
-class Batches(NamedTuple):
-    """Batches of an epoch, from `first` on, both from 1: the planned rate of each, and the one that it had if known."""
-
-    epoch: int
-    first: int
-    rates: list[float]
-    applied: list[float] | None = None
 
 
 @dataclass(frozen=True)

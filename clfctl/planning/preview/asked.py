@@ -12,7 +12,6 @@ from clfctl.data.sources.batches import batches_per_epoch
 from clfctl.data.sources.names import DIGITS, is_named
 from clfctl.errors import DataError, UsageError
 from clfctl.planning.plan import keep_fitting
-from clfctl.planning.preview.metrics import read_metrics
 from clfctl.planning.preview.parameter import GROUP, Group, quantity_of
 from clfctl.planning.quantities import Quantity
 from clfctl.planning.time_limit import within_time
@@ -106,10 +105,7 @@ def ask(
     if texts and resolved.ranks["scheduler"] == 0:
         hint = "give each as an argument"
         raise UsageError(f"{texts[0]!r} is given as a schedule already", hint, field="scheduler")
-    if isinstance(metrics, str):
-        known = read_metrics(metrics, resolved.settings.monitor) if metrics else None
-    else:
-        known = tuple(metrics) or None
+    known = _known(metrics, resolved.settings.monitor)
     if folders and known is not None:
         hint = "give them with a schedule, not with a run"
         raise UsageError(f"{folders[0]} has metrics of its own", hint, field="metrics")
@@ -119,6 +115,16 @@ def ask(
         return asked
     asked = replace(asked, resolved=within_time(keep_fitting(resolved, texts)))
     return asked if steps_per_epoch else _counted(asked, tell)
+
+
+def _known(metrics: str | Sequence[float], monitor: str) -> tuple[float, ...] | None:
+    if not metrics:
+        return None
+    if not isinstance(metrics, str):
+        return tuple(metrics)
+    from clfctl.planning.preview.metrics import read_metrics  # it can read runs
+
+    return read_metrics(metrics, monitor)
 
 
 def is_folder(subject: str) -> bool:

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from clfctl.errors import UsageError
 from clfctl.planning.plan import Plan
-from clfctl.planning.preview.applied import Applied, Batches
+from clfctl.planning.preview.batches import Batches
 from clfctl.planning.quantities import LEARNING_RATE, Quantity
 from clfctl.schedules import Rate, Segment, before, sample_curve
 from clfctl.schedules.sampling import rates_in, rates_of
+
+if TYPE_CHECKING:
+    from clfctl.planning.preview.applied import Applied
 
 # Batches whose rates are held at a time.
 MOST_BATCHES = 4096
@@ -38,7 +42,7 @@ class Track:
     segments: tuple[Segment, ...] = ()
     case: str = ""
     notes: tuple[str, ...] = ()
-    applied: Applied | None = None
+    applied: "Applied | None" = None
     quantity: Quantity = LEARNING_RATE
     group: str = ""
 
