@@ -124,7 +124,9 @@ def _have(parameters: Iterable[inspect.Parameter], words: Sequence[str], newer: 
     """Return whether every option among the words of a command line is one of the parameters."""
     known = {"--help", "-h", "--"}
     for parameter in parameters:
-        written = parameter.annotation.__metadata__[0].param_decls or ()
+        mark = parameter.annotation.__metadata__[0]
+        # In an annotation Typer takes the first name for a default.
+        written = [each for each in (mark.default, *(mark.param_decls or ())) if isinstance(each, str)]
         known |= {option_name(parameter.name), *(each for both in written for each in both.split("/"))}
     for word in words:
         name = word.partition("=")[0][2:].replace("_", "-")
