@@ -2,11 +2,15 @@
 
 import gzip
 import struct
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from clfctl.data.pixels.transform import Preprocess, to_augmented_pixels, to_pixels
+from clfctl.data.sources.base import ArrayImages
 from clfctl.data.sources.idx import SYSTEM_FOLDERS, find_idx, read_idx
 from clfctl.data.sources.labelled import open_other
 from clfctl.data.sources.open import open_data
@@ -92,3 +96,17 @@ def test_images_and_labels_that_are_exchanged_are_refused(tmp_path: Path) -> Non
     labels.write_bytes(content)
     with pytest.raises(DataError, match="1 dimensions"):
         open_data(DataSettings(data=str(tmp_path / "x"), batch_size=1), 0)
+
+
+@pytest.mark.parametrize("shape", [(5, 28, 28), (5, 9, 13, 3)])
+def test_arrays_give_the_pixels_that_pillow_gives(shape: tuple[int, ...]) -> None:
+    """They are not handed to Pillow, which took most of the time that a small image takes."""
+    images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    source = ArrayImages("noise", images, [0] * 5)
+    preprocess = Preprocess(20)
+    for index in range(5):
+        for see in (
+            partial(to_pixels, preprocess=preprocess),
+            partial(to_augmented_pixels, preprocess=preprocess, key=index),
+        ):
+            assert np.array_equal(see(source.open(index)), see(Image.fromarray(images[index])))
