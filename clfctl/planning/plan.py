@@ -18,6 +18,7 @@ from clfctl.schedules.cooldown import Cooldown, lowest_rate
 from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
+from clfctl.schedules.own import own_schedules
 from clfctl.schedules.parameters import Parameter, fit_value, parameters_of
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.groups import PlanSettings
@@ -124,11 +125,14 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         notes.append("`cooldown=` does nothing without `early_stopping=`")
     if settings.warmup_start is not None and not warmup:
         notes.append("`warmup_start=` does nothing without `warmup=`")
-    notes += cautions(Course(schedule, settings.lr, epochs, settings.early_stopping, trained))
+    for of_user in own_schedules(schedule):
+        of_user.try_out(settings.lr, epochs)
+    stopping = settings.early_stopping, settings.cooldown
+    of_training = stopping[0], span.mode, steps_per_epoch, settings.optimizer, trained
+    notes += cautions(Course(schedule, settings.lr, epochs, *of_training))
     whole = replace(span, epochs=epochs)
     momentum, decay = moved_momentum(settings, whole, schedule, expression.text), moved_decay(settings, whole)
     notes += [*idle(momentum, MOMENTUM, epochs), *idle(decay, WEIGHT_DECAY, epochs)]
-    stopping = settings.early_stopping, settings.cooldown
     return Plan(schedule, settings.lr, epochs, span.mode, *stopping, tuple(notes), momentum, decay)
 
 

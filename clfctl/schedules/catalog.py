@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from clfctl.errors import UsageError
 from clfctl.schedules.averaging import Average
@@ -38,6 +38,15 @@ KINDS: dict[str, type[Kind]] = {
 }
 
 
+# Names of Hugging Face's that are none of ours: a kind of ours, with their defaults where nothing is stated.
+ALIASES: dict[str, tuple[str, dict[str, Any]]] = {
+    "cosine-with-restarts": ("cosine-restarts", {"cycles": 1, "every": "batch"}),
+    "cosine-with-min-lr": ("cosine", {"every": "batch"}),
+    "constant-with-warmup": ("constant", {}),
+    "warmup-stable-decay": ("wsd", {"shape": "cosine"}),
+    "reduce-lr-on-plateau": ("plateau", {"patience": 10, "factor": 0.1}),
+}
+
 # Options are made from these when the program starts; a kind that is added later takes its parameters in expressions.
 _WITH_OPTIONS = tuple(KINDS.values())
 
@@ -52,7 +61,7 @@ def register_kind(kind: type[K]) -> type[K]:
     name = getattr(kind, "name", "")
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9-]*", name):
         raise UsageError(f"{name!r} cannot be the name of a kind", "use small letters, digits and dashes")
-    if name in LIBRARIES or KINDS.get(name, kind) is not kind:
+    if name in (*LIBRARIES, *ALIASES) or KINDS.get(name, kind) is not kind:
         raise UsageError(f"there is a kind {name!r} already", "choose another name")
     KINDS[name] = kind
     return kind

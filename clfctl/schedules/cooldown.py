@@ -11,6 +11,7 @@ from clfctl.schedules.compose import Around, Chain, Restart, Scaled, Warmup
 from clfctl.schedules.curves import Curve, EtaMin, Fall, TMax, falling
 from clfctl.schedules.parameters import Param, parameters_of
 from clfctl.schedules.stopping import fired_after
+from clfctl.schedules.together import Late, Product
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,10 @@ def annealed(top: float, lowest: float, share: float, shape: Fall) -> float:
 def lowest_rate(schedule: Schedule) -> float:
     """Return the lowest learning rate that a schedule was given, 0 if none; of several parts that of the last."""
     match schedule:
-        case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner):
+        case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner) | Late(inner=inner):
             return lowest_rate(inner)
+        case Product(schedules=schedules):
+            return lowest_rate(schedules[-1])
         case Chain(schedules=schedules):
             return lowest_rate(schedules[-1][0])
         case Kind():

@@ -231,7 +231,9 @@ class WSD(Clocked, Curve):
         """Return the learning rate at `t` epochs."""
         length = length_of(self, self.t_max)
         decay = self.decay * length
-        share = min(1.0, max(0.0, (clock(t, self.every) - (length - decay)) / decay))
+        fallen = clock(t, self.every) - (length - decay)
+        # The root of a rounding error is no rounding error.
+        share = min(1.0, max(0.0, (fallen if fallen > TOLERANCE else 0.0) / decay))
         return self.eta_min + (base_lr - self.eta_min) * falling(self.shape, share)
 
     def moves(self, start: float, last: float) -> bool:

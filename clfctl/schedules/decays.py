@@ -108,7 +108,8 @@ class InverseSqrt(Clocked):
     """Fall as one over the square root of time, for trainings of unknown length.
 
     `base_lr * sqrt(timescale / (timescale + t))`: Vaswani et al. 2017 (arXiv:1706.03762), whose timescale is the
-    warmup; Zhai et al. 2022 (arXiv:2106.04560).
+    warmup; Zhai et al. 2022 (arXiv:2106.04560). With another `power` than 0.5 that is the exponent in the place of the
+    root: 1 is one over time, Keras' InverseTimeDecay.
     """
 
     name = "inverse-sqrt"
@@ -117,11 +118,13 @@ class InverseSqrt(Clocked):
         float, Ge(0), Param("Epochs until the rate has fallen to 0.71 of the base; 0: as many as the warmup, or 1.")
     ] = 0
     every: LrEvery = "batch"
+    power: Annotated[float, Gt(0), Param("Exponent of the fall; 1: as one over time.", option="")] = 0.5
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         timescale = length_of(self, self.timescale)
-        return base_lr * math.sqrt(timescale / (timescale + clock(t, self.every)))
+        share = timescale / (timescale + clock(t, self.every))
+        return base_lr * (math.sqrt(share) if self.power == 0.5 else math.pow(share, self.power))
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule with its timescale."""

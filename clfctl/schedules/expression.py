@@ -1,59 +1,38 @@
 """The schedule expression: `linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau(patience=3)`.
 
     expression = part { ( ">" | ">>" ) part }
-    part       = [ factor "*" ] name [ "(" argument { "," argument } ")" ] [ ":" length ]
-    name       = a kind | "torch:" class | "timm:" class
+    part       = [ factor "*" ] call { "*" call } [ ":" length ]
+    call       = name [ "(" argument { "," argument } ")" ] [ "@" start ]
+    name       = a kind | "torch:" class | "timm:" class | module ":" class, one of your own
     argument   = [ parameter "=" ] ( number | word | "[" number { "," number } "]" )
-    length     = epochs (2, 0.5), batches (500b) or a share of the training (10%)
+    length     = epochs (2, 0.5), batches (500b) or a share of the training (10%), and so is a start
 
 A part begins at the rate at which the part before it ended, after ">>" at the base rate again. Only the last part may
-have no length.
+have no length. What has a start begins there, as if it had run before; what is multiplied has one clock.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, NoReturn
 
 from clfctl.errors import UsageError, nearest
 from clfctl.schedules.averaging import Average
 from clfctl.schedules.base import Schedule
-from clfctl.schedules.by_name import LIBRARIES, ByName
-from clfctl.schedules.catalog import KINDS
-from clfctl.schedules.compose import Chain, Restart, Scaled
+from clfctl.schedules.by_name import LIBRARIES
+from clfctl.schedules.calls import Call
+from clfctl.schedules.catalog import ALIASES, KINDS
+from clfctl.schedules.compose import Chain
 from clfctl.schedules.durations import DURATIONS, Duration, parse_duration
 from clfctl.schedules.parameters import fit_value, parameters_of
 
 _TOKEN = re.compile(r"""\s*(?:(?P<quoted>'[^']*'|"[^"]*")|(?P<word>[\w.+%-]+)|(?P<sign>>>|.))""", re.DOTALL)
+_MODULE = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
 EXAMPLES = {"torch": "torch:CyclicLR(base_lr=1e-5, max_lr=1e-3)", "timm": "timm:TanhLRScheduler(t_initial=30)"}
+# Translated by lr-preview: planning/foreign.
+FOREIGN = ("hf", "keras", "ultralytics")
 _WORDS = {"true": True, "false": False, "none": None}
-
-
-@dataclass(frozen=True)
-class Call:
-    """One part of an expression: what is called, with what, scaled by what, for how long; `place` shows it there."""
-
-    name: str
-    arguments: dict[str, Any] = field(default_factory=dict)
-    library: str = ""
-    factor: float = 1.0
-    length: Duration | None = None
-    restarts: bool = False
-    place: str = field(default="", compare=False)
-
-    def schedule(self, defaults: Mapping[str, Any]) -> Schedule:
-        """Return the schedule; `defaults` are values by option name for parameters that are not stated."""
-        if self.library:
-            arguments = dict(self.arguments)
-            every = arguments.pop("every", "epoch")
-            made: Schedule = ByName(self.library, self.name, tuple(arguments.items()), every, place=self.place)  # type: ignore[arg-type]
-        else:
-            kind = KINDS[self.name]
-            values = {each.name: defaults[each.option] for each in parameters_of(kind) if each.option in defaults}
-            made = kind(**(values | self.arguments))
-        made = made if self.factor == 1 else Scaled(made, self.factor)
-        return Restart(made) if self.restarts else made
 
 
 @dataclass(frozen=True)
@@ -67,7 +46,7 @@ class Expression:
     def kind(self) -> str:
         """The name of the kind, if the expression is a single built-in one without a length; else empty."""
         first = self.calls[0]
-        is_plain = len(self.calls) == 1 and not first.library and first.length is None and first.factor == 1
+        is_plain = len(self.calls) == 1 and first == Call(first.name, first.arguments, usual=first.usual)
         return first.name if is_plain else ""
 
     def schedule(self, defaults: Mapping[str, Any] | None = None) -> Schedule:
@@ -137,22 +116,58 @@ class _Parser:
 
     def _part(self) -> Call:
         factor = 1.0
-        if self.now.kind == "word" and self.tokens[self.position + 1].text == "*":
+        # A factor, unless it is a schedule that others are multiplied by.
+        if (
+            self.now.kind == "word"
+            and self.now.text[0] in "0123456789.-+"
+            and self.tokens[self.position + 1].text == "*"
+        ):
             factor = self._number(self._next(), "a factor")
             self._take("*")
+        calls = [self._call()]
+        while self._take("*"):
+            calls.append(self._call())
+        *times, last = calls
+        for each in times:
+            if each.name == Average.name and not each.library:
+                end = self.tokens[self.position - 1]
+                self._fail(end, f"{Average.name} can only be the last of what is multiplied", "another schedule")
+        return replace(last, factor=factor, times=tuple(times), length=self._length() if self._take(":") else None)
+
+    def _call(self) -> Call:
         token = self._next()
         if token.kind != "word":
             what = f"{token.text!r} is not a schedule" if token.text else "a schedule is missing"
             self._fail(token, what, "one of " + ", ".join(self.names))
-        library = token.text if token.text in LIBRARIES and self._take(":") else ""
+        self._refuse_foreign(token)
+        library = token.text if self._is_library(token) and self._take(":") else ""
         if library and self.now.kind != "word":
             self._fail(self.now, f"the class of {library} is missing", f"its name, such as {EXAMPLES[library]}")
         name = self._next().text if library else token.text.lower().replace("_", "-")
+        name, usual = (name, {}) if library else ALIASES.get(name, (name, {}))
         if not library and name not in KINDS:
             self._fail(token, f"{token.text!r} is not a schedule", "one of " + ", ".join(self.names), name)
         arguments = self._arguments(library, name) if self._take("(") else {}
         place = self._shown(token.start, self.tokens[self.position - 1].end) if library else ""
-        return Call(name, arguments, library, factor, self._length() if self._take(":") else None, place=place)
+        late = self._length() if self._take("@") else None
+        return Call(name, arguments, library, late=late, usual=usual, place=place)
+
+    def _refuse_foreign(self, token: _Token) -> None:
+        """Raise ExpressionError for the words of another library, which are more than an expression."""
+        is_timm = token.text == "timm" and re.match(r":\s*-", self.text[token.end :])
+        if is_timm or (token.text in FOREIGN and self.now.text == ":"):
+            what = f"these are the words of another library\n  clfctl lr-preview {self.text.strip()!r} says it in ours"
+            raise ExpressionError(what)
+
+    def _is_library(self, token: _Token) -> bool:
+        """Return whether a class follows: of a library, or of a module that no kind is called as."""
+        if token.text in LIBRARIES:
+            return True
+        after, name = (self.tokens[min(self.position + n, len(self.tokens) - 1)] for n in (0, 1))
+        is_kind = token.text.lower().replace("_", "-") in {*KINDS, *ALIASES}
+        return (
+            after.text == ":" and not is_kind and name.text.isidentifier() and _MODULE.fullmatch(token.text) is not None
+        )
 
     def _arguments(self, library: str, name: str) -> dict[str, Any]:
         found: dict[str, Any] = {}

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "docs/lr-scheduling.md"
 QUICKREF = ROOT / "docs/lr-quickref.md"
 INFERENCE = ROOT / "docs/inference.md"
+OWN = ROOT / "docs/own-schedule.md"
 PICTURES = Path("docs/images/lr")
 # Those that are there: docs/reliability.md is written elsewhere.
 _OTHERS = (
@@ -24,6 +25,7 @@ _OTHERS = (
     "docs/python.md",
     "docs/weights.md",
     "docs/transfer.md",
+    "docs/own-schedule.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 

@@ -7,7 +7,7 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from clfctl.cli.app import make_app
-from tests.docs.documents import PICTURES, ROOT, Command
+from tests.docs.documents import OWN, PICTURES, ROOT, Command, blocks
 
 # Later options win. 24 images of three colours at 32 pixels are two batches of nine: half a second an epoch. Neither
 # the number of epochs nor the size of the data is what a document's training command is about; the schedule is.
@@ -25,7 +25,7 @@ RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "
 
 
 def make_workspace(root: Path) -> Path:
-    """Fill `root`: photos/, new-photos/, album/, cat.jpg, the losses of the guide."""
+    """Fill `root`: photos/, new-photos/, album/, cat.jpg, the losses of the guide, the module of own schedules."""
     for n, color in enumerate(("blue", "green", "red")):
         for i in range(8):
             path = root / "photos" / color / f"{i}.jpg"
@@ -39,6 +39,7 @@ def make_workspace(root: Path) -> Path:
     shutil.copytree(root / "new-photos", root / "album/test")
     (root / PICTURES).mkdir(parents=True)
     shutil.copy(ROOT / "docs/losses.csv", root / "docs/losses.csv")
+    (root / "my_schedules.py").write_text(blocks(OWN, "python")[0][1], encoding="utf-8")
     return root
 
 

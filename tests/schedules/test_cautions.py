@@ -26,6 +26,10 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"scheduler": "polynomial", "eta_min": 1e-3}, "the lowest learning rate of polynomial is 0.001 and the base is"),
     ({"scheduler": "cosine-restarts", "eta_min": 1e-3}, "the lowest learning rate of cosine-restarts is 0.001 and the"),
     ({"scheduler": "wsd", "eta_min": 1e-3}, "the lowest learning rate of wsd is 0.001 and the base is 0.0001: it does"),
+    (
+        {"scheduler": "cooldown", "eta_min": 1e-3},
+        "the lowest learning rate of cooldown is 0.001 and the base is 0.0001",
+    ),
     ({"scheduler": "plateau", "eta_min": 1e-3}, "the lowest learning rate of plateau is 0.001 and the base is 0.0001"),
     (
         {"scheduler": "cooldown", "eta_min": 1e-3},
@@ -42,6 +46,60 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     (
         {"scheduler": "cosine:20 > average:5"},
         "the weights that are averaged are all the same; give the part a",
+    ),
+    ({"warmup": 13}, "warmup takes 13 of 25 epochs: for more than half of the training the rate is below the base"),
+    ({"warmup": 450}, "the base learning rate is never reached, the highest is 5.56e-06, 18 times lower"),
+    ({"scheduler": "linear(start=0, every=epoch):5 > cosine"}, "rate is 0 throughout epoch 1: nothing is"),
+    (
+        {"scheduler": "torch:CosineAnnealingLR(T_max=10)"},
+        "the learning rate is 0 throughout epoch 11: nothing",
+    ),
+    ({"scheduler": "cosine", "t_max": 50, "eta_min": 1e-6}, "the lowest learning rate of cosine is 1e-06 and it comes"),
+    (
+        {"scheduler": "cosine", "epochs": 3, "eta_min": 1e-6},
+        "it comes down to 2.58e-05: what was stated is never reached",
+    ),
+    ({"scheduler": "exponential(gamma=0.5)"}, "the learning rate is below 1e-09 in 8 of 25 epochs, from epoch 18"),
+    ({"scheduler": "constant", "lr": 1e-10}, "the learning rate is below 1e-09 in 25 of 25 epochs, from epoch 1: such"),
+    (
+        {"scheduler": "wsd", "early_stopping": 8},
+        "early stopping ends training after 8 epochs without improvement and the "
+        "learning rate first falls in epoch 21: it may end before that has helped",
+    ),
+    ({"scheduler": "step", "step_size": 10, "early_stopping": 9}, "the learning rate first falls in epoch 11"),
+    ({"scheduler": "cosine", "warmup": 6, "early_stopping": 4}, "the learning rate first falls in epoch 8"),
+    ({"scheduler": "cosine", "optimizer": "AdamWScheduleFree"}, "AdamWScheduleFree is schedule-free: it averages its"),
+    ({"scheduler": "plateau", "optimizer": "schedulefree_sgd"}, "schedulefree_sgd is schedule-free: it averages its"),
+    ({"scheduler": "cosine-restarts", "t_0": 3, "warmup": 5}, "warmup takes 5 epochs and the first cosine 3: it rises"),
+    (
+        {"scheduler": "linear(start=0, t_max=6) * cosine-restarts(t_0=5)"},
+        "restarts after 5 epochs, inside the rise over 6",
+    ),
+    (
+        {"scheduler": "linear(start=0):6 >> cosine-restarts(t_0=5)@6"},
+        "begins 6 epochs late and restarts after 5: a restart",
+    ),
+    (
+        {"scheduler": "plateau", "plateau_mode": "max"},
+        "plateau takes a larger metric for the better one (mode=max), and of",
+    ),
+    (
+        {"scheduler": "plateau(mode=min)", "monitor": "val_top1"},
+        "of the monitored one a larger is better: it acts while",
+    ),
+    (
+        {"scheduler": "torch:ReduceLROnPlateau(mode=max)"},
+        "torch:ReduceLROnPlateau takes a larger metric for the better",
+    ),
+    (
+        {"scheduler": "cosine", "t_max": 5000},
+        "`t_max=5000` counts epochs, and cosine has 25: most likely batches are meant",
+    ),
+    ({"scheduler": "step", "step_size": 1000}, "`step_size=1000` counts epochs, and step has 25"),
+    ({"scheduler": "multistep(milestones=[1000, 2000])"}, "`milestones=1000` counts epochs, and multistep has 25"),
+    (
+        {"scheduler": "torch:CosineAnnealingLR(T_max=5000)"},
+        "T_max of torch:CosineAnnealingLR is 5000, and it is stepped",
     ),
     ({"scheduler": "cosine:10 > cosine"}, "write >> where it should begin at the base again"),
 ]
@@ -101,7 +159,39 @@ SOUND = [
     {"scheduler": "cosine:20 >> 0.1*average:5"},
     {"scheduler": "multistep"},
     {"scheduler": "inverse-sqrt", "warmup": 1},
+    {"scheduler": "cosine", "eta_min": 1e-6},
+    {"scheduler": "cosine", "eta_min": 1e-6, "epochs": 300, "warmup": 5, "early_stopping": 10},
+    {"scheduler": "wsd", "early_stopping": 8, "cooldown": 3},
+    {"scheduler": "step", "early_stopping": 5},
+    {"scheduler": "constant", "early_stopping": 5},
+    {"scheduler": "constant", "optimizer": "adamw_schedulefree", "warmup": 2},
+    {"scheduler": "cosine", "epochs": 1000},
+    {"scheduler": "onecycle", "epochs": 300},
+    {"scheduler": "plateau(mode=max)", "monitor": "val_top1"},
+    {"scheduler": "torch:ReduceLROnPlateau(patience=2)"},
+    {"scheduler": "torch:CosineAnnealingLR(T_max=25)"},
+    {"scheduler": "linear(start=0, every=batch):5 >> cosine(eta_min=1e-06)@5"},
+    {"scheduler": "linear(start=0, t_max=3) * cosine(eta_min=1e-6)"},
+    {"scheduler": "cosine-restarts", "t_0": 5, "warmup": 2},
+    {"warmup": 12},
 ]
+
+
+def test_batches_are_told_where_it_is_known_how_many_there_are() -> None:
+    def cautions(t_max: float, n: int) -> tuple[str, ...]:
+        return make_plan(PlanSettings(scheduler=f"cosine(t_max={t_max:g})"), n).cautions
+
+    assert cautions(2500, 100)[0].endswith("; as batches it would be 25 epochs")
+    assert "counts epochs" in cautions(75, 3)[0]  # exactly the batches of the training
+    assert not cautions(75, 100)
+
+
+def test_a_warmup_in_batches_of_a_short_training_is_the_18_times_of_ultralytics() -> None:
+    # Its pull request 25321: 20 batches, all of them inside a warmup of at least 100.
+    settings = PlanSettings(warmup="100b", epochs=10, lr=1e-3, scheduler="linear")
+    warned = make_plan(settings, 2).cautions[0]
+    assert "warmup takes 50 epochs and training has 10: the base learning rate is never reached" in warned
+    assert warned.endswith("the highest is 0.00019, 5.26 times lower")
 
 
 @pytest.mark.parametrize("values", SOUND)

@@ -10,8 +10,11 @@ from clfctl.schedules import (
     Average,
     ByName,
     Chain,
+    Constant,
     Cosine,
+    CosineRestarts,
     ExpressionError,
+    InverseSqrt,
     Linear,
     MultiStep,
     Plateau,
@@ -41,6 +44,12 @@ MEANINGS = [
     ("step:10 > cosine", Chain(((Step(), 10), (Cosine(), None)))),
     ("step:10\n>> cosine:5", Chain(((Step(), 10), (Restart(Cosine()), 5)))),
     ("linear(start=0.1):0.5 > 0.1*cosine", Chain(((Linear(0.1), 0.5), (Scaled(Cosine(), 0.1), None)))),
+    # Hugging Face's names have Hugging Face's defaults.
+    ("cosine_with_restarts", CosineRestarts(1, every="batch")),
+    ("cosine_with_min_lr(eta_min=1e-6)", Cosine(eta_min=1e-6, every="batch")),
+    ("constant_with_warmup:3 > inverse_sqrt", Chain(((Constant(), 3), (InverseSqrt(), None)))),
+    ("warmup_stable_decay(decay=0.1)", WSD(0.1, "cosine")),
+    ("reduce_lr_on_plateau(patience=5)", Plateau(5, 0.1)),
     ("torch:StepLR(step_size=3)", ByName("torch", "StepLR", (("step_size", 3),))),
     ("torch:CyclicLR(base_lr=1e-5, every=batch)", ByName("torch", "CyclicLR", (("base_lr", 1e-5),), "batch")),
     ("torch:MultiStepLR(milestones=[3,6])", ByName("torch", "MultiStepLR", (("milestones", (3, 6)),))),
@@ -54,6 +63,12 @@ MEANINGS = [
 @pytest.mark.parametrize(("text", "schedule"), MEANINGS)
 def test_meaning(text: str, schedule: Schedule) -> None:
     assert parse_expression(text).schedule() == schedule
+
+
+def test_options_are_stronger_than_the_defaults_of_a_name() -> None:
+    expression = parse_expression("reduce_lr_on_plateau")
+    assert expression.kind == "plateau"
+    assert expression.schedule({"patience": 2}) == Plateau(2, 0.1)
 
 
 def test_lengths_in_batches_and_percent_are_fitted() -> None:

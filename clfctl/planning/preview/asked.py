@@ -11,6 +11,7 @@ from pathlib import Path
 from clfctl.data.sources.batches import batches_per_epoch
 from clfctl.data.sources.names import DIGITS, is_named
 from clfctl.errors import DataError, UsageError
+from clfctl.planning.foreign import is_foreign
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview.parameter import GROUP, Group, quantity_of
 from clfctl.planning.quantities import Quantity
@@ -70,6 +71,8 @@ class Asked:
 
         These do with data, or where it was typed as for `train`: then it is part of a training.
         """
+        if is_foreign(text):
+            return 0
         is_alone = (self.texts or self.metrics) and not any(map(self.resolved.is_stated, ("epochs", "data")))
         if not is_alone:
             return 0
@@ -100,7 +103,7 @@ def ask(
     DataError for data that cannot be trained on.
     """
     quantity_of(parameter)
-    folders = tuple(each for each in subjects if is_folder(each))
+    folders = tuple(each for each in subjects if is_folder(each) and not is_foreign(each))
     texts = tuple(each for each in subjects if each not in folders)
     if texts and resolved.ranks["scheduler"] == 0:
         hint = "give each as an argument"
@@ -113,7 +116,9 @@ def ask(
     asked = Asked(resolved, texts, folders, known, steps_per_epoch, are_stated=are_stated, parameter=parameter)
     if folders and not texts:
         return asked
-    asked = replace(asked, resolved=within_time(keep_fitting(resolved, texts)))
+    ours = tuple(each for each in texts if not is_foreign(each))
+    fitting = keep_fitting(resolved, ours) if ours or not texts else resolved
+    asked = replace(asked, resolved=within_time(fitting))
     return asked if steps_per_epoch else _counted(asked, tell)
 
 
@@ -148,6 +153,11 @@ def about_defaults(asked: Asked) -> Iterator[str]:
     """Yield a line on what is shown where no data is stated: the defaults of the data that `train` takes then."""
     resolved, settings = asked.resolved, asked.settings
     if resolved.is_stated("data") or not asked.of_schedules:
+        return
+    if asked.texts and all(map(is_foreign, asked.texts)):
+        # They say the rest themselves.
+        if not asked.are_stated:
+            yield f"Note: no data is stated: an epoch has {asked.n_batches} batches, as that of {settings.data}."
         return
     of_data = [name for name in PlanSettings.model_fields if resolved.origins[name] == f"{DEFAULT} for {settings.data}"]
     shown = {name: getattr(settings, name) for name in of_data if getattr(settings, name) is not None}

@@ -7,6 +7,7 @@ from clfctl.errors import UsageError
 from clfctl.planning.moved import Moved, base_momentum
 from clfctl.planning.plan import Plan, make_plan
 from clfctl.planning.preview.asked import Asked
+from clfctl.planning.preview.foreign import in_our_words
 from clfctl.planning.preview.parameter import view
 from clfctl.planning.preview.track import Track
 from clfctl.planning.quantities import LEARNING_RATE
@@ -18,13 +19,17 @@ STRIDE = 10**6
 
 
 def of_expression(asked: Asked, text: str) -> Iterator[Track]:
-    """Yield the track of an expression, or both ends of what can happen where it depends on an unknown metric."""
+    """Yield the track of an expression, or both ends of what can happen where it depends on an unknown metric.
+
+    It may be in the words of another library.
+    """
     metrics, n = asked.metrics, asked.n_batches
-    plan, subject = make_plan(asked.settings_of(text), n, text), text
+    ours, expression, notes = in_our_words(asked, text)
+    plan, subject = make_plan(ours.settings_of(text), n, expression), text
     if asked.quantity != LEARNING_RATE:
         plan, subject = view(plan, asked.quantity)
     segments = tuple(plan.schedule.segments(plan.epochs))
-    track = Track(subject, plan, plan.epochs, n_batches=n, segments=segments, quantity=asked.quantity)
+    track = Track(subject, plan, plan.epochs, n_batches=n, segments=segments, quantity=asked.quantity, notes=notes)
     if metrics is not None:
         yield replace(track, epochs=plan.last_epoch(metrics), metrics=metrics)
     elif not plan.schedule.follows_metrics:
@@ -52,7 +57,8 @@ def of_schedule(asked: Asked, schedule: Schedule) -> Track:
     settings, metrics = asked.settings, asked.metrics or ()
     plan = make_plan(settings, asked.n_batches)
     fitted = schedule.fitted(Span(settings.epochs, 0.0, asked.n_batches, plan.mode))
-    found = cautions(Course(fitted, settings.lr, plan.epochs, settings.early_stopping))
+    of_training = settings.early_stopping, plan.mode, asked.n_batches, settings.optimizer
+    found = cautions(Course(fitted, settings.lr, plan.epochs, *of_training))
     moved = momentum_of(fitted)
     momentum = Moved(moved, base_momentum(settings), fitted.name) if moved else plan.momentum
     plan = replace(plan, schedule=fitted, cautions=tuple(found), momentum=momentum)
