@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from inspect import isabstract, isclass, signature
 from typing import Any, Self
@@ -66,6 +66,12 @@ class Own(Around):
         if not isinstance(inner, Schedule):
             raise UsageError(f"{self.label}: `fitted` returns {_kind(inner)}, and not a Schedule{self.place}", INHERIT)
         return replace(self, inner=inner, again=partial(_fitted_again, self.again, span) if self.again else None)
+
+    def parameters(self) -> dict[str, Any]:
+        """Return what it has of its fields by now, of a dataclass; else nothing is known of it."""
+        if not is_dataclass(self.inner):
+            return {}
+        return {each.name: getattr(self.inner, each.name) for each in fields(self.inner) if each.init}
 
     def segments(self, epochs: float) -> list[Segment]:
         """Return it as one segment."""

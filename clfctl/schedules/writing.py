@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from clfctl.schedules.base import TOLERANCE, Kind, Schedule
+from clfctl.schedules.calls import Call
 from clfctl.schedules.compose import Chain, Restart, Scaled
 from clfctl.schedules.decays import Constant
-from clfctl.schedules.expression import Call, Expression
+from clfctl.schedules.expression import Expression
+from clfctl.schedules.own import Own
 from clfctl.schedules.parameters import parameters_of
+from clfctl.schedules.together import Late, Product
 
 _WORD = re.compile(r"[\w.+%-]+")
 
@@ -43,15 +46,23 @@ def in_digits(number: float) -> str:
 def _written_part(call: Call, schedule: Schedule) -> str:
     while isinstance(schedule, Restart | Scaled):
         schedule = schedule.inner
-    if call.library or not isinstance(schedule, Kind):
-        arguments, name = dict(call.arguments), f"{call.library}:{call.name}" if call.library else call.name
-    else:
-        known = parameters_of(type(schedule))
-        found = {each.name: getattr(schedule, each.name) for each in known}
-        arguments, name = {each.name: found[each.name] for each in known if found[each.name] != each.default}, call.name
+    factors = schedule.schedules if isinstance(schedule, Product) else (schedule,)
+    written = " * ".join(map(_written_call, (*call.times, call), factors))
+    return written if call.factor == 1 else f"{in_digits(call.factor)}*{written}"
+
+
+def _written_call(call: Call, schedule: Schedule) -> str:
+    late = ""
+    if isinstance(schedule, Late) and isinstance(schedule.by, int | float):
+        schedule, late = schedule.inner, f"@{in_digits(schedule.by)}"
+    name, arguments = f"{call.library}:{call.name}" if call.library else call.name, dict(call.arguments)
+    if isinstance(schedule, Own):
+        arguments |= schedule.parameters()
+    elif isinstance(schedule, Kind) and not call.library:
+        found = {each: getattr(schedule, each.name) for each in parameters_of(type(schedule))}
+        arguments = {each.name: value for each, value in found.items() if value != each.default}
     stated = ",".join(f"{name}={_written(value)}" for name, value in arguments.items())
-    factor = "" if call.factor == 1 else f"{in_digits(call.factor)}*"
-    return f"{factor}{name}({stated})" if stated else f"{factor}{name}"
+    return f"{name}({stated}){late}" if stated else f"{name}{late}"
 
 
 def _written(value: Any) -> str:

@@ -21,6 +21,9 @@ SCHEDULES: dict[str, dict[str, object]] = {
     "torch:CyclicLR(base_lr=1e-5, max_lr=1e-3, step_size_up=4, every=batch)": {},
     "torch:ReduceLROnPlateau(patience=0, factor=0.5)": {},
     "timm:TanhLRScheduler(t_initial=3)": {},
+    "linear(start=0.1, every=epoch):1 >> cosine@1": {},
+    "linear(start=0, t_max=2) * cosine": {},
+    "constant:1b > tests.schedules.of_user:Falling": {},
 }
 
 # A checkpoint that the tests make where they need it.

@@ -16,6 +16,10 @@ WRITTEN = [
     "multistep(milestones=[2,3.5])",
     "cosine-restarts(cycles=4,decay=0.5)",
     "wsd:6",
+    "step(1):2 > 0.5*linear(end=0)@10%",
+    "0.5*linear(start=0.2,t_max=3)*wsd(decay=0.5)@1:8",
+    "cosine_with_restarts",
+    "reduce_lr_on_plateau(patience=3)",
 ]
 
 
