@@ -53,8 +53,9 @@ def _written_part(call: Call, schedule: Schedule) -> str:
 
 def _written_call(call: Call, schedule: Schedule) -> str:
     late = ""
-    if isinstance(schedule, Late) and isinstance(schedule.by, int | float):
-        schedule, late = schedule.inner, f"@{in_digits(schedule.by)}"
+    match schedule:
+        case Late(inner=inner, by=float() | int() as by):
+            schedule, late = inner, f"@{in_digits(by)}"
     name, arguments = f"{call.library}:{call.name}" if call.library else call.name, dict(call.arguments)
     if isinstance(schedule, Own):
         arguments |= schedule.parameters()
