@@ -48,6 +48,22 @@ Parameter = Annotated[
         autocompletion=completion.parameters,
     ),
 ]
+WhatIf = Annotated[
+    Path | None,
+    typer.Option(
+        help="Put the metric that this run measured through the schedules: when would each have acted?",
+        metavar="RUN",
+        autocompletion=completion.runs,
+    ),
+]
+Extend = Annotated[
+    str,
+    typer.Option(
+        help="Of a run with more epochs, show this way to go on alone; see `clfctl resume --help`.",
+        metavar="stretch|hold|rewarm|anneal",
+        autocompletion=completion.ways,
+    ),
+]
 Log = Annotated[bool, typer.Option("--log/--linear", help="Learning-rate axis.")]
 # Options of `train` that are not settings.
 DryRun = Annotated[bool, typer.Option("--dry-run", hidden=True)]
@@ -66,6 +82,8 @@ def lr_preview(
     steps_per_epoch: StepsPerEpoch = None,
     metrics: Metrics = "",
     parameter: Parameter = "lr",
+    what_if: WhatIf = None,
+    extend: Extend = "",
     log: Log = False,
     dry_run: DryRun = False,  # noqa: ARG001 (touches no curve)
     show_batch: ShowBatch = None,  # noqa: ARG001 (touches no curve)
@@ -82,8 +100,13 @@ def lr_preview(
         show_kinds(output)
         return
     look = Look(format_, output_file, each_batch or steps_per_epoch is not None, log)
+    if what_if:
+        from clfctl.commands.what_if import show_what_if
+
+        show_what_if(settings, output, look, what_if, subjects or ())
+        return
     subjects = subjects or []
     command(
         settings, output, look,
-        subjects=subjects, metrics=metrics, steps_per_epoch=steps_per_epoch, parameter=parameter,
+        subjects=subjects, metrics=metrics, steps_per_epoch=steps_per_epoch, parameter=parameter, extend=extend,
     )  # fmt: skip

@@ -5,10 +5,12 @@ file of its own beside these.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from clfctl.display.output import Output
 from clfctl.display.preview import MAX_WIDTH, Look, check_look, show_tracks
 from clfctl.display.preview_text import kind_lines, kind_records
+from clfctl.errors import UsageError
 from clfctl.planning.plan import refuse_cautions
 from clfctl.planning.preview.asked import Asked, about_defaults, ask
 from clfctl.planning.preview.track import Track
@@ -35,14 +37,18 @@ def lr_preview(
     metrics: str = "",
     steps_per_epoch: int | None = None,
     parameter: str = "lr",
+    extend: str = "",
 ) -> None:
     """Show the tracks of schedules or runs, in the terminal or in a file; warn of what is most likely a mistake.
 
     `metrics` is what a schedule that follows a metric gets (see `read_metrics`), `parameter` what is drawn: a name of
-    `QUANTITIES`.
+    `QUANTITIES`; `extend` is the one way in which a run goes on for longer.
     """
     check_look(look)
-    asked = ask(resolved, subjects, metrics, steps_per_epoch, output.note, parameter)
+    asked = replace(ask(resolved, subjects, metrics, steps_per_epoch, output.note, parameter), extend=extend)
+    if extend and not asked.folders:
+        hint = "name its folder, and with `epochs=` how many it is to have"
+        raise UsageError("it is of a run that is made longer, and there is none", hint, field="extend")
     if asked.is_measured:
         from clfctl.engine.estimate import measured  # torch
 

@@ -49,13 +49,14 @@ def plot_lines(tracks: Sequence[Track], width: int, *, log: bool, color: bool) -
 
 def stretches_of(tracks: Sequence[Track]) -> list[Stretch]:
     """Return the stretches to be shown apart: those of the one subject that there is, if it has several."""
-    segments = tracks[0].segments if len({track.subject for track in tracks}) == 1 else ()
+    segments = tracks[0].segments if len({(track.subject, track.segments) for track in tracks}) == 1 else ()
     return [Stretch(each.label, each.start, each.end) for each in segments] if len(segments) > 1 else []
 
 
 def seam_of(tracks: Sequence[Track]) -> float | None:
-    """Return the time from which the one run that is shown goes on."""
-    return tracks[0].begins if len(tracks) == 1 and tracks[0].seam() else None
+    """Return the time from which the one run that is shown goes on, whatever the ways in which it may."""
+    is_one = len({(track.subject, track.begins) for track in tracks}) == 1
+    return tracks[0].begins if is_one and tracks[0].seam() else None
 
 
 def table_lines(tracks: Sequence[Track]) -> Iterator[str]:
@@ -173,8 +174,9 @@ def _seam_line(track: Track, several: bool) -> Iterator[str]:
         return
     old, new = seam
     whose = f"{track.name}: " if several else ""
-    change = "goes on at" if old == new else "goes on from"
-    jump = format_lr(new) if old == new else f"{format_lr(old)} to {format_lr(new)}{_factor(old, new)}"
+    is_same = math.isclose(old, new, rel_tol=1e-9)
+    change = "goes on at" if is_same else "goes on from"
+    jump = format_lr(new) if is_same else f"{format_lr(old)} to {format_lr(new)}{_factor(old, new)}"
     yield f"{whose}▲ after epoch {track.begins:.4g} the {track.quantity.words} {change} {jump}"
 
 

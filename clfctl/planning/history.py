@@ -30,6 +30,19 @@ class RunHistory:
         """The batches of an epoch, None if that is not known."""
         return self.header.going_on().position.n_batches if self.header else None
 
+    @property
+    def position(self) -> float:
+        """How many epochs are trained."""
+        saved, n_epochs = self.header.going_on().position if self.header else None, len(self.history)
+        return saved.t if saved and saved.epoch == n_epochs and saved.batch else float(n_epochs)
+
+    @property
+    def last_lr(self) -> float:
+        """The learning rate of the latest step, 0 if there was none."""
+        if self.header and self.position > len(self.history):
+            return self.header.going_on().lr
+        return self.history[-1].lr if self.history else 0.0
+
     def metrics(self, monitor: str) -> tuple[float, ...]:
         """Return a metric of every epoch. Raises UsageError if the run does not have it."""
         if monitor != self.settings.monitor:

@@ -7,7 +7,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from clfctl.errors import UsageError
 from clfctl.planning.changes import stated_in
@@ -16,7 +15,7 @@ from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import open_run
 from clfctl.schedules.base import before
 from clfctl.schedules.sampling import rates_of, sample_curve
-from clfctl.settings.groups import PlanSettings
+from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
 
 # The end of an epoch is looked at a moment before it.
@@ -59,7 +58,7 @@ class WhatIf:
     notes: tuple[str, ...] = ()
 
 
-def what_if(resolved: Resolved[PlanSettings], folder: Path, texts: Sequence[str]) -> WhatIf:
+def what_if(resolved: Resolved[TrainSettings], folder: Path, texts: Sequence[str]) -> WhatIf:
     """Return what schedules would have done on the metrics of a run, with its base rate, warmup and length.
 
     Settings that are typed take the place of the run's. Raises UsageError for a run without a finished epoch.
@@ -79,7 +78,7 @@ def what_if(resolved: Resolved[PlanSettings], folder: Path, texts: Sequence[str]
     own = _of_run(str(folder), used)
     ranks = {name: int(name not in stated) for name in resolved.ranks}
     origins = {name: "run" if rank else where for name, rank in ranks.items()}
-    fitting = keep_fitting(Resolved[Any](settings, origins, ranks), texts).settings
+    fitting = keep_fitting(Resolved(settings, origins, ranks), texts).settings
     n_batches = saved.n_batches
     others = [_of_schedule(text, make_plan(fitting, n_batches, text), values, own) for text in texts]
     return WhatIf(folder, settings.monitor, values, (own, *others), saved.notes)

@@ -12,7 +12,7 @@ from clfctl.errors import UsageError
 from clfctl.planning.what_if import WhatIf, what_if
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.dump import saved_config
-from clfctl.settings.groups import PlanSettings, TrainSettings
+from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import from_fields
 from clfctl.storage.json_lines import write_json_lines
 
@@ -38,7 +38,7 @@ def run() -> RunFolder:
 
 
 def found(run: RunFolder, *texts: str, **fields: object) -> WhatIf:
-    return what_if(from_fields(PlanSettings, fields), run.path, texts)
+    return what_if(from_fields(TrainSettings, fields), run.path, texts)
 
 
 def test_each_says_when_it_acts_and_what_that_saves(run: RunFolder) -> None:

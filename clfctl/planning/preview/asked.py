@@ -33,7 +33,8 @@ class Asked:
     `texts` are expressions and `folders` runs, as they were typed; with neither it is the schedule of the settings.
     `metrics` is what a schedule that follows a metric gets, None: not known. `n_batches` of an epoch are None where
     nothing says how many there are; `are_stated` is whether the user did. `parameter` is what is drawn, `groups` are
-    the param groups of the model where these are. `notes` are sentences.
+    the param groups of the model where these are. `notes` are sentences,
+    `extend` the one way in which a run that is made longer goes on, "": all of them are shown.
     """
 
     resolved: Resolved[TrainSettings]
@@ -45,6 +46,7 @@ class Asked:
     notes: tuple[str, ...] = ()
     parameter: str = "lr"
     groups: tuple[Group, ...] = ()
+    extend: str = ""
 
     @property
     def quantity(self) -> Quantity:

@@ -32,7 +32,9 @@ def tracks_of(asked: Asked, schedule: Schedule | None = None) -> list[Track]:
 
 def _of_runs(asked: Asked) -> Iterator[tuple[Track, tuple[Group, ...]]]:
     """Yield the track of each run, with its param groups where these are asked for."""
-    from clfctl.planning.preview.runs import groups_of, of_run
+    from clfctl.planning.preview.extensions import of_run_going_on
+    from clfctl.planning.preview.runs import groups_of
 
     for folder in map(Path, asked.folders):
-        yield of_run(asked, folder), groups_of(asked, folder) if asked.parameter == GROUP else ()
+        groups = groups_of(asked, folder) if asked.parameter == GROUP else ()
+        yield from ((track, groups) for track in of_run_going_on(asked, folder))
