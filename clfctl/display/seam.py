@@ -29,6 +29,9 @@ def seam_lines(trainer: Trainer, old: Plan, last_lr: float, width: int) -> Itera
     now = new.lr(t, metrics)
     if not any((cursor.epoch, cursor.batch)) or t >= new.last_epoch(metrics):
         return
+    if math.isclose(last_lr, now, rel_tol=1e-9):
+        yield f"▲ at epoch {t:g}: the learning rate goes on at {format_lr(now)}"
+        return
     what = f"{format_lr(last_lr)} to {format_lr(now)}{_times(last_lr, now)}"
     yield f"▲ at epoch {t:g}: from the last step to the next the learning rate goes from {what}"
     would_have_been = old.lr(t, metrics) if t < old.last_epoch(metrics) else last_lr

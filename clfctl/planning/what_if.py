@@ -44,7 +44,7 @@ class Outcome:
     @property
     def is_smooth(self) -> bool:
         """Whether it falls all along, and not at single epochs."""
-        return len(self.acts) > max(3, len(self.rates) / 2)
+        return len(self.acts) > max(2, len(self.rates) / 2)
 
 
 @dataclass(frozen=True)

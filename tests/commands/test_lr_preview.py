@@ -200,15 +200,60 @@ def test_a_run_shows_what_it_used_and_what_is_to_come(cli: Cli, run: RunFolder) 
     history = read_json_lines(run.history)
     used = [(record["lr_start"], record["lr"]) for record in history]
     assert [(each["lr_start"], each["lr"]) for each in records(cli("lr-preview", str(run.path), "--json"))] == used
-    longer = records(cli("lr-preview", str(run.path), "--epochs", "10", "--json"))
+    longer = records(cli("lr-preview", str(run.path), "--epochs", "10", "--extend", "stretch", "--json"))
     assert [(each["lr_start"], each["lr"]) for each in longer[:4]] == used
     # What resuming with ten epochs would do: a cosine over nine, at the place of the fourth.
     fresh = records(cli("lr-preview", "cosine", "--epochs", "10", "--warmup", "1", "--lr", "0.001", "--json"))
     assert [each["lr_start"] for each in longer[4:]] == [each["lr_start"] for each in fresh[4:]]
-    text = cli("lr-preview", str(run.path), "--epochs", "10").stdout
+    text = cli("lr-preview", str(run.path), "--epochs", "10", "--extend", "stretch").stdout
     assert "▲ after epoch 4 the learning rate goes on from " in text
     assert " times)" in text
     assert "10 epochs, 4 of them trained" in " ".join(text.split())
+
+
+def test_every_way_for_a_run_to_go_on_is_shown_with_its_seam(cli: Cli, run: RunFolder) -> None:
+    result = cli("lr-preview", str(run.path), "--epochs", "10")
+    assert result.exit_code == 0, result.output
+    for way in ("stretch", "hold", "rewarm", "anneal"):
+        assert f"{run.path}, {way}: ▲ after epoch 4 the learning rate goes on " in result.stdout
+    assert "Extend rewarm: up again, and down (the default here: the same curve over 10 epochs" in result.stderr
+    found = records(cli("lr-preview", str(run.path), "--epochs", "10", "--json"))
+    last = read_json_lines(run.history)[-1]["lr"]
+    starts = {each["schedule"].rpartition(", ")[2]: each["lr_start"] for each in found if each["epoch"] == 5}
+    assert [*starts] == ["rewarm", "stretch", "hold", "anneal"]
+    assert [starts[way] for way in ("rewarm", "hold", "anneal")] == pytest.approx([last] * 3)
+    assert starts["stretch"] > 1.5 * last
+    # One is there alone where the schedule is chosen, or the way.
+    assert len(records(cli("lr-preview", str(run.path), "--epochs", "10", "--lr", "0.1", "--json"))) == 10
+    assert len(records(cli("lr-preview", str(run.path), "--epochs", "10", "--extend", "hold", "--json"))) == 10
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("RUN", "--extend", "hold"), "--extend: nothing is longer: the run has 4 epochs"),
+        (("RUN", "--epochs", "9", "--extend", "hodl"), "did you mean hold?"),
+        (("cosine", "--extend", "hold"), "--extend: it is of a run that is made longer, and there is none"),
+        (("--what-if", "RUN"), "--what-if: there is no schedule to compare the run with"),
+        (("--what-if", "nowhere", "step"), "nowhere is not a run folder"),
+    ],
+)
+def test_what_is_no_question_about_a_run_is_refused(
+    words: tuple[str, ...], reason: str, cli: Cli, run: RunFolder
+) -> None:
+    result = cli("lr-preview", *(str(run.path) if word == "RUN" else word for word in words))
+    assert result.exit_code == 2
+    assert reason in " ".join(result.stderr.split())
+
+
+def test_what_if_is_shown_and_written(cli: Cli, run: RunFolder) -> None:
+    words = ("lr-preview", "--what-if", str(run.path), "step(2)", "constant")
+    assert "B  step(2): acts after epoch" in cli(*words).stdout
+    assert [each["is_run"] for each in records(cli(*words, "--json"))] == [True, False, False]
+    assert cli(*words, "--format", "csv").stdout.startswith("epoch,val_loss,")
+    for name in ("a.csv", "a.json", "a.svg"):
+        assert cli(*words, "--output", name).exit_code == 0
+        assert Path(name).is_file()
 
 
 def test_a_run_with_another_schedule(cli: Cli, run: RunFolder) -> None:

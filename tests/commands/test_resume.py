@@ -90,15 +90,16 @@ def test_a_finished_run_says_that_it_is(done: Begun, cli: Cli) -> None:
 
 
 @pytest.mark.slow
-def test_more_epochs_are_shown_recorded_and_trained(done: Begun, cli: Cli) -> None:
+@pytest.mark.parametrize("way", ["stretch", "hold", "rewarm:0.3", "anneal"])
+def test_more_epochs_are_shown_recorded_and_trained(way: str, done: Begun, cli: Cli) -> None:
     run, photos = done
-    preview = [
-        json.loads(line) for line in cli("lr-preview", str(run.path), "--epochs", "6", "--json").stdout.splitlines()
-    ]
-    result = cli("resume", str(run.path), "--epochs", "6", "--data", str(photos))
+    longer = (str(run.path), "--epochs", "6", "--extend", way)
+    preview = [json.loads(line) for line in cli("lr-preview", *longer, "--json").stdout.splitlines()]
+    result = cli("resume", *longer, "--data", str(photos))
     assert result.exit_code == 0, result.output
-    for text in ("Change --epochs 4 → 6", "A as it was planned, B as it is now", "▲ at epoch 4: ",
-                 "Warning: the learning rate jumps from 1.46e-04 to "):  # fmt: skip
+    jumps = "Warning: the learning rate jumps from 1.46e-04 to "
+    assert (jumps in result.stderr) == (way == "stretch")
+    for text in ("Change --epochs 4 → 6", "A as it was planned, B as it is now", "▲ at epoch 4: ", f"Extend {way[:6]}"):
         assert text in result.stderr
     history = read_json_lines(run.history)
     assert [record["epoch"] for record in history] == [1, 2, 3, 4, 5, 6]

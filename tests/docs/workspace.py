@@ -1,5 +1,6 @@
 """A folder that has what the documents' commands mention, and how each command is run there, made short."""
 
+import csv
 import shutil
 from pathlib import Path
 
@@ -7,6 +8,10 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 from clfctl.cli.app import make_app
+from clfctl.runs.folder import RunFolder
+from clfctl.settings.dump import saved_config
+from clfctl.settings.groups import TrainSettings
+from clfctl.storage.json_lines import write_json_lines
 from tests.docs.documents import OWN, PICTURES, ROOT, Command, blocks
 
 # Later options win. 24 images of three colours at 32 pixels are two batches of nine: half a second an epoch. Neither
@@ -21,7 +26,8 @@ NEEDS_DRY = ("efficientnet", "--pretrained", "--model")
 # It writes into the user's shell configuration.
 NOT_RUN = ("--install-completion",)
 # `runs/x` of the guide, with its four epochs: what follows in the guide shows them.
-RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4", NO_EXPORT)
+RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4", NO_EXPORT,
+         "--keep", "every 2")  # fmt: skip
 
 
 def make_workspace(root: Path) -> Path:
@@ -40,7 +46,19 @@ def make_workspace(root: Path) -> Path:
     (root / PICTURES).mkdir(parents=True)
     shutil.copy(ROOT / "docs/losses.csv", root / "docs/losses.csv")
     (root / "my_schedules.py").write_text(blocks(OWN, "python")[0][1], encoding="utf-8")
+    make_flat(RunFolder(root / "runs/flat"))
     return root
+
+
+def make_flat(run: RunFolder) -> None:
+    """Make the run of docs/losses.csv as far as it is known: its settings and its history."""
+    run.path.mkdir(parents=True)
+    with (ROOT / "docs/losses.csv").open(encoding="utf-8", newline="") as file:
+        losses = [float(row["val_loss"]) for row in csv.DictReader(file)]
+    settings = TrainSettings(scheduler="constant", epochs=len(losses), lr=1e-4)
+    run.config.write_text(saved_config(settings), encoding="utf-8")
+    records = ({"epoch": n, "lr_start": 1e-4, "lr": 1e-4, "val_loss": loss} for n, loss in enumerate(losses, 1))
+    write_json_lines(run.history, records)
 
 
 def train_x() -> None:
@@ -63,6 +81,8 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         # Of a copy: the other commands show the run as it is.
         run = shutil.copytree(words[1], runs_dir / "copy")
         return (words[0], str(run), *words[2:])
+    if words[0] == "branch":
+        return (*words, "--runs-dir", str(runs_dir))
     if words[0] == "bench-data":
         # A model of the custom kind, whose steps take milliseconds.
         model = ("--model", "custom") if "--model" in words else ()

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -15,8 +16,10 @@ from clfctl.data.sources.open import open_data
 from clfctl.engine.as_it_was import as_it_was
 from clfctl.engine.assemble import build_parts, make_trainer, rebuild_parts
 from clfctl.engine.read_features import read_features
+from clfctl.engine.saving import saved_settings
 from clfctl.engine.trainer import Trainer
 from clfctl.errors import Interrupted
+from clfctl.planning.extending import extend, standing_of
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder, create_run
 from clfctl.settings.groups import TrainSettings
@@ -157,3 +160,32 @@ def test_stopping_again_and_again_changes_nothing() -> None:
             trainer = trainer_of(settings, run)
     list(trainer.epochs())
     assert_same(trainer, whole, state_of(whole))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["stretch", "hold", "rewarm", "anneal"])
+@pytest.mark.parametrize("stopped_at", [N_BATCHES + 1, 3 * N_BATCHES])
+def test_a_run_that_was_made_longer_is_as_if_never_stopped_since(way: str, stopped_at: int) -> None:
+    """Made longer inside an epoch or at its end, then stopped again and again, it ends as one that was not."""
+    saved = TrainSettings.model_validate(QUICK | {"scheduler": "cosine", "warmup": "2b"})
+    runs = []
+    for stops in (False, True):
+        trainer = trainer_of(saved)
+        Watch(trainer, stopped_at)
+        with suppress(Interrupted):
+            list(trainer.epochs())
+        run = trainer.saver.run
+        at = standing_of(load_checkpoint(run.last).header, saved.monitor)
+        longer = saved.model_copy(update={"epochs": 6})
+        settings = extend(saved, longer, {"epochs": 6}, at, way).settings
+        trainer = trainer_of(settings, run)
+        while not trainer.is_finished():
+            Watch(trainer, 2 if stops else 0)
+            try:
+                list(trainer.epochs())
+            except Interrupted:
+                settings, _ = saved_settings(load_checkpoint(run.last))
+                trainer = trainer_of(settings, run)
+        runs.append(trainer)
+    assert len(runs[0].state.cursor.history) == 6
+    assert_same(runs[1], runs[0], state_of(runs[0]))
