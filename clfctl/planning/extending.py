@@ -129,7 +129,20 @@ def followed_by(saved: P, changed: P, at: Standing, tail: str) -> P:
         update["warmup"] = f"{warmup:g}"
         warmup = float(update["warmup"])
     before = written_until(parse_expression(saved.scheduler), inner, at.t - warmup)
-    return changed.model_copy(update={**update, "scheduler": f"{before} >> {tail}"})
+    followed = changed.model_copy(update={**update, "scheduler": f"{before} >> {tail}"})
+    return followed.model_copy(update=_beside(saved, followed, at))
+
+
+def _beside(saved: PlanSettings, changed: PlanSettings, at: Standing) -> dict[str, str]:
+    """Return the schedules of momentum and weight decay as they were fitted, where another length would bend them."""
+    before, after = make_plan(saved, at.n_batches), make_plan(changed, at.n_batches)
+    written = dict[str, str]()
+    for quantity, moved in before.moved().items():
+        name = f"{quantity.name}_schedule"
+        text, then = getattr(saved, name), after.moved().get(quantity)
+        if text and then and getattr(changed, name) == text and then.schedule != moved.schedule:
+            written[name] = written_until(parse_expression(text), moved.schedule, before.epochs)
+    return written
 
 
 def obstacle(saved: PlanSettings, at: Standing, way: Way) -> str:

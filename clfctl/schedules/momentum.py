@@ -7,6 +7,7 @@ from clfctl.schedules.base import Bound, Rate, Schedule
 from clfctl.schedules.compose import Around, Chain, Restart, Warmup
 from clfctl.schedules.curves import OneCycle
 from clfctl.schedules.decays import Constant
+from clfctl.schedules.together import Late, Product
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,11 @@ def momentum_of(schedule: Schedule) -> Schedule | None:
             found = [(momentum_of(part), length) for part, length in parts]
             if any(moved for moved, _ in found):
                 return Chain(tuple((Restart(moved or Constant()), length) for moved, length in found))
+        case Late(inner=inner, by=by):
+            moved = momentum_of(inner)
+            return moved and Late(moved, by)
+        case Product(schedules=schedules):
+            return next((moved for each in reversed(schedules) if (moved := momentum_of(each))), None)
         case Around(inner=inner):  # neither a factor nor a fall of the rate is one of the momentum
             return momentum_of(inner)
     return None

@@ -6,9 +6,11 @@ import pytest
 
 from clfctl.errors import UsageError
 from clfctl.planning.changes import change_settings
+from clfctl.planning.extending import Standing, extended
 from clfctl.planning.moved import MOMENTA, base_momentum
 from clfctl.planning.plan import Plan, make_plan
 from clfctl.schedules import sample_curve
+from clfctl.settings.extending import Extend
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.sources import from_fields
 
@@ -96,6 +98,23 @@ def test_a_stated_momentum_counts_where_the_optimizer_has_it() -> None:
     assert base_momentum(PlanSettings(optimizer="muon", momentum=0.5, beta1=0.7)) == 0.5
     assert base_momentum(PlanSettings(optimizer="muon", beta1=0.7)) == MOMENTA["muon"][1]
     assert base_momentum(PlanSettings(optimizer="lambw", beta1=0.7)) == 0.7
+
+
+def test_a_run_that_goes_on_for_longer_bends_them_only_where_the_rate_is_stretched() -> None:
+    saved = TrainSettings.model_validate(
+        ADAMW | {"epochs": 8, "scheduler": "cosine", "weight_decay_schedule": "cosine(eta_min=0.4)"}
+    ).model_copy(update={"momentum_schedule": "step(step_size=6)"})
+    at, longer = Standing(4.0, 5e-5, (), 20), saved.model_copy(update={"epochs": 12})
+    held = extended(saved, longer, at, Extend("hold"))
+    assert held.weight_decay_schedule == "cosine(t_max=8,eta_min=0.4):8"
+    # It does not depend on the length.
+    assert held.momentum_schedule == "step(step_size=6)"
+    plans = make_plan(saved, 20), make_plan(held, 20)
+    assert [plans[0].values(t).weight_decay for t in range(9)] == [plans[1].values(t).weight_decay for t in range(9)]
+    assert plans[1].values(11).weight_decay == plans[0].values(8).weight_decay
+    assert extended(saved, longer, at, Extend("stretch")) == longer
+    other = longer.model_copy(update={"weight_decay_schedule": "linear"})
+    assert extended(saved, other, at, Extend("hold")).weight_decay_schedule == "linear"
 
 
 def test_they_may_change_in_a_run_that_has_begun() -> None:

@@ -53,6 +53,8 @@ def momentum(text: str, t: float, epochs: float = 10) -> float:
         (ONECYCLE, {0: 0.95, 3: 0.85, 10: 0.95}),
         ("onecycle(cycle_momentum=true, three_phase=true, shape=linear)", {0: 0.95, 1.5: 0.9, 6: 0.95, 8: 0.95}),
         ("onecycle(cycle_momentum=true, base_momentum=0.8, max_momentum=0.9)", {0: 0.9, 3: 0.8, 10: 0.9}),
+        (f"{ONECYCLE}@3:7", {0: 0.85, 7: 0.95}),
+        (f"linear(start=0, t_max=3) * {ONECYCLE}", {0: 0.95, 3: 0.85, 10: 0.95}),
         # A factor of the rate is none of the momentum.
         (f"0.5 * {ONECYCLE}", {0: 0.95, 3: 0.85, 10: 0.95}),
         # The other parts have the base.
