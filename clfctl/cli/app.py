@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from clfctl.cli.allocator import keep_freed_memory
 from clfctl.cli.data import bench_data, check_data
 from clfctl.cli.models import models
 from clfctl.cli.options import curve_settings, option_rules, with_settings, without_settings
@@ -90,6 +91,7 @@ def main() -> None:
     wanted = wanted_command(words[1:] if completing else sys.argv[1:])
     if not completing and wanted not in LIGHT:
         silence_logs()
+        keep_freed_memory()
     if not completing and wanted in ("train", "lr-preview") and asks_for_recipes(sys.argv[1:]):
         print_recipes(as_json="--json" in sys.argv)
         return
