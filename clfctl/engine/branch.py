@@ -14,7 +14,7 @@ from clfctl.engine.compiling import compile_if_it_pays
 from clfctl.engine.data_change import data_change
 from clfctl.engine.device import set_threads
 from clfctl.engine.place import place_of
-from clfctl.engine.saving import RunSaver, saved_settings
+from clfctl.engine.saving import RunSaver, saved_settings, windows_in
 from clfctl.engine.session import Reopened, Session, write_first
 from clfctl.engine.teacher import check_teacher
 from clfctl.engine.trainer import Trainer
@@ -40,14 +40,14 @@ def branch(start: Start, to: Onlookers, *, allow_data_change: bool) -> Iterator[
     place = place_of(trunk, checkpoint.header)
     saved, left_out = saved_settings(checkpoint)
     saved = place.here(saved)
-    standing = standing_of(checkpoint.header, saved.monitor)
+    standing = standing_of(checkpoint.header, saved.monitor, windows_in(checkpoint))
     settings = branched(saved, standing, start)
     with nullcontext() if start.options.data else place.explaining(trunk, settings, "branch"):
         data = open_data(settings, settings.seed)
     change = data_change(trunk, data, settings, checkpoint, is_allowed=allow_data_change)
     restarts = bool(change) and bool(checkpoint.resumption.position.batch)
     if restarts:  # the batches that were trained are not those of the epoch any more
-        standing = standing_of(checkpoint.header, saved.monitor, restarts_epoch=True)
+        standing = standing_of(checkpoint.header, saved.monitor, windows_in(checkpoint), restarts_epoch=True)
         settings = branched(saved, standing, start)
     parts = rebuild_parts(settings, data, checkpoint)
     check_teacher(trunk, parts.lesson)

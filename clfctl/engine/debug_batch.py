@@ -95,11 +95,12 @@ def train_up_to(trainer: Trainer, number: int, advance: Callable[[int], None]) -
 
     `advance` is told of each step.
     """
-    cursor, planned = trainer.state.cursor, trainer.plan.given(trainer.metrics())
+    cursor = trainer.state.cursor
+    trainer.plan_ahead()
     for batch in trainer.begin(cursor.epoch).batches(cursor.epoch, cursor.batch):
         if cursor.batch == number:
             return batch
-        trainer.train_batch(batch, planned)
+        trainer.train_batch(batch)
         advance(1)
     raise ValueError(f"the epoch has no batch {number} any more")
 

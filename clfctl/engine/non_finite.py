@@ -25,7 +25,7 @@ def record_of(
     """Return what is to be known of a batch of the running epoch, from 0; `norms` are (step, norm of its gradient)."""
     cursor, source = state.cursor, loader.part.source
     t, step = cursor.epoch + batch / loader.n_batches, cursor.epoch * loader.n_batches + batch
-    metrics = [result.metric(state.settings.monitor) for result in cursor.history]
+    metrics = state.recorded()
     rates = rates_at(state.optimizer, plan.values(t, metrics), plan.base_lr, t)
     return BadBatch(
         what,

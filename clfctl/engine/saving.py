@@ -1,5 +1,6 @@
 """What of a training goes into its checkpoints, and back."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -20,6 +21,7 @@ from clfctl.runs.checkpoint import (
     LOSSES,
     MEAN,
     MODEL,
+    NORMS,
     Checkpoint,
     optimizer_tensors,
     save_checkpoint,
@@ -28,6 +30,8 @@ from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header, Position, Resumption
 from clfctl.runs.kept import kept_epochs
 from clfctl.runs.rates import EpochRates
+from clfctl.runs.windows import WINDOWS, window_of
+from clfctl.schedules.recorded import Window
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.keeping import parse_keep
 from clfctl.settings.older import read_older
@@ -51,7 +55,8 @@ class RunSaver:
     def _whole(self, state: TrainState, last_epoch: int) -> Checkpoint:
         tensors, optimizer = optimizer_tensors(state.optimizer.state_dict())
         cursor = state.cursor
-        tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses}
+        tensors |= _model_tensors(state.model) | {LOSSES: cursor.losses, NORMS: cursor.norms}
+        tensors |= {WINDOWS: torch.tensor(cursor.windows, dtype=torch.float64)} if cursor.windows else {}
         tensors |= _model_tensors(state.ema.model, EMA) if state.ema else {}
         mean = state.mean if state.mean and state.mean.n_epochs else None
         tensors |= _model_tensors(mean.model, MEAN) if mean else {}
@@ -131,6 +136,12 @@ def saved_settings(checkpoint: Checkpoint) -> tuple[TrainSettings, tuple[str, ..
     return read_older(checkpoint.header.settings, checkpoint.path)
 
 
+def windows_in(checkpoint: Checkpoint) -> list[Window]:
+    """Return the windows of batches that a checkpoint has; earlier versions kept none."""
+    recorded = checkpoint.tensors.get(WINDOWS)
+    return [] if recorded is None else [window_of(each) for each in recorded.tolist()]
+
+
 def load_model(model: nn.Module, checkpoint: Checkpoint, prefix: str = MODEL) -> None:
     """Fill a model; its parameters keep their memory format. Raises CheckpointError if they do not fit."""
     try:
@@ -158,6 +169,7 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
     cursor.moved = dict(saved.moved)
     cursor.history = list(checkpoint.header.history)
     cursor.rates = EpochRates(saved.rates)
+    cursor.windows[:] = windows_in(checkpoint)
     state.changes = list(saved.changes)
     state.is_compiled = saved.is_compiled if state.settings.compile else None
     if restarts_epoch or not cursor.batch:
@@ -168,6 +180,11 @@ def restore(state: TrainState, checkpoint: Checkpoint, *, restarts_epoch: bool =
         hint = f"the data has another number of images; train a new run from its model: `start_from={checkpoint.path}`"
         raise CheckpointError(f"the run had {len(losses)} batches an epoch, now there are {len(cursor.losses)}", hint)
     cursor.losses.copy_(losses)
+    norms = checkpoint.tensors.get(NORMS)
+    if norms is None:
+        cursor.norms.fill_(math.nan)
+    else:
+        cursor.norms.copy_(norms)
 
 
 def _restore_averages(state: TrainState, checkpoint: Checkpoint) -> None:

@@ -22,8 +22,8 @@ from clfctl.engine.environment import environment
 from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.place import place_of
 from clfctl.engine.read_features import read_features
-from clfctl.engine.run_files import BadImagesFile, HistoryFile
-from clfctl.engine.saving import saved_settings
+from clfctl.engine.run_files import BadImagesFile, HistoryFile, WindowsFile
+from clfctl.engine.saving import saved_settings, windows_in
 from clfctl.engine.soup import cook
 from clfctl.engine.teacher import check_teacher, record_teacher
 from clfctl.engine.time_budget import fit_time
@@ -152,12 +152,13 @@ class Session:
         return self.trainer.val_loader.part or self.trainer.train_loader.part
 
     def _everyone(self, watchers: Sequence[Watcher], to: Onlookers) -> Watchers:
-        return Watchers([HistoryFile(), *watchers, BadImagesFile(to.tell)], to.tell)
+        return Watchers([HistoryFile(), WindowsFile(), *watchers, BadImagesFile(to.tell)], to.tell)
 
     def _training(self) -> Training:
         trainer = self.trainer
-        history, bad = trainer.state.cursor.history, trainer.train_loader.bad_images.found
-        return Training(self.run, trainer.plan, tuple(history), trainer.progress, self._curve, bad)
+        cursor, bad = trainer.state.cursor, trainer.train_loader.bad_images.found
+        history = tuple(cursor.history)
+        return Training(self.run, trainer.plan, history, trainer.progress, self._curve, bad, cursor.windows)
 
     def _curve(self) -> list[tuple[float, float]]:
         plan, metrics = self.trainer.plan, self.trainer.metrics()
@@ -209,7 +210,7 @@ def reopen(
         # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
         restarts = is_other and bool(checkpoint.resumption.position.batch)
-        standing = standing_of(checkpoint.header, settings.monitor, restarts_epoch=restarts)
+        standing = standing_of(checkpoint.header, settings.monitor, windows_in(checkpoint), restarts_epoch=restarts)
         extension = extend(saved, settings, stated, standing, str(stated.get("extend", "")))
         settings, changes = extension.settings, changes_between(saved, extension.settings)
         parts = rebuild_parts(settings, data, checkpoint)

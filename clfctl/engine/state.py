@@ -12,6 +12,7 @@ from clfctl.engine.device import Precision
 from clfctl.planning.plan import Values
 from clfctl.runs.history import MOVED, START, EpochResult
 from clfctl.runs.rates import EpochRates
+from clfctl.schedules.recorded import TOLERANCE, Recorded, Window
 from clfctl.settings.groups import TrainSettings
 
 
@@ -19,10 +20,11 @@ from clfctl.settings.groups import TrainSettings
 class Cursor:
     """Where training is.
 
-    `epoch` and `batch` count from 0 and name the batch to be trained next. `losses` (n_batches,) and `n_images` belong
-    to the finished batches of the running epoch, `train_s` is the time that they took in seconds; `lr_start` and `lr`
-    are the learning rates of its first and its latest step, `moved` what else a schedule moves, as in the history;
-    `rates` are the learning rates that the optimizer had in each.
+    `epoch` and `batch` count from 0 and name the batch to be trained next. `losses` and `norms` (n_batches,) and
+    `n_images` belong to the finished batches of the running epoch, `train_s` is the time that they took in seconds;
+    `lr_start` and `lr` are the learning rates of its first and its latest step, `moved` what else a schedule moves, as
+    in the history; `rates` are the learning rates that the optimizer had in each. `windows` are what schedules may look
+    at inside of epochs, of the whole training; the list stays the same one.
     """
 
     losses: torch.Tensor
@@ -35,6 +37,11 @@ class Cursor:
     moved: dict[str, float] = field(default_factory=dict)
     history: list[EpochResult] = field(default_factory=list)
     rates: EpochRates = field(default_factory=EpochRates)
+    windows: list[Window] = field(default_factory=list)
+    norms: torch.Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.norms = torch.zeros_like(self.losses)
 
     def take(self, values: Values) -> None:
         """Note what is set for the coming step."""
@@ -56,6 +63,9 @@ class Cursor:
         self.batch, self.n_images, self.train_s = 0, [], 0.0
         self.losses.zero_()
         self.rates.clear()
+        self.norms.zero_()
+        while self.windows and self.windows[-1].end > self.epoch + TOLERANCE:
+            self.windows.pop()
 
 
 @dataclass
@@ -76,6 +86,11 @@ class TrainState:
     mean: EpochAverage | None = None
     changes: list[dict[str, Any]] = field(default_factory=list)
     is_compiled: bool | None = None
+
+    def recorded(self) -> Recorded:
+        """Return what schedules go by: the monitored metric of every finished epoch, and the windows of batches."""
+        metrics = tuple(result.metric(self.settings.monitor) for result in self.cursor.history)
+        return Recorded(metrics, tuple(self.cursor.windows))
 
     def weights_to_use(self) -> nn.Module:
         """Return the model that is evaluated, and saved as best: an average where there is one, or the trained one."""

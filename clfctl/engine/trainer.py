@@ -22,6 +22,7 @@ from clfctl.engine.micro_batches import Normalizer
 from clfctl.engine.non_finite import keep, record_of
 from clfctl.engine.progress import Progress
 from clfctl.engine.rates import note_rates, set_rates
+from clfctl.engine.recording import Recorder
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import StopSignals, stopped
 from clfctl.engine.state import TrainState
@@ -36,9 +37,7 @@ from clfctl.runs.best import Criterion, as_souped, criterion_of, kept_of
 from clfctl.runs.header import Position
 from clfctl.runs.history import EpochResult
 from clfctl.runs.rates import cut_rates, keep_rates
-
-# Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
-CHECK_EVERY = 50
+from clfctl.schedules.recorded import TOLERANCE, Recorded
 
 
 @dataclass
@@ -66,7 +65,9 @@ class Trainer:
 
     def __post_init__(self) -> None:
         state = self.state
-        self._lrs: list[float] = []  # of the steps that are still to be handed over
+        self._recorder = Recorder(state.cursor, self.train_loader.n_batches, self.world)
+        self._planned: Callable[[float], Values]
+        self._look = math.inf
         of = state.model, state.optimizer, state.precision, self.normalize, state.settings
         self.whole = self._stepper = Stepper(*of, self.class_weights, self.lesson)
 
@@ -132,9 +133,9 @@ class Trainer:
         """Return whether early stopping has fired."""
         return self.plan.stopped_after(self.metrics()) is not None
 
-    def metrics(self) -> tuple[float, ...]:
-        """Return the monitored metric of every finished epoch."""
-        return tuple(result.metric(self.state.settings.monitor) for result in self.state.cursor.history)
+    def metrics(self) -> Recorded:
+        """Return the monitored metric of every finished epoch, with what batches showed beside them."""
+        return self.state.recorded()
 
     def best(self) -> EpochResult | None:
         """Return the epoch whose weights are kept as best; None if there are none, or the file was removed."""
@@ -149,11 +150,10 @@ class Trainer:
         cursor = self.state.cursor
         self._enter_phase("train", self.train_loader.n_batches, cursor.batch)
         loader = self.begin(cursor.epoch)
-        started, trained_s, planned = time.perf_counter(), cursor.train_s, self.plan.given(self.metrics())
+        started, trained_s = time.perf_counter(), cursor.train_s
+        self.plan_ahead()
         for batch in loader.batches(cursor.epoch, cursor.batch):
-            self.train_batch(batch, planned)
-            if cursor.batch % CHECK_EVERY == 0:
-                self._check_losses()
+            self.train_batch(batch)
             is_stop_asked = self._is_stop_asked()
             if is_stop_asked or self._is_save_due():
                 cursor.train_s = trained_s + time.perf_counter() - started
@@ -164,27 +164,37 @@ class Trainer:
         self._check_losses()
         cursor.train_s = trained_s + time.perf_counter() - started
 
-    def train_batch(self, batch: Batch, planned: Callable[[float], Values]) -> None:
+    def plan_ahead(self) -> None:
+        """Bind the plan to what is recorded: until its next look, what it sets depends on the time alone."""
+        recorded = self.metrics()
+        self._planned, self._look = self.plan.given(recorded), self.plan.next_look(self._recorder.now(), recorded)
+
+    def train_batch(self, batch: Batch) -> None:
         """Train on the next batch of the running epoch, at what is planned, and move on."""
         cursor, progress = self.state.cursor, self.progress
-        cursor.take(self._set_rates(planned))
+        cursor.take(self._set_rates())
         progress.lr = cursor.lr
         step = cursor.epoch * self.train_loader.n_batches + cursor.batch
         seed_step(self.state.precision.device, self.state.settings.seed, step)
-        self._lrs.append(cursor.lr)
+        self._recorder.lrs.append(cursor.lr)
         n_images = len(batch.labels) if self.can_train_on(batch) else 0
         if n_images:
             with in_memory(self.state, self.saver.run):
                 cursor.losses[cursor.batch] = self.step(batch, step)
+            cursor.norms[cursor.batch] = self._stepper.norms[-1][1]
         note_rates(self.state, self.plan.base_lr)
         cursor.n_images.append(n_images)
         cursor.batch += 1
         progress.batch, progress.images = cursor.batch, progress.images + n_images
+        if self._recorder.is_due(self._look):
+            self._check_losses(ends_window=True)
+            if self._recorder.now() >= self._look - TOLERANCE:
+                self.plan_ahead()
 
-    def _set_rates(self, planned: Callable[[float], Values]) -> Values:
+    def _set_rates(self) -> Values:
         """Write what is planned for the coming step into the optimizer, and return it."""
-        t = self.state.cursor.epoch + self.state.cursor.batch / self.train_loader.n_batches
-        values = planned(t)
+        t = self._recorder.now()
+        values = self._planned(t)
         set_rates(self.state.optimizer, values, self.plan.base_lr, t)
         return values
 
@@ -257,23 +267,11 @@ class Trainer:
         every, batch = self.state.settings.save_every_batches, self.state.cursor.batch
         return bool(every) and batch % every == 0 and batch < self.train_loader.n_batches
 
-    def _check_losses(self) -> None:
-        """Raise NonFiniteLossError if a loss since the last call is not finite, else hand the steps over.
-
-        Waits for the device, once.
-        """
-        cursor = self.state.cursor
-        first = cursor.batch - len(self._lrs)
-        losses = cursor.losses[first : cursor.batch].cpu()
-        finite = torch.isfinite(losses)
-        if not finite.all():
-            raise self._non_finite("training loss", first + int((~finite).nonzero()[0]))
-        lrs, self._lrs = self._lrs, []
-        if self.on_steps and lrs:
-            # A batch without images was no step, but its place in the run is counted.
-            made = zip(losses.tolist(), cursor.n_images[first:], strict=True)
-            values = [loss if n_images else math.nan for loss, n_images in made]
-            self.on_steps(Steps(cursor.epoch * self.train_loader.n_batches + first, values, lrs))
+    def _check_losses(self, *, ends_window: bool = False) -> None:
+        """Raise NonFiniteLossError if a loss since the last call is not finite, else hand the steps over."""
+        bad = self._recorder.look(self.on_steps, ends_window=ends_window)
+        if bad is not None:
+            raise self._non_finite("training loss", bad)
 
     def _is_stop_asked(self) -> bool:
         return self.world.any(self.signals.received is not None)

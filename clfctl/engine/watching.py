@@ -9,6 +9,7 @@ from clfctl.errors import CheckpointError, ClfctlError, WriteError
 from clfctl.planning.plan import Plan
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.history import EpochResult
+from clfctl.schedules.recorded import Window
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class Training:
     `history` has the epochs that are finished already. `progress` is written by the trainer while it trains: a display
     with a thread of its own may read it at any time. `curve` returns (time in epochs, learning rate) from the first
     epoch to the last, as far as the metrics of the finished epochs tell by then. `bad_images` gets the name of each
-    image that could not be read, with the reason.
+    image that could not be read, with the reason; `windows` gets what batches show, in the course of the training.
     """
 
     run: RunFolder
@@ -27,6 +28,7 @@ class Training:
     progress: Progress
     curve: Callable[[], Sequence[tuple[float, float]]] = tuple
     bad_images: Mapping[str, str] = field(default_factory=dict)
+    windows: Sequence[Window] = ()
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,8 @@ from clfctl.schedules.base import TOLERANCE
 from clfctl.schedules.catalog import kind_options
 from clfctl.schedules.cooldown import lowest_rate
 from clfctl.schedules.durations import parse_duration
+from clfctl.schedules.recorded import Recorded, Window
+from clfctl.schedules.stable import parse_stable, with_known_warmup
 from clfctl.schedules.writing import in_digits, written_until
 from clfctl.settings.extending import Extend, Way, parse_extend
 from clfctl.settings.groups import PlanSettings
@@ -49,14 +51,16 @@ class Standing:
     n_batches: int | None = None
 
 
-def standing_of(header: Header, monitor: str, *, restarts_epoch: bool = False) -> Standing:
+def standing_of(
+    header: Header, monitor: str, windows: Sequence[Window] = (), *, restarts_epoch: bool = False
+) -> Standing:
     """Return where the run of a checkpoint stands; before the epoch that it is in, if that is begun again.
 
     Raises ValueError for a checkpoint that none can go on from.
     """
     saved = header.going_on()
     t = float(saved.position.epoch) if restarts_epoch else saved.position.t
-    metrics = tuple(result.metric(monitor) for result in header.history)
+    metrics = Recorded(tuple(result.metric(monitor) for result in header.history), tuple(windows))
     return Standing(t, saved.lr, metrics, saved.position.n_batches)
 
 
@@ -107,7 +111,7 @@ def extended(saved: P, changed: P, at: Standing, how: Extend) -> P:
     Raises UsageError if it cannot go on so.
     """
     if how.way == "stretch":
-        return changed
+        return _as_warmed_up(saved, changed, at)
     if why := obstacle(saved, at, how.way):
         raise UsageError(f"{how.way} is not possible: {why}", "`extend=stretch` is", field="extend")
     plan = make_plan(saved, at.n_batches)
@@ -121,11 +125,13 @@ def followed_by(saved: P, changed: P, at: Standing, tail: str) -> P:
 
     The tail begins at the base rate. Whatever was left open is stated as it was, in the schedule itself.
     """
-    warmup, inner = parts_of(make_plan(saved, at.n_batches).schedule)
+    warmup, inner = parts_of(_schedule_of(saved, at))
     update: dict[str, Any] = dict.fromkeys(kind_options())
     if changed.cooldown:
         update["eta_min"] = changed.eta_min  # early stopping's cooldown goes by it too
-    if warmup and (saved.warmup == AUTO or parse_duration(saved.warmup).unit == "percent"):
+    if parse_stable(saved.warmup):
+        update["warmup"] = in_digits(warmup)
+    elif warmup and (saved.warmup == AUTO or parse_duration(saved.warmup).unit == "percent"):
         update["warmup"] = f"{warmup:g}"
         warmup = float(update["warmup"])
     before = written_until(parse_expression(saved.scheduler), inner, at.t - warmup)
@@ -147,7 +153,7 @@ def _beside(saved: PlanSettings, changed: PlanSettings, at: Standing) -> dict[st
 
 def obstacle(saved: PlanSettings, at: Standing, way: Way) -> str:
     """Return why a run cannot go on in a way, empty if it can."""
-    warmup, _ = parts_of(make_plan(saved, at.n_batches).schedule)
+    warmup, _ = parts_of(_schedule_of(saved, at))
     if way == "stretch":
         return ""
     if at.t - warmup <= TOLERANCE:
@@ -159,6 +165,19 @@ def obstacle(saved: PlanSettings, at: Standing, way: Way) -> str:
     if not at.last_lr and way != "rewarm":
         return "its last learning rate is 0"
     return ""
+
+
+def _schedule_of(saved: PlanSettings, at: Standing) -> Schedule:
+    """Return the schedule that a run has, with a warmup as long as it was."""
+    return with_known_warmup(make_plan(saved, at.n_batches).schedule, at.metrics)
+
+
+def _as_warmed_up(saved: PlanSettings, changed: P, at: Standing) -> P:
+    """Return the changed settings in which a warmup that has ended when training settled stays as long as it was."""
+    if not parse_stable(saved.warmup) or changed.warmup != saved.warmup:
+        return changed
+    warmup, _ = parts_of(_schedule_of(saved, at))
+    return changed.model_copy(update={"warmup": in_digits(warmup)}) if at.t > warmup - TOLERANCE else changed
 
 
 def parts_of(schedule: Schedule) -> tuple[float, Schedule]:

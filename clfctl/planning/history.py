@@ -7,6 +7,8 @@ from clfctl.errors import UsageError
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import Header, last_or_previous, read_last
 from clfctl.runs.history import EpochResult, check_measured, read_history
+from clfctl.runs.windows import recorded_windows
+from clfctl.schedules.recorded import Recorded
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older, read_older_config
 from clfctl.storage.json_lines import read_json_lines
@@ -43,14 +45,14 @@ class RunHistory:
             return self.header.going_on().lr
         return self.history[-1].lr if self.history else 0.0
 
-    def metrics(self, monitor: str) -> tuple[float, ...]:
-        """Return a metric of every epoch. Raises UsageError if the run does not have it."""
+    def metrics(self, monitor: str) -> Recorded:
+        """Return a metric of every epoch, and what batches showed. Raises UsageError if the run does not have it."""
         if monitor != self.settings.monitor:
             check_measured(self.history, monitor)
             if self.history and all(math.isnan(result.metric(monitor)) for result in self.history):
                 hint = "it has no validation images, or too few classes for it; `clfctl resume` refuses it too"
                 raise UsageError(f"no epoch of {self.run.path} has a {monitor}", hint, field="monitor")
-        return tuple(result.metric(monitor) for result in self.history)
+        return Recorded(tuple(result.metric(monitor) for result in self.history), recorded_windows(self.run))
 
 
 def run_history(run: RunFolder) -> RunHistory:

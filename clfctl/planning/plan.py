@@ -15,11 +15,12 @@ from clfctl.schedules.catalog import KINDS, kind_options, kinds_with
 from clfctl.schedules.cautions import Course, cautions
 from clfctl.schedules.compose import Warmup
 from clfctl.schedules.cooldown import Cooldown, lowest_rate
-from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
 from clfctl.schedules.expression import Expression, parse_expression
 from clfctl.schedules.own import own_schedules
 from clfctl.schedules.parameters import Parameter, fit_value, parameters_of
+from clfctl.schedules.recorded import TOLERANCE
+from clfctl.schedules.stable import STABLE, begun_after, parse_stable, stable_in, stable_warmup
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.optimization import MAX_EPOCHS
@@ -80,6 +81,11 @@ class Plan:
         """Return the learning rate at `t` epochs, given the metric of every finished epoch."""
         return self.schedule.lr(self.base_lr, t, metrics)
 
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return the first time after `t`, in epochs, at which what batches showed may change what is set; else inf."""
+        schedules = [self.schedule, *(moved.schedule for moved in self.moved().values())]
+        return min(schedule.next_look(t, metrics) for schedule in schedules)
+
     def moved(self) -> dict[Quantity, Moved]:
         """Return what follows a schedule beside the learning rate."""
         found = {MOMENTUM: self.momentum, WEIGHT_DECAY: self.weight_decay}
@@ -112,12 +118,7 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
     if settings.epochs + warmup > MAX_EPOCHS:
         raise UsageError(f"the plan has more than {MAX_EPOCHS:,} epochs, which is the limit", field="epochs")
     epochs = settings.epochs if settings.warmup_inside else settings.epochs + math.ceil(warmup)
-    own = max(1.0, settings.epochs - warmup) if settings.warmup_inside else float(settings.epochs)
-    schedule = _made(settings, expression, warmup).fitted(replace(span, epochs=own, warmup=warmup))
-    if warmup:
-        start = EXPONENTIAL_START if settings.warmup_shape == "exponential" else 0.0
-        start = start if settings.warmup_start is None else settings.warmup_start
-        schedule = Warmup(schedule, warmup, start, settings.warmup_shape)
+    schedule = _with_warmup(settings, expression.schedule(_stated(settings)), span, warmup)
     if settings.cooldown and settings.early_stopping:
         lowest = lowest_rate(schedule) if settings.eta_min is None else settings.eta_min
         schedule = Cooldown(schedule, settings.cooldown, settings.early_stopping, span.mode, lowest, epochs)
@@ -125,6 +126,7 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         notes.append("`cooldown=` does nothing without `early_stopping=`")
     if settings.warmup_start is not None and not warmup:
         notes.append("`warmup_start=` does nothing without `warmup=`")
+    notes += _of_stable(schedule, epochs)
     for of_user in own_schedules(schedule):
         of_user.try_out(settings.lr, epochs)
     stopping = settings.early_stopping, settings.cooldown
@@ -222,17 +224,41 @@ def _unfit(
     return UsageError(f"{given} is a parameter of {plain}, and the schedule is {texts}", hint, field=option)
 
 
-def _made(settings: PlanSettings, expression: Expression, warmup: float) -> Schedule:
-    """Return the schedule of the expression with the parameters that have options; t_max shrinks by the warmup."""
-    stated = {option: value for option in kind_options() if (value := getattr(settings, option)) is not None}
-    schedule = expression.schedule(stated)
-    if isinstance(schedule, Curve) and settings.warmup_inside and schedule.t_max > warmup:
-        return schedule.of_length(schedule.t_max - warmup)
-    return schedule
+def _stated(settings: PlanSettings) -> dict[str, Any]:
+    """Return the parameters of kinds that have options and are stated, by option."""
+    return {option: value for option in kind_options() if (value := getattr(settings, option)) is not None}
+
+
+def _with_warmup(settings: PlanSettings, schedule: Schedule, span: Span, warmup: float) -> Schedule:
+    """Return a schedule fitted to the training, with the warmup of the settings before it."""
+    shape, inside = settings.warmup_shape, settings.warmup_inside
+    start = EXPONENTIAL_START if shape == "exponential" else 0.0
+    start = start if settings.warmup_start is None else settings.warmup_start
+    if stable := parse_stable(settings.warmup):
+        return stable_warmup(stable, schedule, span, start=start, shape=shape, inside=inside)
+    own = max(1.0, span.epochs - warmup) if inside else float(span.epochs)
+    schedule = begun_after(schedule, replace(span, epochs=own, warmup=warmup), inside=inside)
+    return Warmup(schedule, warmup, start, shape) if warmup else schedule
+
+
+def _of_stable(schedule: Schedule, epochs: int) -> list[str]:
+    """Return notes about a warmup that ends when training has settled. Raises UsageError where that cannot be."""
+    stable = stable_in(schedule)
+    if not stable:
+        return []
+    if averages_from(schedule, epochs) is not None:
+        what = f"weights are averaged from an epoch that is known before, and {STABLE} ends when training has settled"
+        raise UsageError(what, "give the warmup a length", field="warmup")
+    if stable.window and 2 * stable.window >= stable.longest - TOLERANCE:
+        window, longest = f"{stable.window:.3g} epochs", f"{stable.longest:.3g} epochs"
+        return [f"two windows of the warmup, {window} each, do not fit in {longest}: it is always that long"]
+    return []
 
 
 def _warmup_epochs(settings: PlanSettings, span: Span) -> tuple[float, list[str]]:
     """Return the length of the warmup, and notes about it."""
+    if stable := parse_stable(settings.warmup):
+        return stable.max.epochs(span), []
     if settings.warmup != AUTO:
         return parse_duration(settings.warmup).epochs(span), []
     name = settings.optimizer.lower()

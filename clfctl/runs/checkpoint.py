@@ -34,7 +34,8 @@ from clfctl.storage.tensor_file import Header as FileHeader
 # The last tensor of the file: the hash of every byte before it. A later format keeps this rule, so that a damaged
 # version number is found before it is believed.
 CHECKSUM = Entry("xxh3", "U8", (CHECKSUM_BYTES,))
-MODEL, EMA, MEAN, OPTIMIZER, LOSSES = "model.", "ema.", "mean.", "optimizer.", "losses"
+MODEL, EMA, MEAN, OPTIMIZER = "model.", "ema.", "mean.", "optimizer."
+LOSSES, NORMS = "losses", "norms"
 GROUP = "group"
 DAMAGED = ".damaged"
 UPDATE = "if a newer clfctl wrote it, update clfctl"

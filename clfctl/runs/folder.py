@@ -39,6 +39,11 @@ class RunFolder:
         return self.path / "rates.jsonl"
 
     @property
+    def windows(self) -> Path:
+        """Mean loss and gradient norm of some batches at a time, one JSON object a line."""
+        return self.path / "windows.jsonl"
+
+    @property
     def data(self) -> Path:
         """Names and sizes of the images that it was begun with."""
         return self.path / "data.tsv.gz"

@@ -9,9 +9,12 @@ from clfctl.schedules.cooldown import Anneal, Cooldown
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
 from clfctl.schedules.expression import Expression, ExpressionError, parse_expression
+from clfctl.schedules.greedy import Greedy
 from clfctl.schedules.momentum import momentum_of
 from clfctl.schedules.plateau import Plateau
+from clfctl.schedules.recorded import Recorded, Window, windows_of
 from clfctl.schedules.sampling import sample_curve
+from clfctl.schedules.stable import StableWarmup
 
 __all__ = [
     "KINDS",
@@ -27,6 +30,7 @@ __all__ = [
     "Exponential",
     "Expression",
     "ExpressionError",
+    "Greedy",
     "InverseSqrt",
     "Kind",
     "Linear",
@@ -36,17 +40,21 @@ __all__ = [
     "Plateau",
     "Polynomial",
     "Rate",
+    "Recorded",
     "Restart",
     "Scaled",
     "Schedule",
     "Segment",
     "Span",
+    "StableWarmup",
     "Step",
     "Warmup",
+    "Window",
     "averages_from",
     "before",
     "momentum_of",
     "parse_expression",
     "register_kind",
     "sample_curve",
+    "windows_of",
 ]

@@ -12,6 +12,9 @@ from clfctl.errors import UsageError
 from clfctl.schedules.parameters import Param, check_parameters
 from clfctl.schedules.rates import Deciding, Steady
 from clfctl.schedules.rates import Rate as Rate
+from clfctl.schedules.recorded import TOLERANCE as TOLERANCE
+from clfctl.schedules.recorded import Recorded
+from clfctl.schedules.recorded import since as since
 
 Mode = Literal["min", "max"]
 Every = Literal["epoch", "batch"]
@@ -19,9 +22,7 @@ LrEvery = Annotated[
     Every, Param("How often a smooth curve changes: once an epoch, or at every batch.", option="lr_every")
 ]
 
-# `epoch + batch / n - start` misses a whole number by a few units in the last place. No batch is that short, and an
-# epoch's last moment (`before`) is farther from its end.
-TOLERANCE = 1e-10
+# An epoch's last moment (`before`) is farther from its end than `TOLERANCE`.
 BEFORE = 1e-9
 
 
@@ -72,7 +73,7 @@ class Schedule(ABC):
         """Return the learning rate of the optimizer step at time `t`.
 
         `t` is in epochs and fractional inside one: `epoch + batch / batches_per_epoch`. `metrics` holds the monitored
-        metric of every epoch finished before `t`.
+        metric of every epoch finished before `t`; beside them there may be what batches showed, see `windows_of`.
         """
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
@@ -80,8 +81,15 @@ class Schedule(ABC):
 
         What does not depend on the batch is worked out here, once an epoch.
         """
-        known = tuple(metrics)
+        known = metrics if isinstance(metrics, Recorded) else tuple(metrics)
         return lambda t: self.lr(base_lr, t, known)
+
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:  # noqa: ARG002 (most kinds never look)
+        """Return the first time after `t`, in epochs, at which what batches showed by then may change the rate.
+
+        Infinite for a schedule that goes by time and the metrics of epochs: training hands it nothing inside an epoch.
+        """
+        return math.inf
 
     def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
         """Yield the rate of each epoch in turn, without end: that of epoch n is `given` the first n metrics.
@@ -192,8 +200,3 @@ def length_of(schedule: Schedule, t_max: float) -> float:
         hint = f"give it one, or fit it: {type(schedule).__name__}().fitted(Span(epochs=25))"
         raise UsageError(f"{schedule.name} has no length yet", hint)
     return t_max
-
-
-def since(metrics: Sequence[float], start: float) -> Sequence[float]:
-    """Return the metrics of the epochs from `start` on; the epoch that `start` lies in counts."""
-    return metrics[max(0, whole(start)) :]

@@ -11,6 +11,7 @@ from clfctl.schedules.by_name import LIBRARIES
 from clfctl.schedules.cooldown import Anneal
 from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
 from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
+from clfctl.schedules.greedy import Greedy
 from clfctl.schedules.parameters import Parameter, parameters_of
 from clfctl.schedules.plateau import Plateau
 
@@ -32,6 +33,7 @@ KINDS: dict[str, type[Kind]] = {
         OneCycle,
         InverseSqrt,
         WSD,
+        Greedy,
         Anneal,
         Average,
     )

@@ -11,6 +11,7 @@ from clfctl.schedules.cooldown import Cooldown, lowest_rate
 from clfctl.schedules.course import NOTHING, Course, inside, unwrapped
 from clfctl.schedules.curves import Cosine, CosineRestarts, Curve, Linear, OneCycle
 from clfctl.schedules.decays import MultiStep, Step
+from clfctl.schedules.following import Following
 from clfctl.schedules.plateau import Plateau
 from clfctl.schedules.together import Late, Product
 
@@ -89,8 +90,8 @@ def of_segment(course: Course, segment: Segment) -> Iterator[str]:
         case OneCycle(t_max=t_max) if abs(t_max - own) >= 1:
             what = "it stays at its lowest rate" if t_max < own else "it is cut off before it has come down"
             yield f"onecycle is {t_max:g} epochs long and has {own:g}: {what}; leave out `t_max=` to fit it"
-        case Plateau() as plateau:
-            yield from _of_plateau(course, plateau, own)
+        case Following() as follows:
+            yield from _of_looks(course, follows, own)
         case ByName(follows_metrics=True) as by_name:
             yield from _of_direction(course, by_name.name, str(dict(by_name.arguments).get("mode", course.mode)))
     yield from _of_lowest(course, segment)
@@ -161,15 +162,22 @@ def _of_direction(course: Course, name: str, mode: str) -> Iterator[str]:
         )
 
 
-def _of_plateau(course: Course, plateau: Plateau, own: float) -> Iterator[str]:
-    yield from _of_direction(course, plateau.name, plateau.mode)
-    if course.early_stopping and plateau.patience + 1 >= course.early_stopping:
+def _of_looks(course: Course, follows: Following, own: float) -> Iterator[str]:
+    """Check one that acts after so many looks: the first of them is the best, or there is none yet."""
+    name, patience = follows.name, follows.patience
+    if follows.every:
+        if follows.between and (patience + 1) * follows.between >= own:
+            needed = f"{patience + 1} looks, one every {follows.every}"
+            yield f"{name} needs more than {needed}, and has {own:.4g} epochs: it never acts"
+        return
+    yield from _of_direction(course, name, follows.mode)
+    if course.early_stopping and isinstance(follows, Plateau) and patience + 1 >= course.early_stopping:
         yield (
-            f"plateau waits for more than {plateau.patience} epochs without improvement "
-            f"and early stopping ends training after {course.early_stopping}: plateau can never act"
+            f"{name} waits for more than {patience} epochs without improvement "
+            f"and early stopping ends training after {course.early_stopping}: {name} can never act"
         )
-    elif plateau.patience + 2 >= own:
-        yield f"plateau waits for more than {plateau.patience} epochs after the best and has {own:g}: it never acts"
+    elif patience + 2 >= own:
+        yield f"{name} waits for more than {patience} epochs after the best and has {own:g}: it never acts"
 
 
 def _of_lowest(course: Course, segment: Segment) -> Iterator[str]:

@@ -8,7 +8,7 @@ from itertools import accumulate, chain, count, repeat
 from typing import Literal, Self
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import Bound, Schedule, Segment, Span, since, whole
+from clfctl.schedules.base import TOLERANCE, Bound, Schedule, Segment, Span, since, whole
 from clfctl.schedules.composed_rates import ChainRate, HeldRate, WarmupRate
 from clfctl.schedules.durations import Duration
 from clfctl.schedules.rates import Rate
@@ -30,6 +30,10 @@ class Around(Bound):
     def fitted(self, span: Span) -> Self:
         """Return the fitted schedule, wrapped the same."""
         return replace(self, inner=self.inner.fitted(span))
+
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return when the schedule inside looks at what batches showed."""
+        return self.inner.next_look(t, metrics)
 
     def segments(self, epochs: float) -> list[Segment]:
         """Return the parts of the schedule inside."""
@@ -62,13 +66,12 @@ class Warmup(Around):
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate as a function of time."""
         after = self.inner.given(since(metrics, self.epochs) if self.inner.follows_metrics else (), base_lr)
-        return self._before(after, self.inner.given((), base_lr)(0.0))
+        return self._before(after, self._top(base_lr))
 
     def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
         """Yield the rate of each epoch in turn."""
         rates = self.inner.by_epoch(since(metrics, self.epochs), base_lr)
-        first = next(rates)
-        top = first(0.0)
+        first, top = next(rates), self._top(base_lr)
         # Until the epoch that follows the end of warmup, the schedule inside has seen no metric.
         for after in chain(repeat(first, whole(self.epochs) + 1), rates):
             yield self._before(after, top)
@@ -77,10 +80,20 @@ class Warmup(Around):
         """Return the warmup to `top`, and then another rate."""
         return WarmupRate(self.epochs, top, self._factor, after)
 
+    def _top(self, base_lr: float) -> float:
+        """Return the rate that it rises to."""
+        return self.inner.given((), base_lr)(0.0)
+
     def fitted(self, span: Span) -> Self:
         """Return the warmup of a schedule that is fitted to what is left."""
         left = replace(span, epochs=max(1.0, span.epochs - self.epochs), warmup=self.epochs)
         return replace(self, inner=self.inner.fitted(left))
+
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return when the schedule inside looks; its first window begins when warmup ends."""
+        if t < self.epochs - TOLERANCE:
+            return self.epochs if looks_inside(self.inner) else math.inf
+        return self.epochs + self.inner.next_look(max(0.0, t - self.epochs), since(metrics, self.epochs))
 
     def segments(self, epochs: float) -> list[Segment]:
         """Return the warmup and what follows."""
@@ -141,6 +154,19 @@ class Chain(Bound):
             schedules.append((schedule.fitted(of_part), epochs))
             start += own
         return replace(self, schedules=tuple(schedules))
+
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return when the part of that time looks, or when the next one that does begins, and its first window."""
+        ends = [*self._starts[1:], math.inf]
+        for (schedule, _), start, end in zip(self.schedules, self._starts, ends, strict=True):
+            if t >= end - TOLERANCE or not looks_inside(schedule):
+                continue
+            if t < start - TOLERANCE:
+                return start
+            look = start + schedule.next_look(max(0.0, t - start), since(metrics, start))
+            if look < end - TOLERANCE:
+                return look
+        return math.inf
 
     def segments(self, epochs: float) -> list[Segment]:
         """Return the parts that begin before the end."""
@@ -222,6 +248,11 @@ class Restart(Around):
     def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
         """Yield the rate of each epoch in turn."""
         return self.inner.by_epoch(metrics, base_lr)
+
+
+def looks_inside(schedule: Schedule) -> bool:
+    """Return whether a schedule goes by what batches show inside an epoch."""
+    return schedule.next_look(0.0) < math.inf
 
 
 def _later(segment: Segment, by: float) -> Segment:

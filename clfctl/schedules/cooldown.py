@@ -10,6 +10,7 @@ from clfctl.schedules.base import TOLERANCE, Clocked, Kind, LrEvery, Mode, Rate,
 from clfctl.schedules.compose import Around, Chain, Restart, Scaled, Warmup
 from clfctl.schedules.curves import Curve, EtaMin, Fall, TMax, falling
 from clfctl.schedules.parameters import Param, parameters_of
+from clfctl.schedules.stable import StableWarmup
 from clfctl.schedules.stopping import fired_after
 from clfctl.schedules.together import Late, Product
 
@@ -71,6 +72,11 @@ class Cooldown(Around):
         for rate in rates:
             yield self._annealed(rate, fired, top)
 
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return when the schedule inside looks at what batches showed; while it is annealed, never."""
+        fired = fired_after(metrics, self.patience, self.mode)
+        return self.inner.next_look(t, metrics) if fired is None or t < fired else math.inf
+
     def _annealed(self, rate: Rate, fired: int, top: float) -> Rate:
         """Return a rate that goes from `top` to the lowest after `fired` epochs."""
         length, lowest = min(self.epochs, self.end - fired), self.eta_min
@@ -92,6 +98,8 @@ def lowest_rate(schedule: Schedule) -> float:
     """Return the lowest learning rate that a schedule was given, 0 if none; of several parts that of the last."""
     match schedule:
         case Warmup(inner=inner) | Scaled(inner=inner) | Restart(inner=inner) | Late(inner=inner):
+            return lowest_rate(inner)
+        case StableWarmup(inner=inner):
             return lowest_rate(inner)
         case Product(schedules=schedules):
             return lowest_rate(schedules[-1])

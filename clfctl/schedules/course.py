@@ -6,6 +6,7 @@ from functools import cached_property
 from clfctl.schedules.base import Mode, Schedule, before
 from clfctl.schedules.compose import Warmup
 from clfctl.schedules.cooldown import Cooldown
+from clfctl.schedules.stable import StableWarmup
 
 NOTHING = 1e-12
 """Share of the base learning rate below which nothing is learned."""
@@ -59,8 +60,9 @@ class Course:
 
 
 def unwrapped(schedule: Schedule) -> Schedule:
-    """Return the schedule without a cooldown around it."""
-    return schedule.inner if isinstance(schedule, Cooldown) else schedule
+    """Return the schedule without a cooldown around it, and with the longest warmup that it can have."""
+    schedule = schedule.inner if isinstance(schedule, Cooldown) else schedule
+    return schedule.decided() if isinstance(schedule, StableWarmup) else schedule
 
 
 def inside(schedule: Schedule) -> tuple[float, Schedule]:

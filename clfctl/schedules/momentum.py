@@ -1,12 +1,13 @@
 """The momentum that a schedule of the learning rate moves too: onecycle's, in whatever it is a part of."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from clfctl.schedules.base import Bound, Rate, Schedule
 from clfctl.schedules.compose import Around, Chain, Restart, Warmup
 from clfctl.schedules.curves import OneCycle
 from clfctl.schedules.decays import Constant
+from clfctl.schedules.stable import StableWarmup
 from clfctl.schedules.together import Late, Product
 
 
@@ -38,6 +39,9 @@ def momentum_of(schedule: Schedule) -> Schedule | None:
         case Warmup(inner=inner, epochs=epochs):
             moved = momentum_of(inner)
             return moved and Warmup(moved, epochs, start=1.0)
+        case StableWarmup():
+            is_moved = momentum_of(schedule.decided().inner)
+            return replace(schedule, seen_as=_momentum_or_base, start=1.0) if is_moved else None
         case Chain(schedules=parts):
             found = [(momentum_of(part), length) for part, length in parts]
             if any(moved for moved, _ in found):
@@ -50,3 +54,7 @@ def momentum_of(schedule: Schedule) -> Schedule | None:
         case Around(inner=inner):  # neither a factor nor a fall of the rate is one of the momentum
             return momentum_of(inner)
     return None
+
+
+def _momentum_or_base(schedule: Schedule) -> Schedule:
+    return momentum_of(schedule) or Constant()

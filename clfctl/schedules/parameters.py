@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -27,12 +27,15 @@ class Param:
     """The mark of a parameter: its help, and the command-line option that sets it where that has another name.
 
     An empty `option` means that only an expression sets it. `older` is another option that once set it, and still does
-    where it is stated together with the kind.
+    where it is stated together with the kind. `read` returns what is kept of a value that is not one of the plain
+    types, or raises ValueError; `accepts` says in words what it takes.
     """
 
     help: str
     option: str | None = None
     older: str = ""
+    read: Callable[[Any], Any] | None = None
+    accepts: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,13 @@ class Parameter:
     help: str
     option: str
     older: str = ""
+    read: Callable[[Any], Any] | None = None
+    words: str = ""
 
     @property
     def accepts(self) -> str:
         """What it may be, in words."""
-        return in_words(self.type, self.limits)
+        return self.words or in_words(self.type, self.limits)
 
 
 @cache
@@ -65,7 +70,8 @@ def parameters_of(kind: Any) -> tuple[Parameter, ...]:
         mark = next(each for each in marks if isinstance(each, Param))
         limits = tuple(each for each in marks if not isinstance(each, Param))
         option = field.name if mark.option is None else mark.option
-        found.append(Parameter(field.name, plain, limits, field.default, mark.help, option, mark.older))
+        of_mark = mark.help, option, mark.older, mark.read, mark.accepts
+        found.append(Parameter(field.name, plain, limits, field.default, *of_mark))
     return tuple(found)
 
 
@@ -85,6 +91,8 @@ def fit_value(value: Any, parameter: Parameter) -> Any:
     kind = parameter.type
     if value is None and NoneType in get_args(kind):
         return None
+    if parameter.read:
+        return parameter.read(value)
     kind = plain_type(kind)
     if get_origin(kind) is Literal:
         return _checked(value, value in get_args(kind))

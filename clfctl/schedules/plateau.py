@@ -1,28 +1,32 @@
-"""Plateau: the learning rate falls when the metric stops improving; a fold over the metrics, without state."""
+"""Plateau: the learning rate falls when the metric stops improving; a fold over what it sees, without state."""
 
 import math
 from collections import deque
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
-from itertools import repeat
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Lt
 
-from clfctl.schedules.base import Bound, Kind, Rate, Span, steady
+from clfctl.schedules.following import AutoMode, Following, LookEvery, better
 from clfctl.schedules.parameters import Param
+from clfctl.schedules.recorded import Window, joined
+from clfctl.schedules.slope import FEWEST, falls
 
 
 @dataclass(frozen=True)
-class Plateau(Bound, Kind):
+class Plateau(Following):
     """Multiply by `factor` when the metric has not improved for more than `patience` epochs.
 
     torch.optim.lr_scheduler.ReduceLROnPlateau, with its counting: NaN never improves. With `smooth` s the metric is
-    its moving average `m = s * m + (1 - s) * metric`, which leaves out values that are not finite.
+    its moving average `m = s * m + (1 - s) * metric`, which leaves out values that are not finite. With `every` it
+    looks at the training loss so often instead, and `patience` and `cooldown` count looks. With `confidence` the rate
+    stays, however long nothing has improved, while the last `patience + 1` looks fall: the slope of the line through
+    them, through every batch where there is `every`, is below 0 by Student's one-sided test at that level.
     """
 
     name = "plateau"
-    follows_metrics = True
 
     patience: Annotated[int, Ge(0), Param("Epochs without improvement to tolerate before the rate is lowered.")] = 3
     factor: Annotated[
@@ -30,7 +34,7 @@ class Plateau(Bound, Kind):
     ] = 0.5
     min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min")] = 0.0
     mode: Annotated[
-        Literal["auto", "min", "max"],
+        AutoMode,
         Param(
             "Whether a smaller or a larger metric is better; auto: as for the monitored metric.", option="plateau_mode"
         ),
@@ -49,52 +53,56 @@ class Plateau(Bound, Kind):
         Param("Weight of the past in the moving average of a noisy metric.", option="plateau_smooth"),
     ] = 0.0
     eps: Annotated[float, Ge(0), Param("Changes smaller than this are not made.", option="")] = 1e-8
-
-    def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
-        """Return the learning rate after the epochs whose metrics are given: the same for the whole of the next."""
-        return steady(deque(self._folded(metrics, base_lr), maxlen=1)[0])
-
-    def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
-        """Yield the rate of each epoch in turn."""
-        lr = base_lr
-        for lr in self._folded(metrics, base_lr):
-            yield steady(lr)
-        yield from repeat(steady(lr))
-
-    def fitted(self, span: Span) -> Self:
-        """Return the schedule with the direction of the monitored metric."""
-        return replace(self, mode=span.mode) if self.mode == "auto" else self
+    every: LookEvery = None
+    confidence: Annotated[
+        float,
+        Ge(0),
+        Lt(1),
+        Param(
+            "Lower the rate only where what was seen since falls no more, as far as it can be told with this "
+            "confidence, such as 0.95; 0: by patience alone.",
+            option="plateau_confidence",
+        ),
+    ] = 0.0
+    between: float = 0.0
 
     def improves(self, metric: float, best: float) -> bool:
         """Return whether `metric` beats `best` by more than the threshold."""
-        sign = 1 if self.mode == "max" else -1
-        relative = self.threshold_mode == "rel"
-        bar = best * (1 + sign * self.threshold) if relative else best + sign * self.threshold
-        return metric > bar if self.mode == "max" else metric < bar
+        return better(metric, best, self.mode, self.threshold, self.threshold_mode)
 
-    def _folded(self, metrics: Sequence[float], base_lr: float) -> Iterator[float]:
-        """Yield the rate before any metric, and after each of them."""
+    def _folded(self, seen: Iterable[Window], base_lr: float) -> Iterator[float]:
+        """Yield the rate before anything is seen, and after each look."""
         lr = base_lr
         yield lr
         best = -math.inf if self.mode == "max" else math.inf
         n_bad = n_cooldown = 0
         average: float | None = None
-        for metric in metrics:
-            seen = metric
+        latest = deque[Window](maxlen=self.patience + 1 if self.every else max(FEWEST, self.patience + 1))
+        for look in seen:
+            latest.append(look)
+            metric = value = look.loss
             if self.smooth:
                 if math.isfinite(metric):
                     average = metric if average is None else self.smooth * average + (1 - self.smooth) * metric
-                seen = average if average is not None and math.isfinite(metric) else math.nan
-            if self.improves(seen, best):
-                best, n_bad = seen, 0
+                value = average if average is not None and math.isfinite(metric) else math.nan
+            if self.improves(value, best):
+                best, n_bad = value, 0
             else:
                 n_bad += 1
             if n_cooldown > 0:
                 n_cooldown -= 1
                 n_bad = 0
-            if n_bad > self.patience:
+            if n_bad > self.patience and not (self.confidence and self._still_improves(latest)):
                 lowered = max(lr * self.factor, self.min_lr)
                 if lr - lowered > self.eps:
                     lr = lowered
                 n_cooldown, n_bad = self.cooldown, 0
+                latest.clear()  # what it shows is of the rate before
             yield lr
+
+    def _still_improves(self, latest: Iterable[Window]) -> bool:
+        """Return whether the latest looks improve, as far as can be told; a few points tell nothing."""
+        whole = reduce(joined, latest)
+        if self.mode == "max":
+            whole = whole._replace(trend=-whole.trend)
+        return bool(falls(whole, self.confidence))

@@ -8,6 +8,7 @@ from clfctl.errors import UsageError
 from clfctl.schedules.base import Bound, Rate, Schedule, Segment, Span
 from clfctl.schedules.compose import Around
 from clfctl.schedules.durations import Duration
+from clfctl.schedules.recorded import moved
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,16 @@ class Late(Around):
 
     def given(self, metrics: Sequence[float], base_lr: float) -> Rate:
         """Return the rate as a function of time."""
-        return self._ahead(self.inner.given(metrics, base_lr))
+        return self._ahead(self.inner.given(moved(metrics, self._epochs()), base_lr))
 
     def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
         """Yield the rate of each epoch in turn."""
-        return map(self._ahead, self.inner.by_epoch(metrics, base_lr))
+        return map(self._ahead, self.inner.by_epoch(moved(metrics, self._epochs()), base_lr))
+
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return when the schedule inside looks at what batches showed."""
+        by = self._epochs()
+        return self.inner.next_look(t + by, moved(metrics, by)) - by
 
     def fitted(self, span: Span) -> Self:
         """Return the schedule fitted to its own epochs and those that it leaves out."""
@@ -78,6 +84,10 @@ class Product(Bound):
         *others, last = self.schedules
         rates = [*(each.by_epoch(metrics, 1.0) for each in others), last.by_epoch(metrics, base_lr)]
         return map(_times, zip(*rates, strict=True))
+
+    def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:
+        """Return when the first of them looks at what batches showed."""
+        return min(each.next_look(t, metrics) for each in self.schedules)
 
     def fitted(self, span: Span) -> Self:
         """Return the product of the fitted schedules."""

@@ -1,6 +1,6 @@
 """The settings of the learning-rate schedule: those of every kind, and the parameters of the kinds themselves."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BeforeValidator, Field, create_model, field_validator
@@ -11,6 +11,7 @@ from clfctl.schedules.compose import WarmupShape
 from clfctl.schedules.durations import DURATIONS, parse_duration
 from clfctl.schedules.expression import parse_expression
 from clfctl.schedules.parameters import Parameter
+from clfctl.schedules.stable import STABLE_WRITTEN, parse_stable
 from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.words import value_in_words
 
@@ -28,10 +29,13 @@ class ScheduleSettings(Settings):
     """How the learning rate changes: a kind (`clfctl lr-preview --list` shows them), `torch:CLASS(…)`, `timm:CLASS(…)`,
     or several with their epochs, `"linear(start=0.1):2 > cosine(eta_min=1e-5):20 > plateau"`."""
     warmup: Annotated[
-        str, Option(short="-w", aliases=("warmup_epochs",), metavar="N", accepts=f"{DURATIONS}, or {AUTO}")
+        str,
+        Option(short="-w", aliases=("warmup_epochs",), metavar="N", accepts=f"{DURATIONS}, {AUTO} or {STABLE_WRITTEN}"),
     ] = "0"
     """Epochs over which the learning rate first rises to the base, batch by batch; also `500b` batches, `5%` of the
-    training, or `auto`: 2 / (1 - beta2) steps for Adam and its relatives, at most half of the training."""
+    training, `auto`: 2 / (1 - beta2) steps for Adam and its relatives, at most half of the training, or `auto:stable`:
+    until loss and gradient norm have settled, within limits, `auto:stable(min=1%, max=20%, window=20b,
+    tolerance=0.1)`."""
     warmup_start: Annotated[float | None, Field(ge=0, lt=1)] = None
     """Share of the base learning rate at which warmup starts; unset: 0, or 0.01 with an exponential shape."""
     warmup_shape: WarmupShape = "linear"
@@ -68,7 +72,9 @@ class ScheduleSettings(Settings):
     def _is_duration(cls, value: Any) -> Any:
         if isinstance(value, int | float) and not isinstance(value, bool):
             value = repr(value)
-        return value if value == AUTO or not isinstance(value, str) else str(parse_duration(value))
+        if value == AUTO or not isinstance(value, str):
+            return value
+        return str(parse_stable(value) or parse_duration(value))
 
 
 def _parsed(name: str, text: str) -> str:
@@ -97,8 +103,13 @@ def _fields() -> Iterator[tuple[str, Any]]:
         aliases = (f"scheduler_{option}", *(["min_lr", "scheduler_min_lr"] if option == "eta_min" else []))
         marks: list[Any] = [Option(aliases=aliases, accepts=parameter.accepts, metavar=_metavar(parameter))]
         marks += [BeforeValidator(_split)] if is_list else []
+        marks += [BeforeValidator(_reading(parameter.read))] if parameter.read else []
         limits = Field() if is_list else _limits(parameter)
         yield option, (Annotated[(parameter.type | None, limits, *marks)], Field(None, description=_help(kinds)))
+
+
+def _reading(read: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else read(value)
 
 
 def _limits(parameter: Parameter) -> Any:
@@ -135,6 +146,8 @@ def default_in_words(default: Any) -> str:
 def _metavar(parameter: Parameter) -> str:
     if get_origin(parameter.type) is Literal:
         return "|".join(get_args(parameter.type))
+    if parameter.read:
+        return "N"
     return {int: "N", float: "X"}.get(parameter.type, "N,N,…")
 
 

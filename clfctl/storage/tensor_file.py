@@ -2,8 +2,12 @@
 
 import json
 import math
-from collections.abc import Iterable, Mapping
+import os
+import sys
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -84,6 +88,27 @@ def read_metadata(path: Path) -> Mapping[str, str]:
     """Return the texts that a file holds beside its tensors. Raises OSError or ValueError if it cannot be read."""
     with path.open("rb") as file:
         return read_header(file).metadata
+
+
+def read_numbers(path: Path, name: str) -> Sequence[float]:
+    """Return the float64 numbers of a tensor in a row, none if the file has no such tensor; they are not verified.
+
+    Raises OSError or ValueError if they cannot be read.
+    """
+    numbers = array("d")
+    with path.open("rb") as file:
+        header = read_header(file)
+        before = list(takewhile(lambda entry: entry.name != name, header.entries))
+        if len(before) < len(header.entries):
+            entry = header.entries[len(before)]
+            file.seek(sum(each.n_bytes for each in before), os.SEEK_CUR)
+            values = file.read(entry.n_bytes)
+            if entry.dtype != "F64" or len(values) < entry.n_bytes:
+                raise ValueError(f"it does not hold the numbers of {name}")
+            numbers.frombytes(values)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
 
 
 def _entry(name: str, value: Mapping[str, Any]) -> Entry:

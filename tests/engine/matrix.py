@@ -15,6 +15,7 @@ SCHEDULES: dict[str, dict[str, object]] = {
     "inverse-sqrt": {},
     "wsd": {"decay": 0.5},
     "cooldown": {"eta_min": 1e-5},
+    "greedy": {"patience": 0, "factor": 0.5},
     "average": {},
     "constant:1 > cooldown(shape=1-sqrt):4b > average(rate=1e-4)": {},
     "linear(start=0.1):1 > 0.5*cosine(every=batch):1 > plateau(patience=0)": {},
@@ -36,6 +37,18 @@ FEATURES: dict[str, dict[str, object]] = {
     "warmup of batches": {"scheduler": "plateau", "patience": 0, "warmup": "4b"},
     "warmup outside": {"scheduler": "onecycle", "warmup": 1, "warmup_inside": False, "epochs": 2},
     "smoothed plateau": {"scheduler": "plateau", "patience": 0, "plateau_smooth": 0.5},
+    "plateau inside the epoch": {"scheduler": "plateau", "patience": 0, "plateau_every": "2b", "threshold": 0.5},
+    "plateau with confidence": {
+        "scheduler": "constant:1 > plateau(patience=0, every=1b, confidence=0.6, threshold=0.9)",
+    },
+    "greedy inside the epoch": {"scheduler": "greedy(patience=0, factor=0.5, every=1b)", "clip_grad": 0.5},
+    # Stopped before it has settled, and after.
+    "warmup until stable": {"scheduler": "cosine(every=batch)",
+                            "warmup": "auto:stable(min=1b, max=8b, window=1b, tolerance=0.5)"},
+    "warmup until stable, then looks": {
+        "scheduler": "plateau(patience=0, every=1b, threshold=0.5)", "early_stopping": 1, "cooldown": 1, "amp": "bf16",
+        "warmup": "auto:stable(min=1b, max=6b, window=1b, tolerance=0.5)", "warmup_shape": "exponential",
+    },
     "cooldown": {"early_stopping": 1, "cooldown": 2, "lr": 1e-9, "epochs": 4},
     "bf16": {"amp": "bf16"},
     "clipping": {"clip_grad": 0.5},

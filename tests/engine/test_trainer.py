@@ -191,7 +191,7 @@ def test_steps_go_on_where_the_run_was_stopped() -> None:
     handed: list[Steps] = []
     stopped.on_steps = handed.append
     stopped.state.optimizer.register_step_post_hook(
-        lambda *_: setattr(stopped.signals, "received", signal.SIGTERM if len(stopped._lrs) == 3 else None)
+        lambda *_: setattr(stopped.signals, "received", signal.SIGTERM if len(stopped._recorder.lrs) == 3 else None)
     )
     with pytest.raises(Interrupted):
         list(stopped.epochs())

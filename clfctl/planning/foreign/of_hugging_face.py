@@ -10,7 +10,6 @@ from clfctl.errors import UsageError, nearest
 from clfctl.planning.foreign.hugging_face_options import DEFAULT_NAME, OLDER, TAKES, Course, course_of, flatten
 from clfctl.planning.foreign.translation import Known, Translation, call
 from clfctl.planning.foreign.words import read_words
-from clfctl.schedules.catalog import KINDS
 
 ROUNDED = "Hugging Face rounds a share of warmup up to a whole step"
 
@@ -182,22 +181,11 @@ def _plateau(course: Course) -> Found:
 
 
 def _greedy(course: Course) -> Found:
-    if "greedy" not in KINDS:
-        course.known.refuse("there is no such kind here")
-    taken = (
-        "mode",
-        "factor",
-        "patience",
-        "threshold",
-        "threshold_mode",
-        "cooldown",
-        "warmup",
-        "min_lr",
-        "max_lr",
-        "eps",
-    )
-    stated = {name: course.take(name) for name in (*taken, "smooth", "window_size", "reset_start")}
-    return {"scheduler": call("greedy", **stated)}, []
+    taken = ("mode", "factor", "threshold", "threshold_mode", "cooldown", "warmup", "max_lr", "eps", "smooth")
+    stated = {name: course.take(name) for name in (*taken, "window_size", "reset_start")}
+    # Ours are for looks once an epoch, and for rates below a thousandth.
+    others = {"patience": course.take("patience", 10), "min_lr": course.take("min_lr", 1e-3)}
+    return {"scheduler": call("greedy", **others, **stated)}, []
 
 
 SCHEDULES: dict[str, Callable[[Course], Found]] = {

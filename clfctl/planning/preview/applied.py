@@ -16,6 +16,7 @@ from clfctl.planning.plan import Plan, make_plan
 from clfctl.planning.preview.batches import Batches
 from clfctl.runs.history import EpochResult
 from clfctl.runs.rates import Stretch
+from clfctl.schedules.recorded import Recorded, Window
 from clfctl.schedules.sampling import rates_in
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older
@@ -44,12 +45,16 @@ class Difference:
 
 @dataclass(frozen=True)
 class Applied:
-    """The record of a run: its stretches, its history, and its settings with the changes that were made to them."""
+    """The record of a run: its stretches, its history, its settings with the changes that were made to them.
+
+    `windows` are what its batches showed.
+    """
 
     stretches: tuple[Stretch, ...]
     history: Sequence[EpochResult]
     settings: TrainSettings
     changes: Sequence[Mapping[str, Any]] = ()
+    windows: tuple[Window, ...] = ()
 
     @property
     def n_batches(self) -> int:
@@ -105,7 +110,7 @@ class Applied:
             plan = self._plan(number, n)
             if plan is None or settings is None:
                 return None
-            known = [result.metric(settings.monitor) for result in self.history[:epoch]]
+            known = Recorded([result.metric(settings.monitor) for result in self.history[:epoch]], self.windows)
             planned += rates_in(plan.schedule.given(known, plan.base_lr), epoch, range(first, after), n)
         return planned
 

@@ -16,7 +16,7 @@ from clfctl.planning.plan import keep_fitting
 from clfctl.planning.preview.parameter import GROUP, Group, quantity_of
 from clfctl.planning.quantities import Quantity
 from clfctl.planning.time_limit import within_time
-from clfctl.schedules import parse_expression
+from clfctl.schedules import Recorded, parse_expression
 from clfctl.settings.groups import PlanSettings, TrainSettings
 from clfctl.settings.optimization import MAX_EPOCHS
 from clfctl.settings.sources import DEFAULT, Resolved
@@ -124,11 +124,11 @@ def ask(
     return asked if steps_per_epoch else _counted(asked, tell)
 
 
-def _known(metrics: str | Sequence[float], monitor: str) -> tuple[float, ...] | None:
+def _known(metrics: str | Sequence[float], monitor: str) -> Sequence[float] | None:
     if not metrics:
         return None
     if not isinstance(metrics, str):
-        return tuple(metrics)
+        return metrics if isinstance(metrics, Recorded) else tuple(metrics)
     from clfctl.planning.preview.metrics import read_metrics  # it can read runs
 
     return read_metrics(metrics, monitor)

@@ -1,9 +1,10 @@
 """The tracks of an expression, or of a schedule that was made in Python."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from clfctl.errors import UsageError
+from clfctl.planning.assumed import Case, cases_of
 from clfctl.planning.moved import Moved, base_momentum
 from clfctl.planning.plan import Plan, make_plan
 from clfctl.planning.preview.asked import Asked
@@ -11,11 +12,10 @@ from clfctl.planning.preview.foreign import in_our_words
 from clfctl.planning.preview.parameter import view
 from clfctl.planning.preview.track import Track
 from clfctl.planning.quantities import LEARNING_RATE
-from clfctl.schedules import Schedule, Span, momentum_of
+from clfctl.schedules import Schedule, Segment, Span, momentum_of, windows_of
 from clfctl.schedules.cautions import Course, cautions
-
-# So far apart that every threshold counts them as an improvement.
-STRIDE = 10**6
+from clfctl.schedules.compose import looks_inside
+from clfctl.schedules.stable import with_known_warmup
 
 
 def of_expression(asked: Asked, text: str) -> Iterator[Track]:
@@ -28,28 +28,21 @@ def of_expression(asked: Asked, text: str) -> Iterator[Track]:
     plan, subject = make_plan(ours.settings_of(text), n, expression), text
     if asked.quantity != LEARNING_RATE:
         plan, subject = view(plan, asked.quantity)
-    segments = tuple(plan.schedule.segments(plan.epochs))
-    track = Track(subject, plan, plan.epochs, n_batches=n, segments=segments, quantity=asked.quantity, notes=notes)
-    if metrics is not None:
-        yield replace(track, epochs=plan.last_epoch(metrics), metrics=metrics)
-    elif not plan.schedule.follows_metrics:
-        yield track
-    else:
-        for case, known in (("never improving", worsening(plan)), ("improving every epoch", improving(plan))):
-            yield replace(track, epochs=plan.last_epoch(known), metrics=known, case=case)
+    notes = (*notes, *(() if metrics is None else _without_windows(text, plan, metrics)))
+    for case in cases_of(plan) if metrics is None else [Case("", plan, metrics)]:
+        length, segments = case.plan.last_epoch(case.metrics), segments_of(case.plan, case.metrics)
+        track = Track(subject, case.plan, length, case.metrics, n, segments=segments, case=case.name, notes=notes)
+        yield replace(track, quantity=asked.quantity)
 
 
-def improving(plan: Plan) -> range:
-    """Return a metric that improves every epoch by more than any threshold, relative or absolute."""
-    # Below 0 a relative threshold asks for nothing: the bar lies on the other side of the best value.
-    worst = STRIDE if plan.mode == "min" else STRIDE * plan.epochs
-    step = -STRIDE if plan.mode == "min" else STRIDE
-    return range(-worst, -worst + step * plan.epochs, step)
+def segments_of(plan: Plan, metrics: Sequence[float] = ()) -> tuple[Segment, ...]:
+    """Return the stretches of a plan, with a warmup as long as it has been where that is recorded."""
+    return tuple(with_known_warmup(plan.schedule, metrics).segments(plan.epochs))
 
 
-def worsening(plan: Plan) -> range:
-    """Return a metric that is best in the first epoch."""
-    return range(1, 1 + plan.epochs) if plan.mode == "min" else range(-1, -1 - plan.epochs, -1)
+def _without_windows(text: str, plan: Plan, metrics: Sequence[float]) -> Iterator[str]:
+    if looks_inside(plan.schedule) and not windows_of(metrics):
+        yield f"Note: {text} looks inside epochs, and these metrics are of whole ones: a run folder has both."
 
 
 def of_schedule(asked: Asked, schedule: Schedule) -> Track:
@@ -70,5 +63,5 @@ def of_schedule(asked: Asked, schedule: Schedule) -> Track:
         hint = "say with `metrics=` what it is to see, a number for each epoch"
         raise UsageError(f"{fitted.name} goes by a metric, and none is given", hint)
     segments = tuple(fitted.segments(plan.epochs))
-    epochs, known = plan.last_epoch(metrics), tuple(metrics)
-    return Track(name, plan, epochs, known, asked.n_batches, segments=segments, quantity=asked.quantity)
+    epochs = plan.last_epoch(metrics)
+    return Track(name, plan, epochs, metrics, asked.n_batches, segments=segments, quantity=asked.quantity)

@@ -1,17 +1,21 @@
 """The metrics that a preview assumes: numbers, those of a run, or a column of a table."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 from clfctl.errors import DataError, UsageError, nearest
 from clfctl.runs.folder import open_run
 from clfctl.runs.history import check_measured, read_history
+from clfctl.runs.windows import recorded_windows
+from clfctl.schedules.recorded import Recorded
 from clfctl.storage.json_lines import read_json_lines
 
 
-def read_metrics(text: str, monitor: str) -> tuple[float, ...]:
+def read_metrics(text: str, monitor: str) -> Sequence[float]:
     """Return the metric of every epoch: numbers `0.9,0.7`, a run folder, or `FILE.csv:COLUMN`.
 
+    Those of a run have what its batches showed beside them.
     Raises UsageError for what is none of these, DataError for a file without numbers in that column.
     """
     try:
@@ -19,9 +23,10 @@ def read_metrics(text: str, monitor: str) -> tuple[float, ...]:
     except ValueError:
         pass
     if Path(text).is_dir():
-        history = read_history(read_json_lines(open_run(Path(text)).history))
+        run = open_run(Path(text))
+        history = read_history(read_json_lines(run.history))
         check_measured(history, monitor)
-        return tuple(result.metric(monitor) for result in history)
+        return Recorded(tuple(result.metric(monitor) for result in history), recorded_windows(run))
     path, _, column = text.partition(":") if not Path(text).exists() else (text, "", "")
     if not Path(path).is_file():
         hint = "give numbers (0.9,0.7,0.7), a run folder, or a file and a column (losses.csv:val_loss)"

@@ -8,11 +8,13 @@ from clfctl.planning.history import RunHistory, run_history
 from clfctl.planning.plan import make_plan
 from clfctl.planning.preview.applied import Applied
 from clfctl.planning.preview.asked import Asked
+from clfctl.planning.preview.expressions import segments_of
 from clfctl.planning.preview.parameter import Group, as_recorded, groups_of_run, used_of, view
 from clfctl.planning.preview.track import Track
 from clfctl.planning.quantities import LEARNING_RATE
 from clfctl.runs.folder import open_run
 from clfctl.runs.rates import read_rates
+from clfctl.schedules.recorded import Window
 from clfctl.settings.groups import TrainSettings
 
 # Settings that divide parameters into groups.
@@ -41,7 +43,6 @@ def of_run(asked: Asked, folder: Path, going_on: TrainSettings | None = None) ->
         begins += saved.position.batch / saved.position.n_batches
         last_lr = used_of({"lr": saved.lr, **saved.moved}, quantity, plan.base_lr)[1]
     epochs = max(len(used), plan.last_epoch(metrics))
-    segments = tuple(plan.schedule.segments(plan.epochs))
     return Track(
         str(folder),
         plan,
@@ -51,18 +52,19 @@ def of_run(asked: Asked, folder: Path, going_on: TrainSettings | None = None) ->
         used,
         begins,
         last_lr,
-        segments,
+        segments_of(plan, metrics),
         notes=past.notes,
-        applied=_applied(past) if quantity == LEARNING_RATE else None,
+        applied=_applied(past, metrics.windows) if quantity == LEARNING_RATE else None,
         quantity=quantity,
     )
 
 
-def _applied(past: RunHistory) -> Applied | None:
+def _applied(past: RunHistory, windows: tuple[Window, ...]) -> Applied | None:
     """Return the run's record of its learning rates; None of an older run, which has none."""
     saved = past.header.going_on() if past.header else None
     stretches = tuple(read_rates(past.run, saved.rates if saved else ()))
-    return Applied(stretches, past.history, past.settings, saved.changes if saved else ()) if stretches else None
+    changes = saved.changes if saved else ()
+    return Applied(stretches, past.history, past.settings, changes, windows) if stretches else None
 
 
 def groups_of(asked: Asked, folder: Path) -> tuple[Group, ...]:
