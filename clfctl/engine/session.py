@@ -209,7 +209,8 @@ def reopen(
         change = data_change(run, data, settings, checkpoint, is_allowed=allow_data_change)
         # The batches that were trained cannot be counted among those of an epoch that is cut in another way.
         is_other = bool(change) or any(each.name in NEW_BATCHES for each in changes)
-        restarts = is_other and bool(checkpoint.resumption.position.batch)
+        # Asked first: a checkpoint that no run can go on from is refused here.
+        restarts = bool(checkpoint.resumption.position.batch) and is_other
         standing = standing_of(checkpoint.header, settings.monitor, windows_in(checkpoint), restarts_epoch=restarts)
         extension = extend(saved, settings, stated, standing, str(stated.get("extend", "")))
         settings, changes = extension.settings, changes_between(saved, extension.settings)
