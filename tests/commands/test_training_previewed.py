@@ -188,7 +188,7 @@ def test_hidden_options_are_declared_where_they_are_typed() -> None:
     for words in cases:
         assert "augment" not in declared(*words), words
         assert "warmup" in declared(*words)
-    cases = [("--augment", "none"), ("--img_size=3",), ("-m", "x"), ("--no-export",)]
+    cases = [("--augment", "none"), ("--img_size=3",), ("-n", "x"), ("--no-export",)]
     for words in cases:
         assert {"augment", "warmup"} < declared(*words), words
 
