@@ -10,6 +10,7 @@ import typer
 
 from clfctl.cli.allocator import keep_freed_memory
 from clfctl.cli.data import bench_data, check_data
+from clfctl.cli.finding import lr_find
 from clfctl.cli.models import models
 from clfctl.cli.options import curve_settings, option_rules, with_settings, without_settings
 from clfctl.cli.probing import probe
@@ -34,6 +35,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("runs", runs, ("RunsDirSettings", "OutputSettings")),
     ("debug-batch", debug_batch, ("OutputSettings",)),
     ("probe", probe, ("ProbeSettings", "OutputSettings")),
+    ("lr-find", lr_find, ("TrainSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("TrainSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),
@@ -92,7 +94,7 @@ def main() -> None:
     if not completing and wanted not in LIGHT:
         silence_logs()
         keep_freed_memory()
-    if not completing and wanted in ("train", "lr-preview") and asks_for_recipes(sys.argv[1:]):
+    if not completing and wanted in ("train", "lr-preview", "lr-find") and asks_for_recipes(sys.argv[1:]):
         print_recipes(as_json="--json" in sys.argv)
         return
     try:

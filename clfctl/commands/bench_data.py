@@ -5,6 +5,7 @@ from pathlib import Path
 
 from clfctl.bench.options import BenchOptions, as_training
 from clfctl.bench.rows import NONE, LoaderRow
+from clfctl.commands.write_config import check_config, check_folder, write_into
 from clfctl.data.sources.names import RIVALS
 from clfctl.data.sources.open import open_data
 from clfctl.display.output import PICTURES, Output
@@ -12,9 +13,7 @@ from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError, nearest
 from clfctl.models.sources import source_of
 from clfctl.settings.groups import BenchSettings
-from clfctl.settings.keep import put_into
 from clfctl.settings.sources import Resolved, read_config
-from clfctl.storage.files import write_text
 
 
 def bench_data(resolved: Resolved[BenchSettings], output: Output, options: BenchOptions) -> None:
@@ -53,14 +52,10 @@ def _check(settings: BenchSettings, options: BenchOptions) -> None:
     if options.plot and options.plot.suffix.lower() not in PICTURES:
         hint = f"its name must end in {', '.join(PICTURES)}"
         raise UsageError(f"cannot tell the format from {options.plot}", hint, field="plot")
-    for field, path in (("plot", options.plot), ("write", options.write)):
-        if path and not path.parent.is_dir():
-            raise UsageError(f"{path.parent} is not a folder", "make it first", field=field)
+    if options.plot:
+        check_folder(options.plot, "plot")
     if options.write:
-        if options.write.suffix.lower() != ".toml":
-            raise UsageError(f"{options.write} is not a TOML file", "give a name that ends in .toml", field="write")
-        if options.write.exists():
-            read_config(options.write)
+        check_config(options.write)
 
 
 def _check_installed(name: str) -> None:
@@ -75,14 +70,7 @@ def _check_installed(name: str) -> None:
 
 def _keep(path: Path, row: LoaderRow, output: Output) -> None:
     """Put what is recommended into a file, and say what that changed."""
-    text = path.read_bytes().decode() if path.exists() else ""
-    values: dict[str, int | str] = {"workers": row.workers}
-    if row.cache != NONE or "cache" in (read_config(path).values if text else {}):
+    values: dict[str, int | float | str] = {"workers": row.workers}
+    if row.cache != NONE or (path.exists() and "cache" in read_config(path).values):
         values["cache"] = row.cache  # else the file need not say what is the default
-    new, changed = put_into(text, values)
-    if not changed:
-        output.note(f"{path} has these values already.")
-        return
-    write_text(path, new)
-    changes = (f"{name} {'' if before is None else f'{before} → '}{after}" for name, (before, after) in changed.items())
-    output.note(f"Wrote {path}: {', '.join(changes)}")
+    write_into(path, values, output)

@@ -1,7 +1,7 @@
 """clfctl train: from settings to a run folder with a trained model; or, dry, to a look at what it would be."""
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from clfctl import api
@@ -21,6 +21,9 @@ from clfctl.storage.names import shell
 if TYPE_CHECKING:
     from clfctl.engine.describe import GroupRow
     from clfctl.engine.session import Session
+
+# Where the rate of a dry run comes from that training looks for.
+TO_BE_FOUND = "to be found when training begins"
 
 
 def train(resolved: Resolved[TrainSettings], output: Output) -> None:
@@ -54,6 +57,10 @@ def dry_run(resolved: Resolved[TrainSettings], output: Output) -> None:
     if chosen:
         resolved, plan = with_estimates(resolved, parts.settings), plan_of(parts)
         settings = resolved.settings
+    if settings.find_lr:
+        resolved = replace(resolved, origins={**resolved.origins, "lr": TO_BE_FOUND})
+        what = "is found by a range test when training begins; clfctl lr-find shows it"
+        chosen = [*chosen, f"Rate   `lr=` {what}. Until then the curve is that of {settings.lr:g}"]
     lines = [*warnings_of(plan), *describe_parts(parts), *chosen]
     lines += describe_cache(settings, data, parts.built.preprocess)
     curves = {LEARNING_RATE: sample_curve(plan.schedule, plan.base_lr, plan.epochs)}

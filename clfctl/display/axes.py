@@ -1,7 +1,7 @@
 """The axes of curves drawn as text: limits, and round numbers beside and under them."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 # A log axis ends here below its highest value: a cosine's last batch before 0 would squeeze all others into the top.
@@ -79,10 +79,17 @@ def y_labels(axis: Axis, n_rows: int) -> list[str]:
     return labels
 
 
-def x_lines(axis: Axis, n_columns: int, marker: float | None, x_label: str) -> tuple[str, str]:
-    """Return the ruler with its ticks and the marker, and the numbers under it."""
+def number(value: float) -> str:
+    """Return a number as it stands at an axis."""
+    return f"{value:.6g}"
+
+
+def x_lines(
+    axis: Axis, n_columns: int, marker: float | None, x_label: str, x_text: Callable[[float], str] = number
+) -> tuple[str, str]:
+    """Return the ruler with its ticks and the marker, and under it what `x_text` makes of them."""
     ruler, numbers = ["─"] * n_columns, [" "] * n_columns
-    last = f"{axis.high:.6g} {x_label}".rstrip()
+    last = f"{x_text(axis.high)} {x_label}".rstrip()
     last = last if len(last) <= n_columns else last.removesuffix(x_label).rstrip()
     if len(last) <= n_columns:
         numbers[n_columns - len(last) :] = last
@@ -90,7 +97,7 @@ def x_lines(axis: Axis, n_columns: int, marker: float | None, x_label: str) -> t
     for tick in _x_ticks(axis, n_columns):
         column = axis.place(tick, 2 * n_columns) // 2
         ruler[column] = "┬"
-        text = f"{tick:.6g}"
+        text = x_text(tick)
         if column + len(text) <= free_until:
             numbers[column : column + len(text)] = text
     if marker is not None and math.isfinite(marker):

@@ -1,9 +1,9 @@
 """Curves as text: one braille character holds two by four dots."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from clfctl.display.axes import Axis, format_lr, x_axis, x_lines, y_axis, y_labels
+from clfctl.display.axes import Axis, format_lr, number, x_axis, x_lines, y_axis, y_labels
 from clfctl.display.marks import BOLD, DIM, Layer, Piece, join, letter_of, paint, place_letters, style_of
 from clfctl.display.stretches import Stretch, stretch_line
 
@@ -24,6 +24,7 @@ def draw_curve(
     marker: float | None = None,
     log: bool = False,
     x_label: str = "epochs",
+    x_text: Callable[[float], str] = number,
     stretches: Sequence[Stretch] = (),
     letters: bool = False,
     color: bool = False,
@@ -33,7 +34,7 @@ def draw_curve(
 
     A linear y axis starts at 0, or at the least value if not `from_zero`. On a logarithmic one values of 0 and less lie
     on the lower edge; it becomes linear if no value is positive. Points that are not finite leave a gap. `marker` is
-    the x that a `▲` in the x axis points at.
+    the x that a `▲` in the x axis points at. `x_text` writes the numbers under the axis.
     `stretches` are labelled in one more line under the axis. `letters` puts A, B, C, … on the curves, at most 26.
     `color` gives every series the colour that `paint` has for its index; without it there is no escape sequence.
     """
@@ -55,7 +56,7 @@ def draw_curve(
         [(label.rjust(label_width), ""), ((" ┤" if label else " │") if label_width else "│"[:border], DIM), *row]
         for label, row in zip(labels, cells, strict=True)
     ]
-    ruler, numbers = x_lines(times, n_columns, marker, x_label)
+    ruler, numbers = x_lines(times, n_columns, marker, x_label, x_text)
     styled_ruler = [(each, BOLD if each == "▲" else DIM) for each in ruler]
     lines += [[(" " * (margin - border) + "└"[:border], DIM), *styled_ruler], [(" " * margin + numbers, "")]]
     if stretches:

@@ -31,7 +31,7 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     find_teacher(settings, data.classes)
     check_metrics(settings, len(data.val), len(data.classes))
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
-    if not settings.time:  # else it is planned again when its epochs are known
+    if not (settings.time or settings.find_lr):  # else it is planned again when its epochs and its rate are known
         check_plan(settings, plan)
     return data, plan
 

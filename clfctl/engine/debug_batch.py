@@ -11,23 +11,17 @@ from torch import nn
 from clfctl.data.cache.make import cached_sources
 from clfctl.data.loader import Batch
 from clfctl.data.onlookers import Onlookers
-from clfctl.data.sources.open import open_data
-from clfctl.engine.assemble import make_trainer, rebuild_parts
-from clfctl.engine.data_change import data_change
-from clfctl.engine.device import seed_step, set_threads
+from clfctl.engine.assemble import make_trainer
+from clfctl.engine.device import seed_step
 from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.losses import Loss
 from clfctl.engine.micro_batches import MicroBatch
-from clfctl.engine.place import place_of
-from clfctl.engine.saving import saved_settings
+from clfctl.engine.reopening import look_into
 from clfctl.engine.step import gradients
-from clfctl.engine.teacher import check_teacher
 from clfctl.engine.trainer import Trainer
-from clfctl.errors import DamagedError, UsageError
+from clfctl.errors import UsageError
 from clfctl.runs.bad_batch import BadBatch, BatchImage
-from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.header import last_or_previous
 
 
 class Activation(NamedTuple):
@@ -184,15 +178,9 @@ class _Hooks:
 
 def _reopened(run: RunFolder, to: Onlookers) -> Trainer:
     """Return the trainer of a run as `resume` would have it, without taking note of anything in the run."""
-    checkpoint, _ = last_or_previous(run.last, load_checkpoint, DamagedError)
-    settings = place_of(run, checkpoint.header).here(saved_settings(checkpoint)[0])
-    data = open_data(settings, settings.seed)
-    data_change(run, data, settings, checkpoint, is_allowed=False)
-    parts = rebuild_parts(settings, data, checkpoint)
-    check_teacher(run, parts.lesson)
+    parts, checkpoint = look_into(run)
     trainer = make_trainer(parts, run, checkpoint)
-    set_threads(checkpoint.header.n_threads)
-    sources = cached_sources(settings, data, parts.built.preprocess, to)
+    sources = cached_sources(parts.settings, parts.data, parts.built.preprocess, to)
     trainer.read_from(sources.train, sources.val)
     return trainer
 

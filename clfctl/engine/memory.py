@@ -24,8 +24,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def in_memory(state: TrainState, run: RunFolder) -> Iterator[None]:
-    """Let a step that runs out of memory end in a sentence. Raises ClfctlError."""
+def in_memory(state: TrainState, run: RunFolder | None = None) -> Iterator[None]:
+    """Let a step that runs out of memory end in a sentence; `run` is what could go on. Raises ClfctlError."""
     try:
         yield
     except (RuntimeError, MemoryError) as error:
@@ -33,9 +33,8 @@ def in_memory(state: TrainState, run: RunFolder) -> Iterator[None]:
             raise
         n, device = state.settings.images_at_once, describe(state.precision.device)
         what = f"the memory of {device} is too small for {n} images at once"
-        parts = (
-            f"compute batches in more parts: {shell('resume', run.path)} `accumulate={2 * state.settings.accumulate}`"
-        )
+        going_on = f"{shell('resume', run.path)} " if run else ""
+        parts = f"compute batches in more parts: {going_on}`accumulate={2 * state.settings.accumulate}`"
         hint = f"{parts}; or train a new run with `find_batch_size=True`, `amp=bf16` or a smaller `image_size=`"
         raise ClfctlError(what, hint) from error
 

@@ -16,21 +16,25 @@ from clfctl.engine.device import pick_precision
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.trainer import Trainer
 from clfctl.models.sources import source_of
+from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import TrainSettings
 
 
 @contextmanager
-def rehearsal(parts: Parts, settings: TrainSettings | None = None) -> Iterator[Trainer]:
+def rehearsal(
+    parts: Parts, settings: TrainSettings | None = None, checkpoint: Checkpoint | None = None
+) -> Iterator[Trainer]:
     """Yield a trainer of the parts, with other settings if given, whose model and optimizer are copies.
 
-    Its run lies in a temporary folder. At the end torch's random state is as it was, and the device's memory free.
+    With a checkpoint it stands at the beginning of the epoch in which that was written. Its run lies in a temporary
+    folder. At the end torch's random state is as it was, and the device's memory free.
     """
     settings = settings or parts.settings
     with TemporaryDirectory(prefix="clfctl-") as folder, as_it_was(settings.device):
         run = RunFolder(Path(folder))
         run.last.parent.mkdir()
-        trainer = make_trainer(copy_of(replace(parts, settings=settings)), run)
+        trainer = make_trainer(copy_of(replace(parts, settings=settings)), run, checkpoint, restarts_epoch=True)
         try:
             yield trainer
         finally:

@@ -21,6 +21,7 @@ from clfctl.engine.device import set_threads
 from clfctl.engine.environment import environment
 from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.place import place_of
+from clfctl.engine.rate_search import find_rate
 from clfctl.engine.read_features import read_features
 from clfctl.engine.run_files import BadImagesFile, HistoryFile, WindowsFile
 from clfctl.engine.saving import saved_settings, windows_in
@@ -175,6 +176,7 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
     parts = build_parts(settings.model_copy(update={"model": lasting_name(settings.model)}), data)
     parts, found = find_batch_size(parts, to.tell)
     sources = cached_sources(settings, data, parts.built.preprocess, to)
+    parts, rate = find_rate(parts, to, sources)
     parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started)
     run = create_run(settings.runs_dir, settings.run_name, settings.model)
     with held(run):
@@ -182,7 +184,7 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers) -> Iterator[Sessio
         if parts.settings.compile:
             compile_if_it_pays(trainer, to.tell)
             trainer.save_last()  # what was decided is kept to
-        yield Session(run, parts, trainer, chosen=[*found, *fits])
+        yield Session(run, parts, trainer, chosen=[*found, *rate, *fits])
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from clfctl.settings.sources import every_alias, field_of, known_names
 BYTE_ORDER_MARK = "\ufeff"
 
 
-def put_into(text: str, values: Mapping[str, int | str]) -> tuple[str, dict[str, tuple[object, object]]]:
+def put_into(text: str, values: Mapping[str, int | float | str]) -> tuple[str, dict[str, tuple[object, object]]]:
     """Return the TOML text with the values in it, and what changed, as {setting: (before, after)}.
 
     A setting that stands there keeps its place, its comment and the name that it is called by; a new one comes last.

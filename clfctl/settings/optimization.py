@@ -13,7 +13,7 @@ from pydantic import (
 )
 
 from clfctl.settings.base import FieldError, Fraction, Option, Settings, UserPath
-from clfctl.settings.fixed import NEW_MOMENTS, NEW_STATE
+from clfctl.settings.fixed import NEW_MOMENTS, NEW_STATE, RATE_FOUND_BEFORE
 
 MAX_EPOCHS = 10_000_000
 SHARE = "a number at least 0 and less than 1"
@@ -31,8 +31,14 @@ class BaseRateSettings(Settings):
 
     epochs: Annotated[PositiveInt, Field(le=MAX_EPOCHS), Option(short="-e", aliases=("num_epochs",))] = 25
     """Passes over the training images."""
-    lr: Annotated[PositiveFloat, Option(aliases=("learning_rate", "base_lr"))] = 1e-4
-    """Base learning rate: what warmup ends at and the schedule starts from."""
+    lr: Annotated[
+        PositiveFloat,
+        Option(aliases=("learning_rate", "base_lr"), metavar="X|auto", accepts="a number greater than 0, or auto"),
+    ] = 1e-4
+    """Base learning rate: what warmup ends at and the schedule starts from. `auto`: the same as `find_lr=`."""
+    find_lr: Annotated[bool, Option(fixed=RATE_FOUND_BEFORE)] = False
+    """Look for the base learning rate before training, by a range test (`clfctl lr-find`) of 20 s at most, and keep
+    what is found; where none is found, `lr=` is what it is without."""
     optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers", fixed=NEW_STATE)] = "adam"
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm, such as `lion`, `muon` or `kron`."""
     weight_decay: NonNegativeFloat = 0.0

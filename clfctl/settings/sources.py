@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import ValidationError
 
 from clfctl.errors import UsageError, nearest
+from clfctl.settings.auto_rate import with_flags
 from clfctl.settings.base import FieldError, Settings, aliases_of
 from clfctl.settings.groups import (
     BranchSettings,
@@ -267,6 +268,8 @@ def _data_defaults() -> dict[str, dict[str, Any]]:
 
 def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
     names = settings_type.model_fields.keys()
+    flagged = with_flags(layer.values for layer in layers)
+    layers = [Layer(layer.label, values) for layer, values in zip(layers, flagged, strict=True)]
     stated = ChainMap(*({n: v for n, v in layer.values.items() if n in names} for layer in layers))
     layers = [*layers, Layer(DEFAULT, {})]
     ranks = {

@@ -11,8 +11,8 @@ from tests.docs.documents import ROOT
 
 PATH = ROOT / "docs/python.md"
 EXAMPLE = ROOT / "examples/python_api.py"
-CALLS = ("train", "resume", "branch", "evaluate", "predict", "export", "preview")
-RECORDS = ("Trained", "EpochResult", "Evaluation", "Prediction", "Exported", "Preview")
+CALLS = ("train", "resume", "branch", "evaluate", "predict", "export", "preview", "find_lr")
+RECORDS = ("Trained", "EpochResult", "Evaluation", "Prediction", "Exported", "Preview", "RateFinding", "Suggestion")
 WATCHING = ("Watcher", "Training", "Steps")
 HEAD = """# clfctl from Python
 

@@ -89,6 +89,10 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         # Not here, where every other command would read it.
         words = tuple(str(runs_dir.parent / word) if word.endswith(".toml") else word for word in words)
         return (*words, *SHORT, *model, "--seconds", "0.01")
+    if words[0] == "lr-find":
+        words = tuple(str(runs_dir.parent / word) if word.endswith(".toml") else word for word in words)
+        of_run = len(words) > 1 and words[1].startswith("runs/")
+        return (*words, *(() if of_run else SHORT), "--steps", "25", "--repeats", "1")
     if words[0] == "probe":
         # The custom CNN is the one that takes no seconds to be made.
         named = words.index("--model") + 1

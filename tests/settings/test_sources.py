@@ -60,7 +60,7 @@ def test_empty_variable_is_unset(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 BAD = [
-    ({"lr": "fast"}, "", "lr: 'fast' (from the command line) is not allowed; it must be a number greater than 0"),
+    ({"lr": "fast"}, "", "lr: 'fast' (from the command line) is not allowed; it must be a number greater than 0, or"),
     ({"epochs": "0"}, "", "epochs: '0' (from the command line)"),
     ({"scheduler": "cosin"}, "", "scheduler: 'cosin' is not a schedule; expected one of step, plateau"),
     (
