@@ -28,6 +28,9 @@ from clfctl.runs.folder import RunFolder, create_run
 from clfctl.runs.state import held
 from clfctl.storage.json_lines import write_json_lines
 
+# Where and what a run is called: of its own in any case.
+OWN = ("runs_dir", "run_name")
+
 
 @contextmanager
 def branch(start: Start, to: Onlookers, *, allow_data_change: bool) -> Iterator[Session]:
@@ -59,7 +62,8 @@ def branch(start: Start, to: Onlookers, *, allow_data_change: bool) -> Iterator[
     run = create_run(start.runs_dir, start.options.run_name, start.made_from)
     trainer.saver = RunSaver(run, parts.card, place)
     old_plan = make_plan(saved, standing.n_batches)
-    reopened = Reopened(old_plan, standing.last_lr, changes_between(saved, settings), change, restarts)
+    changes = [each for each in changes_between(saved, settings) if each.name not in OWN]
+    reopened = Reopened(old_plan, standing.last_lr, changes, change, restarts)
     with held(run):
         write_first(run, parts, trainer, lambda trainer: _become(run, trunk, trainer, reopened.changes))
         compile_if_it_pays(trainer, to.tell)

@@ -15,7 +15,7 @@ from clfctl.runs.kept import checkpoint_at
 from clfctl.schedules.base import TOLERANCE, Span
 from clfctl.schedules.cooldown import Anneal
 from clfctl.schedules.durations import parse_duration
-from clfctl.schedules.writing import in_digits
+from clfctl.schedules.writing import in_digits, times
 from clfctl.settings.branching import BranchSettings
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.files import reason_of
@@ -74,5 +74,5 @@ def branched(saved: TrainSettings, at: Standing, start: Start) -> TrainSettings:
         update["unfreeze_at"] = None
     lowest, share = lowest_of(plan, saved), at.last_lr / saved.lr
     floor = f"(eta_min={in_digits(lowest)})" if 0 < lowest < at.last_lr else ""
-    tail = f"{in_digits(share)}*{Anneal.name}{floor}"
+    tail = times(share, f"{Anneal.name}{floor}")
     return followed_by(saved, changed.model_copy(update=update), at, tail)

@@ -20,7 +20,7 @@ from clfctl.schedules.cooldown import lowest_rate
 from clfctl.schedules.durations import parse_duration
 from clfctl.schedules.recorded import Recorded, Window
 from clfctl.schedules.stable import parse_stable, with_known_warmup
-from clfctl.schedules.writing import in_digits, written_until
+from clfctl.schedules.writing import in_digits, times, written_until
 from clfctl.settings.extending import Extend, Way, parse_extend
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.schedule import AUTO
@@ -202,13 +202,12 @@ def _tail(how: Extend, share: float, lowest: float, base_lr: float, left: float)
     top = max(share, how.share) if how.way == "rewarm" else share
     # What is at its lowest already has nowhere to go but to 0.
     floor = f"eta_min={in_digits(lowest)}" if 0 < lowest < top * base_lr else ""
-    factor = in_digits(share)
     match how.way:
         case "hold":
-            return f"{factor}*wsd({','.join(filter(None, (f'decay={in_digits(how.share)}', floor)))})"
+            return times(share, f"wsd({','.join(filter(None, (f'decay={in_digits(how.share)}', floor)))})")
         case "anneal":
-            return f"{factor}*polynomial(power=1,{floor},every=batch)" if floor else f"{factor}*linear"
-    rise = f"linear(start={factor},end={in_digits(top)}):{in_digits(float(f'{REWARM_SHARE * left:.3g}'))}"
+            return times(share, f"polynomial(power=1,{floor},every=batch)" if floor else "linear")
+    rise = f"linear(start={in_digits(share)},end={in_digits(top)}):{in_digits(float(f'{REWARM_SHARE * left:.3g}'))}"
     return f"{rise} > cosine({floor + ',' if floor else ''}every=batch)"
 
 

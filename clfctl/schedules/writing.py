@@ -43,12 +43,17 @@ def in_digits(number: float) -> str:
     return short if float(short) == number else repr(float(number))
 
 
+def times(factor: float, part: str) -> str:
+    """Return a part of an expression at a factor."""
+    return part if factor == 1 else f"{in_digits(factor)}*{part}"
+
+
 def _written_part(call: Call, schedule: Schedule) -> str:
     while isinstance(schedule, Restart | Scaled):
         schedule = schedule.inner
     factors = schedule.schedules if isinstance(schedule, Product) else (schedule,)
     written = " * ".join(map(_written_call, (*call.times, call), factors))
-    return written if call.factor == 1 else f"{in_digits(call.factor)}*{written}"
+    return times(call.factor, written)
 
 
 def _written_call(call: Call, schedule: Schedule) -> str:
