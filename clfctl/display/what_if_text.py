@@ -3,7 +3,7 @@
 import csv
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from clfctl.display.curve import draw_curve, format_lr, letter_of, paint
@@ -31,13 +31,20 @@ def outcome_words(outcome: Outcome, *, is_run: bool) -> str:
     if outcome.is_smooth:
         acts = "falls all along"
     elif outcome.acts:
-        more = f", … ({len(outcome.acts)} times)" if len(outcome.acts) > MAX_ACTS else ""
-        epochs = ", ".join(map(str, outcome.acts[:MAX_ACTS]))
-        acts = f"{'acted' if is_run else 'acts'} after epoch{'s' if len(outcome.acts) > 1 else ''} {epochs}{more}"
+        acts = f"{'acted' if is_run else 'acts'} after {_epochs(outcome.acts)}"
+    elif outcome.rises:
+        acts = "never lowers it"
     else:
         acts = "never acted" if is_run else "never acts"
+    if outcome.rises and not outcome.is_smooth:
+        acts += f", raises it after {_epochs(outcome.rises)}"
     half = "" if outcome.halved is None else f", at half of its rate after epoch {outcome.halved}"
     return f"{outcome.name}: {acts}{half}{'' if is_run else saved_words(outcome)}"
+
+
+def _epochs(numbers: Sequence[int]) -> str:
+    more = f", … ({len(numbers)} times)" if len(numbers) > MAX_ACTS else ""
+    return f"epoch{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers[:MAX_ACTS]))}{more}"
 
 
 def saved_words(outcome: Outcome) -> str:
@@ -91,6 +98,7 @@ def what_if_records(found: WhatIf) -> Iterator[dict[str, Any]]:
             "values": list(found.values),
             "lr": [end for _, end in each.rates],
             "acts_after": list(each.acts),
+            "rises_after": list(each.rises),
             "halved_after": each.halved,
             "epochs_saved": each.saved,
             "stopped_after": each.ends,
@@ -98,5 +106,5 @@ def what_if_records(found: WhatIf) -> Iterator[dict[str, Any]]:
 
 
 def _cell(outcome: Outcome, epoch: int) -> str:
-    mark = "▾" if epoch + 1 in outcome.acts and not outcome.is_smooth else ""
+    mark = "" if outcome.is_smooth else "▾" * (epoch + 1 in outcome.acts) + "▴" * (epoch + 1 in outcome.rises)
     return f"{format_lr(outcome.rates[epoch][1])}{mark}"

@@ -10,11 +10,13 @@ from pathlib import Path
 
 from clfctl.errors import UsageError
 from clfctl.planning.changes import stated_in
+from clfctl.planning.extending import parts_of
 from clfctl.planning.history import run_history
 from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import open_run
 from clfctl.schedules.base import before
 from clfctl.schedules.sampling import rates_of, sample_curve
+from clfctl.schedules.stable import with_known_warmup
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
 
@@ -28,9 +30,10 @@ class Outcome:
     """A schedule on the metrics of a run, or the run itself.
 
     `rates` are (at its start, at its end) of every epoch of the run, `acts` the epochs, from 1, after which the rate
-    falls. `halved` is after how many epochs it is down to half of its highest, None if it never is, and `saved`
-    how many epochs earlier that is than in the run, or than its end if the run never was there. `ends` is after how
-    many epochs early stopping would have ended the training, None if it would not. `points` are for drawing.
+    falls, `rises` those after its warmup after which it rises. `halved` is after how many epochs it is down to half
+    of its highest, None if it never is, and `saved` how many epochs earlier that is than in the run, or than its end
+    if the run never was there. `ends` is after how many epochs early stopping would have ended the training, None if
+    it would not. `points` are for drawing.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Outcome:
     halved: int | None
     saved: int | None = None
     ends: int | None = None
+    rises: tuple[int, ...] = ()
     points: Sequence[tuple[float, float]] = field(default=(), repr=False)
 
     @property
@@ -86,7 +90,7 @@ def what_if(resolved: Resolved[TrainSettings], folder: Path, texts: Sequence[str
 
 def _of_run(name: str, used: Sequence[tuple[float, float]]) -> Outcome:
     points = [point for n, (start, end) in enumerate(used) for point in ((float(n), start), (n + 1.0, end))]
-    return Outcome(name, used, _acts(used, used[-1][1]), _halved(used), points=points)
+    return Outcome(name, used, _changes(used, used[-1][1])[0], _halved(used), points=points)
 
 
 def _of_schedule(text: str, plan: Plan, values: Sequence[float], own: Outcome) -> Outcome:
@@ -99,17 +103,20 @@ def _of_schedule(text: str, plan: Plan, values: Sequence[float], own: Outcome) -
     ends = None if fired is None or fired + plan.cooldown >= n_epochs else fired + plan.cooldown
     curve = sample_curve(plan.schedule, plan.base_lr, n_epochs, values)
     saved = None if halved is None else reference - halved
-    return Outcome(text, rates, _acts(rates, every[-1][0]), halved, saved, ends, curve)
+    falls, rises = _changes(rates, every[-1][0])
+    warmup, _ = parts_of(with_known_warmup(plan.schedule, values))
+    return Outcome(text, rates, falls, halved, saved, ends, tuple(n for n in rises if n > warmup), curve)
 
 
-def _acts(rates: Sequence[tuple[float, float]], then: float) -> tuple[int, ...]:
-    """Return after which epochs, from 1, the rate is lower than it was at their beginning; `then` follows the last."""
+def _changes(rates: Sequence[tuple[float, float]], then: float) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the epochs, from 1, after which the rate is lower than it was at their beginning, and higher.
+
+    `then` is the rate that follows the last.
+    """
     starts = [start for start, _ in rates]
-    return tuple(n for n, (old, new) in enumerate(zip(starts, [*starts[1:], then], strict=True), 1) if _fell(old, new))
-
-
-def _fell(old: float, new: float) -> bool:
-    return new < old * (1 - SAME)
+    pairs = [*enumerate(zip(starts, [*starts[1:], then], strict=True), 1)]
+    falls = tuple(n for n, (old, new) in pairs if new < old * (1 - SAME))
+    return falls, tuple(n for n, (old, new) in pairs if new > old * (1 + SAME))
 
 
 def _halved(rates: Sequence[tuple[float, float]]) -> int | None:

@@ -11,6 +11,7 @@ from clfctl.display.what_if_text import outcome_words, what_if_csv, what_if_line
 from clfctl.errors import UsageError
 from clfctl.planning.what_if import WhatIf, what_if
 from clfctl.runs.folder import RunFolder
+from clfctl.schedules import KINDS
 from clfctl.settings.dump import saved_config
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import from_fields
@@ -56,11 +57,25 @@ def test_each_says_when_it_acts_and_what_that_saves(run: RunFolder) -> None:
     assert outcome_words(flat, is_run=False) == "constant: never acts"
 
 
+def test_one_that_raises_the_rate_says_so(run: RunFolder) -> None:
+    plain, after_warmup = (found(run, "greedy(patience=1)", warmup=warmup).outcomes[1] for warmup in ("0", "2"))
+    assert plain.rises[0] == 2  # both epochs until then were better than what was there before
+    assert "raises it after epochs 2, " in outcome_words(plain, is_run=False)
+    assert after_warmup.rises[0] > 2  # what rises until then is the warmup
+
+
 def test_a_run_that_never_fell_is_compared_with_its_end(run: RunFolder) -> None:
     records = [json.loads(line) | {"lr_start": 1e-3, "lr": 1e-3} for line in run.history.read_text().splitlines()]
     write_json_lines(run.history, records)
     own, plateau = found(run, "plateau(patience=2)").outcomes
     assert (own.acts, own.halved, plateau.saved) == ((), None, 8)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_is_a_question(kind: str, run: RunFolder) -> None:
+    outcome = found(run, kind).outcomes[1]
+    assert len(outcome.rates) == len(LOSSES)
+    assert outcome_words(outcome, is_run=False).startswith(f"{kind}: ")
 
 
 def test_settings_of_the_run_count_and_typed_ones_before_them(run: RunFolder) -> None:
