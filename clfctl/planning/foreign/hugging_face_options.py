@@ -18,7 +18,7 @@ TAKES: dict[str, Take] = {
     "max_steps": "integer",
     "warmup_steps": "number",
     "warmup_ratio": "number",
-    "lr_scheduler_kwargs": "text",
+    "lr_scheduler_kwargs": "dict",
     # Arguments of a schedule, as `get_scheduler` takes them.
     "num_cycles": "number",
     "min_lr": "number",

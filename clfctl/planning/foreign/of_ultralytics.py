@@ -16,14 +16,15 @@ TAKES: dict[str, Take] = {
     "epochs": "integer",
     "optimizer": "text",
 }
+# Words of its command line that are no options.
+COMMAND = ("yolo", "train", "detect", "segment", "semantic", "classify", "pose", "obb")
 # Until 8.4.102 no warmup was shorter than this many batches.
 LEAST_WARMUP = 100
 
 
 def translate_ultralytics(text: str, known: Known) -> Translation:
     """Return what a schedule of Ultralytics' is in settings of ours; raises UsageError where it cannot be exact."""
-    words = read_words(text, "ultralytics", TAKES, "mode", ("train", "detect", "classify"))
-    words.values.pop("mode", None)
+    words = read_words(text, "ultralytics", TAKES, "", COMMAND)
     lr = known.setting("lr", words.get("lr0"), 0.01)
     epochs = known.setting("epochs", words.get("epochs"), 100)
     lrf, warmup = words.get("lrf", 0.01), min(words.get("warmup_epochs", 3.0), max(epochs - 1, 0))

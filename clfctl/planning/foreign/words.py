@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from clfctl.errors import UsageError, nearest
 
-Take = Literal["text", "integer", "number", "numbers", "flag"]
+Take = Literal["text", "dict", "integer", "number", "numbers", "flag"]
 IN_WORDS = {"integer": "a whole number", "number": "a number", "numbers": "numbers", "flag": "true or false"}
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0", "none")
@@ -39,19 +39,16 @@ class Words:
 def read_words(
     text: str, library: str, takes: Mapping[str, Take], first: str, names: tuple[str, ...] = (), **older: str
 ) -> Words:
-    """Return the options of a text. A word of `names` without an option before it is the value of `first`.
+    """Return the options of a text. A word without an option before it, of `names` if there is one, is that of `first`.
 
     `takes` are the known options, `older` other names of some. Raises UsageError for a wrong value, and for a name that
     is so near to a known one that it is mistyped.
     """
-    found = Words(library)
+    found, bare = Words(library), list[str]()
     for name, values in _options(text, library):
         known = older.get(name, name)
         if not name:
-            bare = next((value for value in values if value in names), None)
-            if bare is not None:
-                found.values.setdefault(first, bare)
-            found.others += [value for value in values if value != bare]
+            bare = values
         elif known in takes:
             if known in found.values:
                 raise UsageError(f"{name} of {library} is stated twice", "state it once")
@@ -61,6 +58,11 @@ def read_words(
         else:
             _refuse_mistyped(library, name, [*takes, *older])
             found.others.append(name)
+    if first and bare and first not in found.values:
+        # One that is no name at all is told apart where names are: it must not count as none.
+        found.values[first] = next((each for each in bare if each in names), bare[0])
+        bare = [each for each in bare if each != found.values[first]]
+    found.others[:0] = [each for each in bare if each not in names]
     return found
 
 
@@ -75,7 +77,9 @@ def _options(text: str, library: str) -> Iterator[tuple[str, list[str]]]:
     name, values = "", list[str]()
     for word in words:
         option, sign, value = word.partition("=")
-        if (word.startswith("-") and not _NUMBER.fullmatch(word)) or (sign and option.isidentifier()):
+        if values and values[0].startswith("{") and not values[-1].endswith("}"):
+            values.append(word)
+        elif (word.startswith("-") and not _NUMBER.fullmatch(word)) or (sign and option.isidentifier()):
             if name or values:
                 yield name, values
             name, values = option.lstrip("-").replace("-", "_"), [value.rstrip(",")] if sign else []
@@ -104,8 +108,8 @@ def _read(library: str, name: str, values: list[str], take: Take) -> Any:
             return word in _TRUE
         if not values:
             raise ValueError
-        if take == "text":
-            return values[0]
+        if take in ("text", "dict"):
+            return values[0] if take == "text" else " ".join(values)
         value = float(values[0])
         if not math.isfinite(value) or (take == "integer" and not value.is_integer()):
             raise ValueError
