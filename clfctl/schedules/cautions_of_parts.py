@@ -72,6 +72,8 @@ def climbs(segment: Segment) -> bool:
 def of_segment(course: Course, segment: Segment) -> Iterator[str]:
     """Yield what is wrong with one part."""
     own = segment.end - segment.start
+    if own <= 0:  # the warmup takes it all
+        return
     if batches := _in_batches(course, segment.schedule, own):
         yield batches
         return

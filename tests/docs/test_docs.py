@@ -160,6 +160,30 @@ def test_warnings_are_those_of_the_guide() -> None:
     assert [warning for warning in given if not any(re.match(each, warning) for each in patterns)] == []
 
 
+# The data of the documents is made up, and a run of four epochs is too short for what they show with it.
+OF_SHORT_RUNS = "runs/"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command",
+    [each for each in ALL if each.words[0] in ("train", "lr-preview") and not each.exit_code],
+    ids=str,
+)
+def test_what_the_documents_recommend_is_not_warned_of(command: Command, place: Path) -> None:
+    """Where `train` stands `lr-preview` shows its curve, here with the batches of a data set of usual size."""
+    words, dropped = list(command.words[1:]), {"--output": 2, "--format": 2, "--json": 1, "--list": 1, "--dry-run": 1}
+    if any(each.startswith(OF_SHORT_RUNS) for each in words):
+        pytest.skip("of a short run")
+    for option, n in dropped.items():
+        while option in words:
+            del words[words.index(option) : words.index(option) + n]
+    batches = [] if "--steps-per-epoch" in words else ["--steps-per-epoch", "1000"]
+    result = invoke(("lr-preview", *words, *batches, "--format", "table"))
+    assert "Warning" not in result.stderr
+    assert result.exit_code == 0, result.stderr
+
+
 def known_options() -> set[str]:
     """Every way to write an option of any command."""
     from typer.main import get_command

@@ -5,7 +5,8 @@ import pytest
 from clfctl.errors import UsageError
 from clfctl.planning.plan import make_plan
 from clfctl.schedules.catalog import kinds_with
-from clfctl.settings.groups import PlanSettings
+from clfctl.settings.groups import PlanSettings, TrainSettings
+from clfctl.settings.sources import from_fields, recipe_names
 
 MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"warmup": 30}, "warmup takes 30 epochs and training has 25: the base learning rate is never reached"),
@@ -178,6 +179,12 @@ SOUND = [
     {"scheduler": "cosine-restarts", "t_0": 5, "warmup": 2},
     {"warmup": 12},
 ]
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_our_recipes_are_not_warned_of(name: str) -> None:
+    settings = from_fields(TrainSettings, {"recipe": name, "data": "photos"}).settings
+    assert make_plan(settings, 200).cautions == ()
 
 
 def test_batches_are_told_where_it_is_known_how_many_there_are() -> None:

@@ -129,7 +129,9 @@ def _with_cooldown(options: Options, curve: str) -> str:
         return rise + curve
     length = options.cycle_epochs - (0 if options.prefix or options.sched in ("wsd", "rsqrt") else options.warmup)
     lowest = options.min_lr / options.lr
-    return f"{rise}{curve}:{number(length)} >> {call('linear', start=lowest, end=lowest)}"
+    held = call("linear", start=lowest, end=lowest)
+    # A warmup that is no shorter leaves nothing of the curve.
+    return f"{rise}{curve}:{number(length)} >> {held}" if length > 0 else rise + held
 
 
 def _by_name(options: Options) -> str:
