@@ -17,7 +17,7 @@ from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, Di
 from clfctl.settings.probing import ProbeSettings as ProbeSettings  # a command of its own takes it
 from clfctl.settings.running import LoopSettings, MachineSettings, MonitorSettings, RunSettings
 from clfctl.settings.running import RunsDirSettings as RunsDirSettings  # a command of its own takes it
-from clfctl.settings.schedule import KindSettings, ScheduleSettings
+from clfctl.settings.schedule import BesideSettings, KindSettings, ScheduleSettings
 
 
 class SourceSettings(Settings):
@@ -29,7 +29,7 @@ class SourceSettings(Settings):
     """Named starting point that every other source overrides; without a name, the recipes are listed."""
 
 
-class PlanSettings(MonitorSettings, KindSettings, ScheduleSettings, BaseRateSettings):
+class PlanSettings(MonitorSettings, BesideSettings, KindSettings, ScheduleSettings, BaseRateSettings):
     """All that a learning-rate curve depends on"""
 
 

@@ -43,12 +43,6 @@ class ScheduleSettings(Settings):
     warmup_inside: bool = True
     """Whether warmup is part of `epochs=`: the schedule gets the rest, and `t_max=` is shortened by it; otherwise it is
     trained in addition."""
-    momentum_schedule: Annotated[str, Option(values="schedules", metavar="EXPRESSION")] = ""
-    """How the momentum changes, or Adam's beta1: any schedule, over all epochs, from `momentum=` or `beta1=` on, or the
-    optimizer's own; empty or `none`: not at all, but for `onecycle(cycle_momentum=true)`."""
-    weight_decay_schedule: Annotated[str, Option(values="schedules", metavar="EXPRESSION")] = ""
-    """How the weight decay changes: any schedule, over all epochs, from `weight_decay=` on, such as `cosine(eta_min=X)`
-    to get to X, above or below; empty or `none`: not at all."""
     strict: bool = False
     """Refuse to train where the curve is most likely a mistake, instead of warning."""
 
@@ -56,6 +50,26 @@ class ScheduleSettings(Settings):
     @classmethod
     def _is_expression(cls, text: str) -> str:
         return _parsed("scheduler", text)
+
+    @field_validator("warmup", mode="before")
+    @classmethod
+    def _is_duration(cls, value: Any) -> Any:
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            value = repr(value)
+        if value == AUTO or not isinstance(value, str):
+            return value
+        return str(parse_stable(value) or parse_duration(value))
+
+
+class BesideSettings(Settings):
+    """Schedules of momentum and weight decay"""
+
+    momentum_schedule: Annotated[str, Option(values="schedules", metavar="EXPRESSION")] = ""
+    """How the momentum changes, or Adam's beta1: any schedule, over all epochs, from `momentum=` or `beta1=` on, or the
+    optimizer's own; empty or `none`: not at all, but for `onecycle(cycle_momentum=true)`."""
+    weight_decay_schedule: Annotated[str, Option(values="schedules", metavar="EXPRESSION")] = ""
+    """How the weight decay changes: any schedule, over all epochs, from `weight_decay=` on, such as `cosine(eta_min=X)`
+    to get to X, above or below; empty or `none`: not at all."""
 
     @field_validator("momentum_schedule")
     @classmethod
@@ -66,15 +80,6 @@ class ScheduleSettings(Settings):
     @classmethod
     def _is_of_decay(cls, text: str) -> str:
         return _parsed("weight_decay_schedule", text) if text.strip() not in OFF else ""
-
-    @field_validator("warmup", mode="before")
-    @classmethod
-    def _is_duration(cls, value: Any) -> Any:
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            value = repr(value)
-        if value == AUTO or not isinstance(value, str):
-            return value
-        return str(parse_stable(value) or parse_duration(value))
 
 
 def _parsed(name: str, text: str) -> str:
