@@ -66,6 +66,9 @@ def lr_preview(
 
 def _notes(asked: Asked, tracks: Sequence[Track]) -> Iterator[str]:
     """Yield what is to be said of the tracks beside showing them."""
+    if asked.settings.find_lr and not all(track.done for track in tracks):
+        what = "is found by a range test when training begins, as clfctl lr-find finds it"
+        yield f"Note: `lr=` {what}; until then the curve is that of {asked.settings.lr:g}."
     for track in tracks:
         yield from track.notes
         if track.applied:

@@ -108,6 +108,12 @@ def test_a_dry_run_says_that_a_rate_is_to_be_found(cli: Cli) -> None:
     assert shown["find_lr"] == {"value": True, "from": "command line"}
 
 
+def test_a_preview_says_so_too(cli: Cli) -> None:
+    result = cli("lr-preview", "cosine", "--lr", "auto", "--data", "digits")
+    assert result.exit_code == 0, result.output
+    assert "--lr is found by a range test when training begins" in " ".join(result.stderr.split())
+
+
 @pytest.mark.slow
 def test_a_run_keeps_the_rate_that_was_found(cli: Cli) -> None:
     result = cli("train", *TINY, "--lr", "auto", "--epochs", "1", "--no-export", "--run-name", "x")

@@ -33,9 +33,9 @@ QUICK: dict[str, object] = {
     "data": "digits", "image_size": 16, "batch_size": 16, "workers": 0, "model": "resnet9_small", "lr": 1e-3,
 }  # fmt: skip
 # As `lr=auto` does, in fewer steps.
-AUTO = Search(Extent(1e-5, 10.0, 40), 2, 60.0)
+AUTO = Search(Extent(1e-5, 10.0, 60), 2, 60.0)
 # By which the sweeps of a tiny network agree.
-STEADY: dict[str, Any] = {"optimizer": "adam", "batch_size": 32, "n": 320, "lr": 5.0}
+STEADY: dict[str, Any] = {"optimizer": "adam", "batch_size": 64, "n": 640, "lr": 5.0}
 
 
 @cache
@@ -48,6 +48,7 @@ class Tiny(nn.Module):
 
     def __init__(self, scale: float = 1.0) -> None:
         super().__init__()
+        torch.manual_seed(0)
         self.scale, self.norm, self.drop = scale, nn.BatchNorm2d(3), nn.Dropout(0.2)
         self.head = nn.Linear(3 * 8 * 8, 10)
 
@@ -107,8 +108,9 @@ def test_nothing_is_changed_and_the_same_is_found_again() -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_a_rate_is_found_between_too_small_and_too_large() -> None:
-    found = sweep_rates(parts_of(Tiny(), n=1400, optimizer="sgd"), Search(Extent(1e-6, 100.0, 100), 2), NOBODY)
+    found = sweep_rates(parts_of(Tiny(), **STEADY), AUTO, NOBODY)
     assert found.is_trusted, found.doubts
     assert {each.end for each in found.sweeps} == {"diverged"}
     assert found.lr is not None
@@ -152,6 +154,7 @@ def test_few_batches_come_back() -> None:
     assert any("an epoch has 2 batches, so that a sweep shows each image 15 times" in each for each in found.notes)
 
 
+@pytest.mark.slow
 def test_a_training_takes_what_is_found() -> None:
     parts = parts_of(Tiny(), find_lr=True, **STEADY)
     told = list[str]()
@@ -160,7 +163,7 @@ def test_a_training_takes_what_is_found() -> None:
     assert 1e-4 < rate < 1
     assert rate != STEADY["lr"]
     assert not found.settings.find_lr
-    assert lines[0].startswith(f"Found  `lr={rate:g}`: 2 sweeps of 40 steps, ")
+    assert lines[0].startswith(f"Found  `lr={rate:g}`: 2 sweeps of 60 steps, ")
     assert found.optimizer.param_groups[0]["initial_lr"] == rate
     assert found.built.model is parts.built.model
     assert told == ["Rate   a range test looks for `lr=`, in 60 s at most"]
@@ -180,6 +183,7 @@ def test_where_there_is_no_time_the_rate_stays(seconds: float) -> None:
     assert caught.value.field == "lr"
 
 
+@pytest.mark.slow
 def test_a_schedule_is_checked_with_the_rate_that_was_found() -> None:
     strict: dict[str, Any] = {"find_lr": True, "strict": True, "scheduler": "cosine", "eta_min": 0.9, **STEADY}
     with pytest.raises(UsageError, match=r"the lowest learning rate of cosine is 0\.9") as caught:
