@@ -60,7 +60,7 @@ class Plateau(Following):
         Lt(1),
         Param(
             "Lower the rate only where what was seen since falls no more, as far as it can be told with this "
-            "confidence, such as 0.95; 0: by patience alone.",
+            "confidence, such as 0.6; 0: by patience alone.",
             option="plateau_confidence",
         ),
     ] = 0.0

@@ -106,7 +106,7 @@ def test_guide_describes_every_kind(kind: str) -> None:
     assert f"$ clfctl lr-preview {kind}" in section or f'$ clfctl lr-preview "{kind}(' in section
     assert parameter_table(KINDS[kind]) in section, "make docs writes it"
     for word in ("lr = ", "**Take it**", "**Values.**", "**Source.**"):
-        assert word in section or (kind in ("plateau", "onecycle") and word == "lr = ")
+        assert word in section or (kind in ("plateau", "greedy", "onecycle") and word == "lr = ")
     assert f"| `{kind}` |" in QUICKREF.read_text(encoding="utf-8")
 
 

@@ -45,6 +45,7 @@ def make_workspace(root: Path) -> Path:
     shutil.copytree(root / "new-photos", root / "album/test")
     (root / PICTURES).mkdir(parents=True)
     shutil.copy(ROOT / "docs/losses.csv", root / "docs/losses.csv")
+    shutil.copytree(ROOT / "docs/noise", root / "docs/noise")
     (root / "my_schedules.py").write_text(blocks(OWN, "python")[0][1], encoding="utf-8")
     make_flat(RunFolder(root / "runs/flat"))
     return root
