@@ -92,9 +92,11 @@ def with_settings(
         command(*(_given(sources.resolve(group, typed)) for group in types), **own)
 
     own = list(inspect.signature(command).parameters.values())[len(types) :]
-    found = _parameters(every, own, shown, with_hidden=words is None)
+    # Where the command line is known, what it does not ask for costs nothing.
+    with_help = words is None or not {"--help", "-h"}.isdisjoint(words)
+    found = _parameters(every, own, shown, with_hidden=words is None, with_help=with_help)
     if words is not None and not _have(found, words, _newer_names(group_names)):
-        found = _parameters(every, own, shown, with_hidden=True)
+        found = _parameters(every, own, shown, with_hidden=True, with_help=with_help)
     return _signed(run, command, found)
 
 
@@ -104,6 +106,7 @@ def _parameters(
     shown: Collection[str] | None,
     *,
     with_hidden: bool,
+    with_help: bool,
 ) -> list[inspect.Parameter]:
     """Return a command's own parameters and the options of its settings groups."""
     from clfctl.settings.groups import OutputSettings
@@ -113,7 +116,9 @@ def _parameters(
     options = (
         parameter
         for group in every
-        for parameter in _options(group, None if group is OutputSettings else shown, with_hidden=with_hidden)
+        for parameter in _options(
+            group, None if group is OutputSettings else shown, with_hidden=with_hidden, with_help=with_help
+        )
         if parameter.name not in declared
     )
     # Two groups may share a field: it is one option, and both get it.
@@ -181,8 +186,10 @@ def _signed(
     return run
 
 
-def _options(group: "type[Settings]", shown: Collection[str] | None, with_hidden: bool) -> Iterator[inspect.Parameter]:
-    from clfctl.settings.base import option_of, panel_of
+def _options(
+    group: "type[Settings]", shown: Collection[str] | None, *, with_hidden: bool, with_help: bool
+) -> Iterator[inspect.Parameter]:
+    from clfctl.settings.base import help_of, option_of, panel_of
     from clfctl.settings.groups import ResumeSettings
 
     of_run = group is ResumeSettings
@@ -202,7 +209,7 @@ def _options(group: "type[Settings]", shown: Collection[str] | None, with_hidden
         default = "" if is_flag or of_run or field.default in (None, "") else f" [default: {field.default}]"
         option = typer.Option(
             *names,
-            help=spelled(" ".join((field.description or "").split())) + default,
+            help=spelled(help_of(group, name)) + default if with_help else "",
             rich_help_panel=panel_of(group, name),
             metavar=None if is_flag else mark.metavar or _metavar(field.annotation),
             hidden=is_hidden,

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from clfctl.errors import SETTING
-from clfctl.settings.base import Settings, panel_of
+from clfctl.settings.base import Settings, help_of, panel_of
 from clfctl.settings.image_size import Rectangle
 from clfctl.settings.messages import allowed
 from clfctl.settings.ranges import Range
@@ -57,7 +57,7 @@ def env_example(groups: Iterable[type[Settings]]) -> str:
 
 def _env_entry(settings_type: type[Settings], name: str) -> Iterator[str]:
     field = settings_type.model_fields[name]
-    about = SETTING.sub(_as_variable, " ".join((field.description or "").split()))
+    about = SETTING.sub(_as_variable, help_of(settings_type, name))
     yield from textwrap.wrap(
         f"{about} ({allowed(settings_type, name)})", 118, initial_indent="# ", subsequent_indent="# "
     )
