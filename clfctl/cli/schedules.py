@@ -103,7 +103,9 @@ def lr_preview(
     if what_if:
         from clfctl.commands.what_if import show_what_if
 
-        show_what_if(settings, output, look, what_if, subjects or ())
+        others = {"parameter": parameter != "lr", "metrics": metrics, "extend": extend}
+        beside = [name for name, is_stated in others.items() if is_stated]
+        show_what_if(settings, output, look, what_if, subjects or (), beside)
         return
     subjects = subjects or []
     command(

@@ -12,6 +12,7 @@ from clfctl.display.what_if_text import (
     what_if_records,
     what_if_table,
 )
+from clfctl.errors import UsageError
 from clfctl.planning.what_if import WhatIf, what_if
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -21,10 +22,21 @@ from clfctl.storage.names import plain
 
 
 def show_what_if(
-    resolved: Resolved[TrainSettings], output: Output, look: Look, run: Path, texts: Sequence[str]
+    resolved: Resolved[TrainSettings],
+    output: Output,
+    look: Look,
+    run: Path,
+    texts: Sequence[str],
+    beside: Sequence[str] = (),
 ) -> None:
-    """Show what schedules would have done on the metrics of a run, in the terminal or in a file."""
+    """Show what schedules would have done on the metrics of a run, in the terminal or in a file.
+
+    `beside` are options of other previews that were stated: it raises UsageError for them.
+    """
     check_look(look)
+    for field in beside:
+        what = "beside `what_if=` it would change nothing: that shows the learning rate, on the metric of the run"
+        raise UsageError(what, "leave one of the two out", field=field)
     found = what_if(resolved, run, texts)
     if look.file:
         _write(look.file, found, look)

@@ -22,6 +22,8 @@ from clfctl.storage.json_lines import dump_json
 
 HEIGHT, TALL_HEIGHT, TALL_FROM = 15, 21, 120
 MAX_ROWS = 16
+# Columns of the table of epochs: of a rate, and of one where there is room.
+CELL, WIDE_CELL = 8, 11
 # The end of an epoch is looked at a moment before it, where a warmup is not quite at its top.
 SAME = 1e-6
 
@@ -44,7 +46,7 @@ def plot_lines(tracks: Sequence[Track], width: int, *, log: bool, color: bool) -
     )
     for track in tracks:
         yield from _seam_line(track, several)
-    yield from _table(tracks, MAX_ROWS)
+    yield from _table(tracks, MAX_ROWS, width)
 
 
 def stretches_of(tracks: Sequence[Track]) -> list[Stretch]:
@@ -63,7 +65,7 @@ def table_lines(tracks: Sequence[Track]) -> Iterator[str]:
     """Yield a table with a row for every epoch."""
     if len(tracks) > 1:
         yield from _titles(tracks, 10**6, color=False)
-    yield from _table(tracks, None)
+    yield from _table(tracks, None, 10**6)
 
 
 def csv_lines(tracks: Sequence[Track], *, each_batch: bool) -> Iterator[str]:
@@ -192,8 +194,11 @@ class _Row(NamedTuple):
     end: float
 
 
-def _table(tracks: Sequence[Track], max_rows: int | None) -> Iterator[str]:
-    """Yield the rows: for one track start, end and change of each epoch, for several the end of each epoch."""
+def _table(tracks: Sequence[Track], max_rows: int | None, width: int) -> Iterator[str]:
+    """Yield the rows: for one track start, end and change of each epoch, for several the end of each epoch.
+
+    Tracks for which the terminal is too narrow follow below the others.
+    """
     n_epochs = max(track.epochs for track in tracks)
     # The epochs on both sides of a seam are what a run is looked at for.
     seam = {tracks[0].done - 1, tracks[0].done} if seam_of(tracks) else set[int]()
@@ -208,17 +213,27 @@ def _table(tracks: Sequence[Track], max_rows: int | None) -> Iterator[str]:
     alone = len(tracks) == 1
     title = tracks[0].quantity.title
     one = (f"{title} at start", f"{title} at end", "change")
-    titles = one if alone else [f"{letter_of(n)} at end" for n in range(len(tracks))]
-    cell_width = max(11, *map(len, titles))
-    width = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
-    yield f"{'epoch':>{width}}  " + "  ".join(f"{each:>{cell_width}}" for each in titles)
-    shown: float | None = None
-    for first, last in groups:
-        epochs = str(first.epoch + 1) if first == last else f"{first.epoch + 1}–{last.epoch + 1}"
-        # Against the row above, whether or not epochs between them are left out.
-        cells = (*first.cells, _change(shown, first.end)) if alone else first.cells
-        shown = last.end
-        yield (f"{epochs:>{width}}  " + "  ".join(f"{cell:>{cell_width}}" for cell in cells)).rstrip()
+    titles = one if alone else tuple(f"{letter_of(n)} at end" for n in range(len(tracks)))
+    head = max(len("epoch"), len(f"{n_epochs}–{n_epochs}"))
+    narrow, wide = max(CELL, *map(len, titles)), max(WIDE_CELL, *map(len, titles))
+    fits = head + len(titles) * (wide + 2) <= width
+    cell_width = wide if alone or fits else narrow
+    n_fit = len(titles) if alone or fits else max(1, (width - head) // (cell_width + 2))
+    if n_fit < len(titles):
+        groups = [*groups]
+    for begin in range(0, len(titles), n_fit):
+        shown: float | None = None
+        yield _line("epoch", titles[begin : begin + n_fit], head, cell_width)
+        for first, last in groups:
+            epochs = str(first.epoch + 1) if first == last else f"{first.epoch + 1}–{last.epoch + 1}"
+            # Against the row above, whether or not epochs between them are left out.
+            cells = (*first.cells, _change(shown, first.end)) if alone else first.cells[begin : begin + n_fit]
+            shown = last.end
+            yield _line(epochs, cells, head, cell_width).rstrip()
+
+
+def _line(epochs: str, cells: Iterable[str], head: int, width: int) -> str:
+    return f"{epochs:>{head}}  " + "  ".join(f"{cell:>{width}}" for cell in cells)
 
 
 def _rows(tracks: Sequence[Track], epochs: Sequence[int]) -> Iterator[_Row]:

@@ -12,6 +12,7 @@ from clfctl.schedules.course import NOTHING, Course, inside, unwrapped
 from clfctl.schedules.curves import Cosine, CosineRestarts, Curve, Linear, OneCycle
 from clfctl.schedules.decays import MultiStep, Step
 from clfctl.schedules.following import Following
+from clfctl.schedules.greedy import Greedy
 from clfctl.schedules.plateau import Plateau
 from clfctl.schedules.together import Late, Product
 
@@ -179,7 +180,10 @@ def _of_looks(course: Course, follows: Following, own: float) -> Iterator[str]:
             f"and early stopping ends training after {course.early_stopping}: {name} can never act"
         )
     elif patience + 2 >= own:
-        yield f"{name} waits for more than {patience} epochs after the best and has {own:g}: it never acts"
+        # The first epoch is the best so far, so that what waits for good ones acts an epoch before what waits for bad.
+        rises = isinstance(follows, Greedy) and patience + 1 < own
+        what = "it can only raise the learning rate" if rises else "it never acts"
+        yield f"{name} waits for more than {patience} epochs after the best and has {own:g}: {what}"
 
 
 def _of_lowest(course: Course, segment: Segment) -> Iterator[str]:

@@ -118,7 +118,7 @@ class Own(Around):
             yield
         except ClfctlError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             what = f"{self.label} raises {type(error).__name__}{when}: {first_line(error)}{self.place}"
             raise UsageError(what, "CLFCTL_DEBUG=1 shows where") from error
 
@@ -135,7 +135,7 @@ def own_schedule(module: str, name: str, arguments: Mapping[str, Any], place: st
             schedule: Schedule = cls(**arguments)
         except UsageError as error:
             raise UsageError(f"{label}: {error.message}{place}", error.hint) from None
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             takes = ", ".join(signature(cls).parameters) or "no arguments"
             raise UsageError(f"{label} cannot be made: {first_line(error)}{place}", f"it takes {takes}") from error
         return schedule
@@ -178,7 +178,7 @@ def _imported(module: str, place: str) -> Any:
             hint = "it is looked for in the current folder, then among what is installed"
             raise UsageError(f"there is no module {module!r}{place}", hint) from None
         raise UsageError(f"{module} cannot be imported: {first_line(error)}{place}") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         what = f"{module} cannot be imported: {type(error).__name__}: {first_line(error)}{place}"
         raise UsageError(what, "CLFCTL_DEBUG=1 shows where") from error
 

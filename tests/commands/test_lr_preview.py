@@ -236,6 +236,8 @@ def test_every_way_for_a_run_to_go_on_is_shown_with_its_seam(cli: Cli, run: RunF
         (("cosine", "--extend", "hold"), "--extend: it is of a run that is made longer, and there is none"),
         (("--what-if", "RUN"), "--what-if: there is no schedule to compare the run with"),
         (("--what-if", "nowhere", "step"), "nowhere is not a run folder"),
+        (("--what-if", "RUN", "step", "--parameter", "momentum"), "--parameter: beside --what-if it would change"),
+        (("--what-if", "RUN", "step", "--metrics", "1,2"), "--metrics: beside --what-if it would change nothing"),
     ],
 )
 def test_what_is_no_question_about_a_run_is_refused(
@@ -312,6 +314,7 @@ WRONG = [
     (("step", "--warmup", "500b", "--data", "mnist"), 2, "add --steps-per-epoch"),
     (("torch:StepLR",), 2, "torch:StepLR cannot be made: missing 1 required positional argument"),
     (("torch:StepLr(step_size=2)",), 2, "did you mean StepLR"),
+    (("timm: --epochs 99999999999",), 2, "--epochs: 99999999999 (from the text 'timm: --epochs 99999999999') is not"),
     (("cosine", "--epochs", "0"), 2, "--epochs: '0' (from the command line) is not allowed"),
 ]
 

@@ -91,6 +91,19 @@ def test_groups_have_the_rates_of_the_optimizer_to_the_bit() -> None:
     assert {*tracks} == {"frozen layer 1", *(f"layer {n}" for n in range(2, 6)), "classifier"}
 
 
+def test_a_table_of_groups_is_as_wide_as_the_terminal(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ("lr-preview", "cosine", "--epochs", "2", "--layer-decay", "0.7", "--parameter", "group")
+    for columns in (80, 40):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        lines = cli(*words).stdout.splitlines()
+        table = lines[next(n for n, line in enumerate(lines) if line.startswith("epoch")) :]
+        heads = " ".join(line for line in table if line.startswith("epoch"))
+        assert max(map(len, table)) <= columns
+        assert [letter in heads for letter in "ABCDEFG"] == [True] * 6 + [False]
+        assert heads.count("epoch") == (1 if columns == 80 else 2)
+        assert len(table) == 3 * heads.count("epoch")
+
+
 def test_groups_with_one_rate_are_one_line(cli: Cli) -> None:
     assert [each.name for each in groups_without_weights(TrainSettings())] == ["all"]
     (both,) = groups_without_weights(TrainSettings(weight_decay=0.1))

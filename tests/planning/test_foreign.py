@@ -68,7 +68,7 @@ NOTES: list[tuple[str, int | None, str]] = [
     ("hf: reduce_lr_on_plateau --warmup_steps 10", None, "Hugging Face leaves a warmup before a plateau out"),
     ("ultralytics: epochs=10", 2, "until 8.4.102 Ultralytics made a warmup of 100 batches of these 6, 50 epochs"),
     ("ultralytics: epochs=10", None, "the rate of biases"),
-    ("ultralytics: yolo detect train lr0 0.1 data=coco8.yaml", None, "known of it: lr0, 0.1, data"),
+    ("ultralytics: yolo detect train x 0.1 data=coco8.yaml", None, "known of it: x, 0.1, data"),
     ("ultralytics: epochs=10", None, "with its default optimizer, auto, Ultralytics chooses a rate itself"),
 ]  # fmt: skip
 
@@ -123,6 +123,8 @@ REFUSED: list[tuple[str, int | None, str]] = [
     ("keras: CosineDecayRestarts(0.1, 10, m_mul=0.5, alpha=0.1)", 9, "the lower cycles of Keras end higher than alpha"),
     ("keras: PiecewiseConstantDecay([5, 3], [1, 2, 3])", 9, "needs rising boundaries, and one value more"),
     ("keras: ReduceLROnPlateau(monitor='loss')", 9, "monitor is 'loss', and metrics here are others"),
+    ("hf: cosine --lr_scheduler_kwargs {bad", None, "lr_scheduler_kwargs of hf is '{bad', where 'bad' says nothing"),
+    ("ultralytics: yolo detect train lr0 0.1", None, "lr0 of ultralytics is stated without a value"),
     ("ultralytics: lr0=0", None, "lr0 and epochs are above 0"),
     ("ultralytics: warmup_epochs=1.5", None, "a warmup of 1.5 epochs is rounded to whole batches, and the number of"),
 ]

@@ -33,6 +33,7 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ),
     ({"scheduler": "greedy", "eta_min": 1e-3}, "the lowest learning rate of greedy is 0.001 and the base is 0.0001"),
     ({"scheduler": "greedy", "patience": 24}, "greedy waits for more than 24 epochs after the best and has 25"),
+    ({"scheduler": "greedy", "patience": 23}, "after the best and has 25: it can only raise the learning rate"),
     ({"scheduler": "plateau(every=5, patience=4)"}, "plateau needs more than 5 looks, one every 5, and has 25 epochs"),
     ({"scheduler": "plateau", "eta_min": 1e-3}, "the lowest learning rate of plateau is 0.001 and the base is 0.0001"),
     (

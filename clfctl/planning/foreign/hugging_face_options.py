@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from clfctl.errors import UsageError, nearest
+from clfctl.errors import UsageError, nearest, shortened
 from clfctl.planning.foreign.translation import Known
 from clfctl.planning.foreign.words import Take, Words, read_words
 
@@ -45,6 +45,8 @@ TAKES: dict[str, Take] = {
     "window_size": "integer",
     "reset_start": "integer",
 }
+# One of a dict as text: its name, and its value up to the next.
+_ARGUMENT = re.compile(r"[\"']?(\w+)[\"']?\s*[:=]\s*[\"']?([^,}\"']+)")
 OLDER = {
     "name": "lr_scheduler_type",
     "lr_scheduler": "lr_scheduler_type",
@@ -111,7 +113,10 @@ def course_of(words: Words, known: Known) -> Course:
 def flatten(words: Words) -> None:
     """Take the arguments inside of `lr_scheduler_kwargs`, a dict as text whose quotes a shell may have eaten."""
     inner = words.values.pop("lr_scheduler_kwargs", "")
-    for name, value in re.findall(r"[\"']?(\w+)[\"']?\s*[:=]\s*[\"']?([^,}\"']+)", inner):
+    if rest := _ARGUMENT.sub("", inner).strip(" {,}\"'"):
+        hint = "write it as a dict: lr_scheduler_kwargs='{\"min_lr\": 1e-6}'"
+        raise UsageError(f"lr_scheduler_kwargs of hf is {shortened(inner)!r}, where {rest!r} says nothing", hint)
+    for name, value in _ARGUMENT.findall(inner):
         if name not in TAKES:
             raise UsageError(f"no schedule of Hugging Face takes {name!r}", nearest(name, TAKES))
         one = read_words(f"{name}={value.strip()}", "hf", TAKES, "")

@@ -62,6 +62,11 @@ def read_words(
         # One that is no name at all is told apart where names are: it must not count as none.
         found.values[first] = next((each for each in bare if each in names), bare[0])
         bare = [each for each in bare if each != found.values[first]]
+    for each in bare:
+        if each not in names and (known := older.get(each, each)) in takes:
+            raise UsageError(
+                f"{each} of {library} is stated without a value", f"it takes {IN_WORDS.get(takes[known], 'a word')}"
+            )
     found.others[:0] = [each for each in bare if each not in names]
     return found
 

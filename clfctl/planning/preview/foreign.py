@@ -3,11 +3,14 @@
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from pydantic import ValidationError
+
 from clfctl.errors import UsageError, shortened
 from clfctl.planning.foreign import is_foreign
 from clfctl.planning.preview.asked import Asked
 from clfctl.schedules.catalog import kind_options
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.messages import explain
 from clfctl.settings.schedule import ScheduleSettings
 
 if TYPE_CHECKING:
@@ -29,9 +32,13 @@ def in_our_words(asked: Asked, text: str) -> tuple[Asked, str, tuple[str, ...]]:
 
     found = translate(text, asked.n_batches, _stated(asked, text))
     scheduler = str(found.settings["scheduler"])
-    settings = TrainSettings.model_validate(
-        asked.settings.model_dump(exclude_unset=True) | _unsaid() | dict(found.settings) | {"scheduler": scheduler}
-    )
+    said = asked.settings.model_dump(exclude_unset=True) | _unsaid() | dict(found.settings)
+    try:
+        settings = TrainSettings.model_validate(said | {"scheduler": scheduler})
+    except ValidationError as error:  # what theirs allows may be beyond ours
+        problem, *_ = error.errors()
+        name = str(problem["loc"][0])
+        raise UsageError(explain(TrainSettings, name, problem, f"text {shortened(text)!r}"), field=name) from None
     resolved = replace(asked.resolved, settings=settings)
     return replace(asked, resolved=resolved), scheduler, tuple(_notes(found))
 
