@@ -33,7 +33,9 @@ class Anneal(Clocked, Curve):
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
-        share = min(1.0, clock(t, self.every) / length_of(self, self.t_max))
+        t, length = clock(t, self.every), length_of(self, self.t_max)
+        # The root of a rounding error is no rounding error.
+        share = min(1.0, t / length) if t > TOLERANCE else 0.0
         return annealed(base_lr, self.eta_min, share, self.shape)
 
 

@@ -226,14 +226,22 @@ class WSD(Clocked, Curve):
     eta_min: EtaMin = 0.0
     t_max: TMax = 0
     every: LrEvery = "batch"
+    exact: Annotated[
+        bool,
+        Param(
+            "With 1-sqrt, the first step of the fall has the whole rate, of which rounding may take 1e-8.", option=""
+        ),
+    ] = False
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         length = length_of(self, self.t_max)
         decay = self.decay * length
         fallen = clock(t, self.every) - (length - decay)
-        # The root of a rounding error is no rounding error.
-        share = min(1.0, max(0.0, (fallen if fallen > TOLERANCE else 0.0) / decay))
+        # Not for all: runs from before this was known go on with the rate that they would have had.
+        if self.exact and fallen < TOLERANCE:
+            fallen = 0.0
+        share = min(1.0, max(0.0, fallen / decay))
         return self.eta_min + (base_lr - self.eta_min) * falling(self.shape, share)
 
     def moves(self, start: float, last: float) -> bool:

@@ -162,7 +162,8 @@ def _wsd(course: Course) -> Found:
         course.known.refuse(f"num_decay_steps is {fall}, and {own} steps are left after the warmup")
     # The length of a curve counts the warmup.
     t_max = _length(course) if own == course.steps - n else course.in_epochs(n + own)
-    wsd = call("wsd", decay=fall / own, shape=shape, eta_min=lowest * course.lr or None, t_max=t_max)
+    exact = True if shape == "1-sqrt" else None
+    wsd = call("wsd", decay=fall / own, shape=shape, eta_min=lowest * course.lr or None, t_max=t_max, exact=exact)
     settings, notes = _after_warmup(course, wsd)
     if n and warmup_type == "cosine":
         settings["warmup_shape"] = "cosine"

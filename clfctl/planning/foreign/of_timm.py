@@ -93,10 +93,9 @@ def _wsd(options: Options) -> str | None:
     shape = options.decay_fn or ("linear" if options.sched == "rsqrt" else "1-sqrt")
     if shape not in ("linear", "cosine", "1-sqrt") or (options.sched == "rsqrt" and options.min_lr):
         return None
-    every = None if options.every == "batch" else "epoch"
-    curve = call(
-        "wsd", decay=fall / (options.own * options.n), shape=shape, eta_min=options.min_lr or None, every=every
-    )
+    every, exact = None if options.every == "batch" else "epoch", True if shape == "1-sqrt" else None
+    decay, lowest = fall / (options.own * options.n), options.min_lr or None
+    curve = call("wsd", decay=decay, shape=shape, eta_min=lowest, every=every, exact=exact)
     if options.sched == "rsqrt":
         curve += f" * {call('inverse-sqrt', timescale=_timescale(options), every=every)}"
     return _with_cooldown(options, curve)
