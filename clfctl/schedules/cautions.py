@@ -22,6 +22,6 @@ def cautions(course: Course) -> list[str]:
 def _found(course: Course) -> list[str]:
     found = [*of_warmup(course), *of_chain(course), *of_restarts(course), *of_cooldown(course)]
     for segment in course.schedule.segments(course.epochs):
-        if not course.trained or segment.end > course.trained:
+        if not course.is_past(segment.end):
             found += of_segment(course, segment)
     return [*found, *of_rates(course)]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from clfctl.schedules.base import Schedule, Segment
+from clfctl.schedules.base import TOLERANCE, Schedule, Segment
 from clfctl.schedules.by_name import ByName
 from clfctl.schedules.compose import Chain, Restart, Scaled, Warmup
 from clfctl.schedules.cooldown import Cooldown, lowest_rate
@@ -28,7 +28,7 @@ LENGTHS = ("T_max", "T_0", "total_steps", "total_iters", "step_size", "step_size
 def of_warmup(course: Course) -> Iterator[str]:
     """Yield what is wrong with the length of the warmup."""
     warmup = unwrapped(course.schedule)
-    if not isinstance(warmup, Warmup):
+    if not isinstance(warmup, Warmup) or course.is_past(warmup.epochs):
         return
     if warmup.epochs >= course.epochs:
         never = (
@@ -66,7 +66,7 @@ def climbs(segment: Segment) -> bool:
     """Return whether a part is a cosine that is longer than its half wave."""
     match segment.schedule:
         case Cosine(t_max=t_max, every=every):
-            return segment.end - segment.start > t_max + (every == "epoch")
+            return segment.end - segment.start > t_max + (every == "epoch") + TOLERANCE
     return False
 
 

@@ -26,7 +26,8 @@ def of_rates(course: Course) -> Iterator[str]:
     if not all(map(math.isfinite, rates)):
         t, rate = next((t, rate) for t, rate in zip(course.times, rates, strict=True) if not math.isfinite(rate))
         raise UsageError(f"the learning rate of epoch {t + 1:g} is {rate:g}", EXTREME)
-    if (peak := max(rates)) > 1:
+    ahead = (rate for t, rate in zip(course.times, rates, strict=True) if not course.is_past(t + course.stride))
+    if (peak := max(ahead, default=0.0)) > 1:
         yield f"the learning rate reaches {peak:g}: above 1 most trainings diverge"
     yield from _nothing(course)
     yield from _lost(course)

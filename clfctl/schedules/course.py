@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-from clfctl.schedules.base import Mode, Schedule, before
+from clfctl.schedules.base import TOLERANCE, Mode, Schedule, before
 from clfctl.schedules.compose import Warmup
 from clfctl.schedules.cooldown import Cooldown
 from clfctl.schedules.stable import StableWarmup
@@ -34,6 +34,10 @@ class Course:
     def begin(self) -> float:
         """The length of the warmup."""
         return inside(self.schedule)[0]
+
+    def is_past(self, end: float) -> bool:
+        """Return whether what ends there is trained already: nothing can be done about it any more."""
+        return self.trained > 0 and end <= self.trained + TOLERANCE
 
     @cached_property
     def stride(self) -> int:

@@ -188,3 +188,28 @@ def test_what_is_past_is_no_caution() -> None:
     saved = settings(scheduler="onecycle", epochs=10)
     new = extended(saved, longer(saved, 20), standing(saved, 4.0), Extend("hold"))
     assert make_plan(new, N, trained=4.0).cautions == ()
+
+
+@pytest.mark.parametrize(
+    ("n_batches", "epochs", "warmup", "t", "way"),
+    [
+        (83, 7, "10%", 3 + 8 / 83, Extend("hold")),  # cut off, says onecycle: the warmup and its part end after t
+        (91, 14, "5b", 44 / 91, Extend("hold")),  # batches where epochs are meant
+        (95, 18, "0.7", 10 + 8 / 95, Extend("rewarm")),  # the new cosine is longer than itself
+    ],
+)
+def test_rounding_makes_no_caution_of_the_past(n_batches: int, epochs: int, warmup: str, t: float, way: Extend) -> None:
+    saved = settings(scheduler="onecycle", epochs=epochs, warmup=warmup)
+    at = Standing(t, make_plan(saved, n_batches).lr(t - 1 / n_batches), (), n_batches)
+    new = extended(saved, longer(saved, 2 * epochs), at, way)
+    assert make_plan(new, n_batches, trained=t).cautions == ()
+    assert make_plan(new, n_batches).cautions or way.way == "rewarm"  # it is one before it is past
+
+
+def test_a_warmup_and_a_rate_of_the_past_are_no_caution() -> None:
+    long = settings(scheduler="constant", warmup="4", epochs=7)
+    assert "more than half" in make_plan(long, N).cautions[0]
+    assert make_plan(long, N, trained=4.0).cautions == ()
+    high = settings(scheduler="constant:2 >> 0.01*constant", lr=2.0, epochs=4)
+    assert "above 1 most trainings diverge" in make_plan(high, N, trained=1.0).cautions[0]
+    assert make_plan(high, N, trained=2.0).cautions == ()
