@@ -13,6 +13,7 @@ from clfctl.data.onlookers import Onlookers, no_bar, no_line
 from clfctl.engine.assemble import Parts
 from clfctl.engine.check import check_plan
 from clfctl.engine.evaluate import answers
+from clfctl.engine.memory import in_memory
 from clfctl.engine.read_features import read_features
 from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.trainer import Trainer
@@ -44,14 +45,14 @@ def fit_time(
     """Return the parts with the number of epochs that the time allows, in the place of the time, and what was measured.
 
     Images are read from `sources`, as training will; `spent_s` seconds of the time are gone already. Raises UsageError
-    where the schedule is refused at that length.
+    where the schedule is refused at that length, ClfctlError where a batch does not fit into the memory.
     """
     settings = parts.settings
     if not settings.time:
         return parts, []
     started, whole_s = time.perf_counter(), parse_clock(settings.time)
     tell(f"Time   measuring a few steps, for the epochs that fit in {settings.time}")
-    with rehearsal(parts) as trainer:
+    with rehearsal(parts) as trainer, in_memory(trainer.state):
         if sources:
             trainer.read_from(sources.train, sources.val)
         n_batches, longest_s = trainer.train_loader.n_batches, min(LONGEST_S, SHARE * whole_s)

@@ -17,7 +17,7 @@ from clfctl.engine.assemble import Parts, build_parts, plan_of
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.time_budget import Pace, fit_time, measure_pace
-from clfctl.errors import UsageError
+from clfctl.errors import ClfctlError, UsageError
 from clfctl.models.custom import CustomModels
 from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import keep_fitting, make_plan
@@ -116,6 +116,15 @@ def test_a_schedule_that_is_refused_is_refused_when_its_length_is_known() -> Non
     with pytest.raises(UsageError, match="step changes every 5 epochs") as caught:
         fit_time(slow_parts(time="1h", epochs=3, scheduler="step", step_size=5, strict=True), no_line)
     assert caught.value.field == "strict"
+
+
+def test_what_does_not_fit_into_memory_ends_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_: nn.Module, images: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError(f"CUDA out of memory: {len(images)} images.")
+
+    monkeypatch.setattr(Slow, "forward_features", full)
+    with pytest.raises(ClfctlError, match=r"the memory of cpu .* is too small for 8 images at once"):
+        fit_time(slow_parts(time="10s"), no_line)
 
 
 def test_the_pace_is_that_of_steps_validation_and_saves() -> None:
