@@ -134,7 +134,7 @@ def _starting_from(
     run: RunFolder, file: Path, header: Header, stated: Mapping[str, Any], where: str
 ) -> Resolved[TrainSettings]:
     """Return the settings of a training that is as the run was, and starts from one of its checkpoints."""
-    from clfctl.engine.place import place_of
+    from clfctl.planning.place import place_of
 
     saved = place_of(run, header).here(read_older(header.settings, file)[0])
     settings, _ = change_settings(saved, stated, where)

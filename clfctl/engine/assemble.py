@@ -23,7 +23,6 @@ from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.frozen import begin_epoch, keep_statistics, norms_of
 from clfctl.engine.memory_format import lay_out
 from clfctl.engine.optimizers import build_optimizer
-from clfctl.engine.place import place_here, place_of
 from clfctl.engine.rates import check_momentum, note_what_moves
 from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
@@ -37,6 +36,7 @@ from clfctl.models.card import Card, card_of
 from clfctl.models.factory import build_model, rebuild_model
 from clfctl.models.sources import source_of
 from clfctl.models.start import build_from
+from clfctl.planning.place import place_here, place_of
 from clfctl.planning.plan import Plan, make_plan
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder

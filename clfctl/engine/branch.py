@@ -13,7 +13,6 @@ from clfctl.engine.check import check_plan
 from clfctl.engine.compiling import compile_if_it_pays
 from clfctl.engine.data_change import data_change
 from clfctl.engine.device import set_threads
-from clfctl.engine.place import place_of
 from clfctl.engine.saving import RunSaver, saved_settings, windows_in
 from clfctl.engine.session import Reopened, Session, write_first
 from clfctl.engine.teacher import check_teacher
@@ -21,6 +20,7 @@ from clfctl.engine.trainer import Trainer
 from clfctl.planning.branching import Start, branched
 from clfctl.planning.changes import Change, changes_between, changes_record
 from clfctl.planning.extending import standing_of
+from clfctl.planning.place import place_of
 from clfctl.planning.plan import make_plan
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.family import Trunk, write_trunk

@@ -8,11 +8,11 @@ from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import Parts, rebuild_parts
 from clfctl.engine.data_change import data_change
 from clfctl.engine.device import set_threads
-from clfctl.engine.place import place_of
 from clfctl.engine.saving import saved_settings
 from clfctl.engine.teacher import check_teacher
 from clfctl.errors import DamagedError
 from clfctl.planning.changes import change_settings
+from clfctl.planning.place import place_of
 from clfctl.runs.checkpoint import Checkpoint, load_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import last_or_previous

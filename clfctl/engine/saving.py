@@ -11,10 +11,10 @@ from torch import nn
 from clfctl.engine.memory_format import format_of
 from clfctl.engine.optimizer_state import restore_optimizer
 from clfctl.engine.param_groups import DIVIDING
-from clfctl.engine.place import Place, place_here
 from clfctl.engine.state import TrainState
 from clfctl.errors import CheckpointError
 from clfctl.models.card import Card
+from clfctl.planning.place import Place, place_here
 from clfctl.runs.best import Criterion, best_epochs
 from clfctl.runs.checkpoint import (
     EMA,

@@ -20,7 +20,6 @@ from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
 from clfctl.engine.device import set_threads
 from clfctl.engine.environment import environment
 from clfctl.engine.optimizer_state import kept_decay
-from clfctl.engine.place import place_of
 from clfctl.engine.rate_search import find_rate
 from clfctl.engine.read_features import read_features
 from clfctl.engine.run_files import BadImagesFile, HistoryFile, WindowsFile
@@ -32,8 +31,9 @@ from clfctl.engine.trainer import Trainer
 from clfctl.engine.watching import Training, Watcher, Watchers
 from clfctl.errors import UsageError
 from clfctl.models.timm_models import lasting_name
-from clfctl.planning.changes import Change, change_settings, changes_between, changes_record
+from clfctl.planning.changes import NEW_BATCHES, Change, change_settings, changes_between, changes_record
 from clfctl.planning.extending import extend, standing_of
+from clfctl.planning.place import place_of
 from clfctl.planning.plan import Plan, make_plan, refuse_cautions
 from clfctl.runs.best import gone_best, put_later_best_aside
 from clfctl.runs.checkpoint import load_last
@@ -47,9 +47,6 @@ from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import TYPED
 from clfctl.storage.files import write_text
 from clfctl.storage.json_lines import dump_json, write_json_lines
-
-# Settings that decide which images make which batch.
-NEW_BATCHES = ("batch_size", "balance")
 
 
 @dataclass(frozen=True)

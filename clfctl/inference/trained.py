@@ -7,11 +7,11 @@ from torch import nn
 
 from clfctl.engine.device import OF_CUDA, Precision, pick_device, pick_precision
 from clfctl.engine.memory_format import lay_out
-from clfctl.engine.place import Place, place_of
 from clfctl.engine.saving import load_model, saved_settings
 from clfctl.errors import CheckpointError, DamagedError
 from clfctl.models.card import Card, card_of
 from clfctl.models.factory import rebuild_model
+from clfctl.planning.place import Place, place_of
 from clfctl.runs.checkpoint import load_checkpoint, used_part
 from clfctl.runs.folder import RunFolder, run_of
 from clfctl.runs.header import last_or_previous, read_last

@@ -16,6 +16,8 @@ from clfctl.settings.words import value_in_words
 
 # Say where runs are, and how one goes on: not what one is made of.
 NOT_KEPT = ("runs_dir", "extend")
+# Settings that decide which images make which batch: after a change of one, the running epoch is begun again.
+NEW_BATCHES = ("batch_size", "balance")
 DECAY = "decayed weights and others are kept apart; it can only change from one value above 0 to another"
 
 

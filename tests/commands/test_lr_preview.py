@@ -14,6 +14,7 @@ from typer.testing import Result
 
 from clfctl.runs.folder import RunFolder
 from clfctl.schedules import KINDS
+from clfctl.schedules.following import Following
 from clfctl.storage.json_lines import read_json_lines, write_json_lines
 from tests.conftest import SMALL, make_photos
 
@@ -84,7 +85,7 @@ def test_cosine_is_shown_to_the_end_of_its_t_max(cli: Cli) -> None:
 def test_every_kind_is_shown(kind: str, cli: Cli) -> None:
     result = cli("lr-preview", kind, "--warmup", "2", "--epochs", "30")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith(f"{'A  ' if kind == 'plateau' else ''}{kind}")
+    assert result.stdout.startswith(f"{'A  ' if issubclass(KINDS[kind], Following) else ''}{kind}")
     assert "├w" in result.stdout
 
 
@@ -264,6 +265,19 @@ def test_a_run_with_another_schedule(cli: Cli, run: RunFolder) -> None:
     refused = cli("lr-preview", str(run.path), "--step-size", "2")
     assert refused.exit_code == 2
     assert "--step-size: 2 (from the command line) is a parameter of step" in refused.stderr
+
+
+def test_a_run_with_other_batches_has_as_many_as_its_images_make(cli: Cli, run: RunFolder) -> None:
+    def batches(*words: str) -> dict[int, int]:
+        found = records(
+            cli("lr-preview", str(run.path), "--each-batch", "--epochs", "5", "--lr", "0.1", *words, "--json")
+        )
+        return {epoch: sum(each["epoch"] == epoch for each in found) for epoch in (4, 5)}
+
+    of_run = batches()
+    assert of_run[4] == of_run[5] > 1
+    assert batches("--batch-size", "1") == {4: of_run[4], 5: 18}  # of the 24, 6 are for validation
+    assert batches("--batch-size", "1", "--steps-per-epoch", "3") == {4: of_run[4], 5: 3}
 
 
 def test_an_interrupted_run_without_an_epoch(cli: Cli, run: RunFolder, tmp_path: Path) -> None:

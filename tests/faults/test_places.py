@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import Result
 
-from clfctl.engine.place import Place, place_here
+from clfctl.planning.place import Place, place_here
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import read_header, read_last
 from clfctl.settings.groups import TrainSettings

@@ -1,10 +1,14 @@
 """The track of a run: what it has used, and what is to come."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from clfctl.data.sources.batches import batches_per_epoch
 from clfctl.errors import UsageError
-from clfctl.planning.changes import change_settings, stated_in
+from clfctl.planning.changes import NEW_BATCHES
 from clfctl.planning.history import RunHistory, run_history
+from clfctl.planning.place import place_of
 from clfctl.planning.plan import make_plan
 from clfctl.planning.preview.applied import Applied
 from clfctl.planning.preview.asked import Asked
@@ -21,49 +25,64 @@ from clfctl.settings.groups import TrainSettings
 GROUPING = ("freeze", "unfreeze_at", "backbone_lr_scale", "layer_decay")
 
 
-def of_run(asked: Asked, folder: Path, going_on: TrainSettings | None = None) -> Track:
-    """Return what a run has used and what is to come; changed options show what resuming with them would do.
+def of_run(asked: Asked, past: RunHistory, settings: TrainSettings, n_batches: int | None) -> Track:
+    """Return what a run has used and what is to come, with the settings that it goes on with.
 
-    `going_on` are the settings that it goes on with, None: what is typed in the place of its own.
+    `n_batches` are those of an epoch from here on.
     """
-    past = run_history(open_run(folder))
     history, saved = past.history, past.header.going_on() if past.header else None
-    stated = stated_in(asked.resolved)
-    where = next((asked.resolved.origins[name] for name in stated), "")
-    settings = going_on or change_settings(past.settings, stated, where)[0]
-    metrics = past.metrics(settings.monitor)
-    n_batches = past.n_batches or asked.n_batches
-    plan, quantity = make_plan(settings, n_batches, trained=past.position), asked.quantity
+    metrics, t = past.metrics(settings.monitor), goes_on_at(past, settings)
+    plan, quantity = make_plan(settings, n_batches, trained=t), asked.quantity
     records = [{"lr_start": each.lr_start, "lr": each.lr, **each.moved} for each in history]
     if quantity != LEARNING_RATE:
         plan, _ = view(as_recorded(plan, quantity, settings, history), quantity)
     used = tuple(used_of(each, quantity, plan.base_lr) for each in records)
-    begins, last_lr = float(len(used)), used[-1][1] if used else 0.0
-    if saved and saved.position.epoch == len(used) and saved.position.batch:
-        begins += saved.position.batch / saved.position.n_batches
+    last_lr = used[-1][1] if used else 0.0
+    if saved and past.position > len(used):
         last_lr = used_of({"lr": saved.lr, **saved.moved}, quantity, plan.base_lr)[1]
     epochs = max(len(used), plan.last_epoch(metrics))
+    running = saved.rates if saved and t == past.position else ()
     return Track(
-        str(folder),
+        str(past.run.path),
         plan,
         epochs,
         metrics,
         n_batches,
         used,
-        begins,
+        t,
         last_lr,
         segments_of(plan, metrics),
         notes=past.notes,
-        applied=_applied(past, metrics.windows) if quantity == LEARNING_RATE else None,
+        applied=_applied(past, running, metrics.windows) if quantity == LEARNING_RATE else None,
         quantity=quantity,
     )
 
 
-def _applied(past: RunHistory, windows: tuple[Window, ...]) -> Applied | None:
-    """Return the run's record of its learning rates; None of an older run, which has none."""
-    saved = past.header.going_on() if past.header else None
-    stretches = tuple(read_rates(past.run, saved.rates if saved else ()))
-    changes = saved.changes if saved else ()
+def goes_on_at(past: RunHistory, settings: TrainSettings) -> float:
+    """Return where a run would go on with the settings, in epochs: an epoch with other batches is begun again."""
+    is_other = any(getattr(settings, name) != getattr(past.settings, name) for name in NEW_BATCHES)
+    return float(len(past.history)) if is_other else past.position
+
+
+def batches_ahead(asked: Asked, past: RunHistory, settings: TrainSettings) -> int | None:
+    """Return the batches of an epoch with the settings that a run goes on with, None if that is not known.
+
+    Raises UsageError or DataError where the batch size is another one, and its images are not there to be counted.
+    """
+    if past.header is None or settings.batch_size == past.settings.batch_size:
+        return past.n_batches or asked.n_batches
+    if asked.are_stated:
+        return asked.n_batches
+    place = place_of(past.run, past.header)
+    here = place.here(settings)
+    with place.explaining(past.run, here, "lr-preview"):
+        return batches_per_epoch(here, here.seed, lambda _: None)
+
+
+def _applied(past: RunHistory, running: Sequence[Mapping[str, Any]], windows: tuple[Window, ...]) -> Applied | None:
+    """Return the run's record of its learning rates, with that of the running epoch; None of an older run."""
+    stretches = tuple(read_rates(past.run, running))
+    changes = past.header.going_on().changes if past.header else ()
     return Applied(stretches, past.history, past.settings, changes, windows) if stretches else None
 
 
