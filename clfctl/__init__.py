@@ -20,6 +20,8 @@ if TYPE_CHECKING:
         train,
     )
     from clfctl.api.branching import branch
+    from clfctl.api.comparing import compare
+    from clfctl.comparing.comparison import Comparison
     from clfctl.engine.watching import Steps, Training, Watcher
     from clfctl.errors import (
         CheckpointError,
@@ -49,6 +51,7 @@ __all__ = [
     "Chain",
     "CheckpointError",
     "ClfctlError",
+    "Comparison",
     "Constant",
     "Cosine",
     "CosineRestarts",
@@ -90,6 +93,7 @@ __all__ = [
     "WriteError",
     "__version__",
     "branch",
+    "compare",
     "evaluate",
     "export",
     "find_lr",
@@ -103,8 +107,10 @@ __all__ = [
 _HOMES = {
     "clfctl.api": ("Preview", "Trained", "evaluate", "export", "predict", "preview", "resume", "train"),
     "clfctl.api.branching": ("branch",),
+    "clfctl.api.comparing": ("compare",),
     "clfctl.api.finding": ("find_lr",),
     "clfctl.api.probing": ("probe",),
+    "clfctl.comparing.comparison": ("Comparison",),
     "clfctl.engine.watching": ("Steps", "Training", "Watcher"),
     "clfctl.errors": (
         "CheckpointError", "ClfctlError", "DamagedError", "DataError", "Interrupted", "ModelError",

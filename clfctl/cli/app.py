@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from clfctl.cli.allocator import keep_freed_memory
+from clfctl.cli.comparing import compare
 from clfctl.cli.data import bench_data, check_data
 from clfctl.cli.finding import lr_find
 from clfctl.cli.models import models
@@ -39,6 +40,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("lr-preview", lr_preview, ("TrainSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),
+    ("compare", compare, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
     ("export", export, ("OutputSettings",)),
     ("check-data", check_data, ("OutputSettings",)),
@@ -66,7 +68,7 @@ def make_app(only: str | None = None, words: list[str] | None = None) -> typer.T
         command = with_settings(function, groups, shown, words) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
         # What a run was made with counts there, not the environment or the files of today.
-        epilog = None if name in ("resume", "branch", "eval") else EPILOG
+        epilog = None if name in ("resume", "branch", "eval", "compare") else EPILOG
         app.command(name, epilog=epilog, context_settings=rules)(reporting(command))
     return app
 

@@ -80,6 +80,13 @@ def metrics(incomplete: str) -> list[str]:
     return _starting(METRICS, incomplete)
 
 
+def sorts(incomplete: str) -> list[str]:
+    """Offer what compared runs can be sorted by."""
+    from clfctl.comparing.comparison import NAME, sort_modes
+
+    return _starting((NAME, *sort_modes()), incomplete)
+
+
 def ways(incomplete: str) -> list[str]:
     """Offer the ways in which the rate of a longer run goes on."""
     from clfctl.settings.extending import Way

@@ -50,7 +50,7 @@ def render_report(
         confusion = svg_of(confusion_figure(metrics, INK), "confusion matrix")
         reliability = svg_of(reliability_figure(metrics.calibration, INK), "reliability diagram")
         curves = [(CURVES[name], Markup(svg_of(figure, CURVES[name]))) for name, figure in _curves(history)]
-    pictures = () if images is None else map(_data_url, images)
+    pictures = () if images is None else map(data_url, images)
     pieces = template.generate(
         evaluation=evaluation,
         subject=evaluation.subject,
@@ -77,7 +77,7 @@ def _curves(history: Sequence[EpochResult]) -> Iterator[tuple[str, Any]]:
         yield from history_figures(history, (4.6, 3.2))
 
 
-def _data_url(pixels: NDArray[np.uint8]) -> str:
+def data_url(pixels: NDArray[np.uint8]) -> str:
     """Return an image as a data: URL; small ones are enlarged by a whole factor, as the browser would blur them."""
     picture = Image.fromarray(pixels)
     scale = max(1, -(-MIN_SIDE // picture.width))

@@ -26,6 +26,7 @@ _OTHERS = (
     "docs/weights.md",
     "docs/transfer.md",
     "docs/own-schedule.md",
+    "docs/comparing.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 

@@ -11,8 +11,18 @@ from tests.docs.documents import ROOT
 
 PATH = ROOT / "docs/python.md"
 EXAMPLE = ROOT / "examples/python_api.py"
-CALLS = ("train", "resume", "branch", "evaluate", "predict", "export", "preview", "find_lr")
-RECORDS = ("Trained", "EpochResult", "Evaluation", "Prediction", "Exported", "Preview", "RateFinding", "Suggestion")
+CALLS = ("train", "resume", "branch", "evaluate", "compare", "predict", "export", "preview", "find_lr")
+RECORDS = (
+    "Trained",
+    "EpochResult",
+    "Evaluation",
+    "Comparison",
+    "Prediction",
+    "Exported",
+    "Preview",
+    "RateFinding",
+    "Suggestion",
+)
 WATCHING = ("Watcher", "Training", "Steps")
 HEAD = """# clfctl from Python
 

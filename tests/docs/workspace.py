@@ -82,6 +82,8 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         # Of a copy: the other commands show the run as it is.
         run = shutil.copytree(words[1], runs_dir / "copy")
         return (words[0], str(run), *words[2:])
+    if words[0] == "compare":
+        return (words[0], *(_copied(word, runs_dir.parent) for word in words[1:]))
     if words[0] == "branch":
         return (*words, "--runs-dir", str(runs_dir))
     if words[0] == "bench-data":
@@ -105,3 +107,11 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         words = (*words, "--unfreeze-at", "1")  # within two epochs
     dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()
     return (*words, *SHORT, NO_EXPORT, *dry, "--runs-dir", str(runs_dir))
+
+
+def _copied(word: str, root: Path) -> str:
+    """Return what stands for a run that a comparison names: a copy of runs/x of its own."""
+    parts = Path(word).parts
+    if parts[0] == "runs" and not (root / "runs" / parts[1]).exists():
+        shutil.copytree("runs/x", root / "runs" / parts[1])
+    return str(root / word) if parts[0] == "runs" or word == "last-or-best/" else word

@@ -1,0 +1,87 @@
+"""McNemar's exact test and Holm's correction against scipy and against what their definitions say; the choice."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+
+from clfctl.comparing.choice import choose, p_words
+from clfctl.comparing.pairs import difference_interval, holm, mcnemar, pairs_of
+from clfctl.comparing.speed import Cost
+
+counts = st.integers(0, 400)
+
+
+@given(counts, counts)
+def test_mcnemar_is_the_binomial_test_of_the_images_that_one_alone_has_right(a: int, b: int) -> None:
+    expected = binomtest(a, a + b, 0.5).pvalue if a + b else 1.0
+    assert mcnemar(a, b) == pytest.approx(expected, rel=1e-9)
+    assert mcnemar(a, b) == mcnemar(b, a)
+
+
+def test_mcnemar_of_a_whole_data_set_neither_overflows_nor_rounds_to_nothing() -> None:
+    assert mcnemar(25_000, 25_000) == 1.0
+    assert 0 < mcnemar(700, 300) < 1e-30
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8))
+def test_holm_keeps_the_order_and_lies_between_no_correction_and_bonferroni(values: list[float]) -> None:
+    corrected = holm(values)
+    assert all(p <= q <= min(1.0, len(values) * p) + 1e-12 for p, q in zip(values, corrected, strict=True))
+    assert [corrected[i] for i in np.argsort(values)] == sorted(corrected)
+
+
+def test_holm_of_the_textbook() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+
+
+def test_pairs_count_every_image_once() -> None:
+    right = np.array([[1, 1, 1, 0, 0], [1, 0, 0, 1, 0]], bool)
+    (pair,) = pairs_of(right)
+    assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (1, 2, 1, 1)
+    assert (pair.n_images, pair.difference, pair.p) == (5, 0.2, 1.0)
+    assert pair.interval.low < pair.difference < pair.interval.high
+
+
+def test_two_that_never_differ_may_still_do_so_on_other_images() -> None:
+    limits = difference_interval(0, 0, 100)
+    assert limits.method == "exact"
+    assert -0.05 < limits.low < 0 < limits.high < 0.05
+
+
+def chosen(only_first: int, only_second: int, costs: list[Cost]) -> tuple[int, str]:
+    n = 200
+    right = np.ones((2, n), bool)
+    right[1, :only_first] = False
+    right[0, only_first : only_first + only_second] = False
+    found = choose(right.mean(axis=1).tolist(), costs, pairs_of(right), ["a", "b"])
+    return found.run, " ".join(found.why)
+
+
+SLOW, FAST = Cost(10, 40_000_000, 30.0, 40.0, "cpu"), Cost(5, 10_000_000, 10.0, 120.0, "cpu")
+
+
+def test_a_lead_that_may_be_chance_does_not_pay_for_a_slower_network() -> None:
+    run, why = chosen(8, 4, [SLOW, FAST])
+    assert run == 1
+    assert why.startswith("b is 3.0 times as fast and 0.25 of the size; the lead of a may be chance (p = 0.388)")
+
+
+def test_a_lead_that_is_real_does_and_what_it_costs_is_said() -> None:
+    run, why = chosen(40, 4, [SLOW, FAST])
+    assert run == 0
+    assert "a is more accurate than b" in why
+    assert "b is 3.0 times as fast, for 18.0 points less" in why
+
+
+def test_of_two_alike_the_more_accurate_is_taken() -> None:
+    assert chosen(8, 4, [FAST, FAST])[0] == 0
+    assert chosen(4, 8, [FAST, FAST])[0] == 1
+    assert chosen(0, 0, [SLOW, FAST])[0] == 1
+    small = Cost(1, 1_000_000, 10.5, 120.0, "cpu")
+    assert chosen(0, 0, [FAST, small]) == (1, "b is 0.1 of the size, and on these images exactly as accurate as a")
+
+
+def test_p_values_are_readable() -> None:
+    assert [p_words(p) for p in (1.0, 0.0344, 0.001, 2.3e-9)] == ["1.000", "0.034", "0.001", "2e-09"]
