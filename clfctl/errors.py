@@ -20,6 +20,8 @@ class ClfctlError(Exception):
     """
 
     exit_code = 1
+    is_told = False
+    """Whether another process tells the user."""
 
     def __init__(self, message: str, hint: str = "", *, field: str = "") -> None:
         # Every value that a message shows is shortened where it is written; this is for libraries' own messages.
@@ -72,6 +74,18 @@ class Interrupted(ClfctlError):
 
     def __init__(self, message: str, hint: str, exit_code: int) -> None:
         super().__init__(message, hint)
+        self.exit_code = exit_code
+
+
+class LostProcessError(ClfctlError):
+    """Another process of a training has ended, or does not come."""
+
+
+class TogetherError(ClfctlError):
+    """What went wrong in another process of a training. The exit code is that of its error."""
+
+    def __init__(self, message: str, hint: str, exit_code: int, *, field: str = "") -> None:
+        super().__init__(message, hint, field=field)
         self.exit_code = exit_code
 
 

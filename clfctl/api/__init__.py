@@ -7,7 +7,7 @@ Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +20,10 @@ from clfctl.planning.plan import keep_fitting
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
+from clfctl.runs.relaunch import run_to_go_on_with
 from clfctl.settings.groups import EvalSettings, ResumeSettings, TrainSettings
+from clfctl.settings.launch import launch
+from clfctl.settings.processes import WAIT_LIMIT
 from clfctl.settings.sources import PASSED, TYPED, from_fields
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from clfctl.engine.debug_batch import Replay
     from clfctl.engine.session import Session
     from clfctl.engine.watching import Watcher
+    from clfctl.engine.world import World
     from clfctl.evaluation.record import Evaluation
     from clfctl.inference.evaluate import Measured
     from clfctl.inference.prediction import Prediction
@@ -71,6 +75,9 @@ def train(
     batch, with its state saved, and raise Interrupted; without, a KeyboardInterrupt leaves the state of the last save.
     """
     notes = Notes()
+    wanted = _training_settings(settings, fields) if launch().n_restarts else None
+    if wanted and (begun := run_to_go_on_with(wanted.runs_dir)):
+        return resume(begun.path, watchers=watchers, stop_signals=stop_signals)
     with begin(_training_settings(settings, fields), notes.onlookers()) as session:
         notes.lines += [*session.chosen, *session.cautions()]
         return to_the_end(session, watchers, notes, stop_signals=stop_signals)
@@ -154,12 +161,14 @@ def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
     """Check all that needs no torch, make the run, and yield its training; see `engine.session.begin`."""
     from clfctl.engine.check import check_training
 
-    data, _ = check_training(settings, to.tell)
-    from clfctl.engine import session
-    from clfctl.engine.as_it_was import as_it_was
+    with _joined(settings.device, settings.wait_limit) as world:
+        with world.agreeing() if world else nullcontext():
+            data, _ = check_training(settings, to.tell)
+        from clfctl.engine import session
+        from clfctl.engine.as_it_was import as_it_was
 
-    with as_it_was(settings.device), session.begin(settings, data, to) as begun:
-        yield begun
+        with as_it_was(settings.device), session.begin(settings, data, to, world) as begun:
+            yield begun
 
 
 @contextmanager
@@ -170,11 +179,25 @@ def reopen(
     from clfctl.engine import session
     from clfctl.engine.as_it_was import as_it_was
 
+    device = stated.get("device", "auto")
     with (
-        as_it_was(stated.get("device", "auto")),
-        session.reopen(run, stated, where, allow_data_change=allow_data_change) as reopened,
+        _joined(device, stated.get("wait_limit", WAIT_LIMIT)) as world,
+        as_it_was(device),
+        session.reopen(run, stated, where, allow_data_change=allow_data_change, world=world) as reopened,
     ):
         yield reopened
+
+
+@contextmanager
+def _joined(device: str, wait_limit: str) -> "Iterator[World | None]":
+    """Yield the processes that torchrun started with this one, None if it is alone: then torch is not needed yet."""
+    if launch().size == 1:
+        yield None
+        return
+    from clfctl.engine.world import joined
+
+    with joined(device, wait_limit) as world:
+        yield world
 
 
 def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers") -> Trained:
@@ -186,6 +209,8 @@ def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers") -
 
     run, was_finished = session.run, session.trainer.is_finished()
     (session.complete if was_finished else session.train)(watchers, to)
+    if not session.trainer.world.is_first:
+        return _record(session, None)
     wants_export = session.parts.settings.export and not (was_finished and is_exported(run))
     return _record(session, export_after_training(run, session.held_out(), to.tell) if wants_export else None)
 

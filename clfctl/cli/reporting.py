@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,10 +13,12 @@ from typing import Any
 import typer
 
 from clfctl.display.streams import forget_reader, make_writable
-from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce
+from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce, UsageError
+from clfctl.settings.launch import launch
 from clfctl.storage.names import quoted
 
 PATIENCE_S = 0.5
+GRACE_S = 5.0
 
 
 @contextmanager
@@ -40,10 +43,18 @@ def report_errors() -> Iterator[None]:
 
 
 def _show(message: str, hint: str, error: BaseException) -> None:
+    one = launch()
+    # Of several processes the first tells what all know; what a setting is wrong with they all know.
+    if getattr(error, "is_told", False) or (one.rank and isinstance(error, UsageError)):
+        # Once the first has spoken torchrun ends the others; if one of these were faster, it could not speak.
+        time.sleep(GRACE_S if getattr(error, "exit_code", 1) else 0)
+        if getattr(error, "is_told", False):
+            return
     if os.environ.get("CLFCTL_DEBUG"):
         traceback.print_exception(error, file=sys.stderr)
     make_writable(sys.stderr)
     prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
+    prefix = f"Process {one.rank + 1} of {one.size}: {prefix}" if one.rank else prefix
     print(f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else []), sep="\n", file=sys.stderr)
 
 

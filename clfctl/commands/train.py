@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from clfctl import api
 from clfctl.commands.next_steps import summary
+from clfctl.commands.resume import resume as go_on
 from clfctl.display.output import Output
 from clfctl.engine.check import check_training
 from clfctl.engine.signals import stopping_at_once
@@ -13,6 +14,7 @@ from clfctl.planning.plan import keep_fitting
 from clfctl.planning.quantities import LEARNING_RATE
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
+from clfctl.runs.relaunch import run_to_go_on_with
 from clfctl.schedules import sample_curve
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import Resolved
@@ -28,6 +30,10 @@ TO_BE_FOUND = "to be found when training begins"
 
 def train(resolved: Resolved[TrainSettings], output: Output) -> None:
     """Train a classifier; the run folder is made when everything that can be checked before is checked."""
+    # torchrun starts the same command again when one of its processes has ended.
+    if begun := run_to_go_on_with(resolved.settings.runs_dir):
+        go_on(begun.path, resolved.settings.runs_dir, {}, output, allow_data_change=False)
+        return
     with stopping_at_once("nothing was trained yet"):
         settings = within_time(taken_over(keep_fitting(resolved))).settings
         with api.begin(settings, output.onlookers()) as session:

@@ -1,7 +1,7 @@
 """Batches of images, made by threads ahead of the model; any epoch may start at any batch."""
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -18,6 +18,7 @@ from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, is_too_many, reason_
 from clfctl.data.pixels.views import Crop, crop_pixels
 from clfctl.data.sources.base import ImageSource, Part
 from clfctl.data.sources.size import count_batches
+from clfctl.data.whole import Whole, share_of
 from clfctl.errors import DataError
 from clfctl.settings.data import BadImagePolicy
 
@@ -49,12 +50,24 @@ class BadImages:
             raise DataError(f"{name} cannot be read: {reason}", "`on_bad_image=skip` leaves such images out")
         with self._lock:
             self.found[name] = reason
-            n_bad = len(self.found)
-        if is_too_many(n_bad, self.n_images):
-            raise DataError(
-                f"{n_bad} of {self.n_images} images cannot be read, the last one {name}: {reason}",
-                "so many bad images are unlikely to be chance; clfctl check-data shows what is wrong with each",
-            )
+        if too_many := self._too_many():
+            raise too_many
+
+    def learn(self, found: Mapping[str, str]) -> DataError | None:
+        """Take what other processes found; return the error of too many."""
+        with self._lock:
+            self.found |= found
+        return self._too_many()
+
+    def _too_many(self) -> DataError | None:
+        n_bad = len(self.found)
+        if not is_too_many(n_bad, self.n_images):
+            return None
+        name, reason = [*self.found.items()][-1]
+        return DataError(
+            f"{n_bad} of {self.n_images} images cannot be read, the last one {name}: {reason}",
+            "so many bad images are unlikely to be chance; clfctl check-data shows what is wrong with each",
+        )
 
 
 def read_or_note(
@@ -81,12 +94,18 @@ def read_or_note(
 class Batch:
     """`images` (B, 3, H, W) uint8 in channels-last memory, `labels` (B,) int64; B may be 0 if every image was bad.
 
-    `indices` are the images' numbers in their source.
+    `indices` are the images' numbers in their source. `whole` is what this is a process's share of, None: all of it.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     indices: Sequence[int]
+    whole: Whole | None = None
+
+    @property
+    def n_images(self) -> int:
+        """Images of the whole batch."""
+        return self.whole.n_images if self.whole else len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -97,7 +116,7 @@ class Loader:
     drawn from (seed, epoch, index). Neither depends on `workers`. With `crop` an image is not seen as validation does.
 
     `batch_size` and `n_batches` are those of all `n_ranks` processes together; of each batch this one gets the images
-    that fall to its `rank`, one in `n_ranks`.
+    in a row that fall to its `rank`, one in `n_ranks`.
     """
 
     part: Part
@@ -116,6 +135,10 @@ class Loader:
     def n_batches(self) -> int:
         """Batches of an epoch."""
         return count_batches(len(self.part), self.batch_size, is_shuffled=self.shuffle_seed is not None)
+
+    def of_all(self) -> "Loader":
+        """Return a loader of the batches of all processes."""
+        return self if self.n_ranks == 1 else replace(self, rank=0, n_ranks=1)
 
     def reading(self, source: ImageSource) -> "Loader":
         """Return a loader of the same images from another source of them, such as one with a cache before it."""
@@ -150,7 +173,8 @@ class Loader:
     def _cut(self, drawn: NDArray[np.int64], start: int) -> Iterator[NDArray[np.int64]]:
         """Yield what of an epoch's draws, one a row, goes into each batch of this process, from batch `start` on."""
         for first in range(start * self.batch_size, self.n_batches * self.batch_size, self.batch_size):
-            yield drawn[first : first + self.batch_size][self.rank :: self.n_ranks]
+            batch = drawn[first : first + self.batch_size]
+            yield batch[share_of(len(batch), self.rank, self.n_ranks)]
 
     def _order(self, epoch: int) -> NDArray[np.int64]:
         indices = np.asarray(self.part.indices, dtype=np.int64)

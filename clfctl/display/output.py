@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from clfctl.display.streams import forget_reader, make_writable
 from clfctl.settings.groups import OutputSettings
+from clfctl.settings.launch import launch
 from clfctl.storage.json_lines import dump_json
 
 if TYPE_CHECKING:
@@ -31,7 +32,9 @@ class Output:
     """Where a command's results and notes go. `spelled` writes settings in a note as the user knows them."""
 
     def __init__(self, settings: OutputSettings, spelled: Callable[[str], str] = str) -> None:
-        self.is_quiet, self.as_json = settings.quiet, settings.json_lines
+        # Of several processes that train together the first alone speaks.
+        self.is_first = launch().is_first
+        self.is_quiet, self.as_json = settings.quiet or not self.is_first, settings.json_lines
         self.spelled = spelled
         for stream in (sys.stdout, sys.stderr):
             make_writable(stream)
@@ -104,6 +107,8 @@ class Output:
         where it is not JSON. Only what is called for is made; JSON may be a line already. A reader that leaves does not
         stop the command: what it writes comes after this.
         """
+        if not self.is_first:
+            return
         try:
             if self.as_json:
                 self._print(each if isinstance(each, str) else dump_json(each) for each in json())

@@ -2,7 +2,7 @@
 
 import copy
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch.optim import Optimizer
@@ -17,7 +17,7 @@ from clfctl.data.sources.size import count_batches, fit_batch_size
 from clfctl.data.workers import pick_workers
 from clfctl.engine.activations import checkpoint_activations
 from clfctl.engine.averaging import averages_of
-from clfctl.engine.check import check_accumulate
+from clfctl.engine.check import check_accumulate, check_processes
 from clfctl.engine.determinism import be_deterministic
 from clfctl.engine.device import Precision, pick_device, pick_precision
 from clfctl.engine.frozen import begin_epoch, keep_statistics, norms_of
@@ -27,6 +27,7 @@ from clfctl.engine.rates import check_momentum, note_what_moves
 from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
+from clfctl.engine.sync_norm import share_statistics
 from clfctl.engine.teacher import Lesson, build_lesson
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
@@ -63,7 +64,7 @@ class Parts:
         return Card(self.settings.model, self.data.classes, self.built.preprocess)
 
 
-def build_parts(settings: TrainSettings, data: Data) -> Parts:
+def build_parts(settings: TrainSettings, data: Data, world: World = ALONE) -> Parts:
     """Choose the device and build the model, whose first weights depend on the seed alone.
 
     The settings in the parts may have a smaller batch size: a default one fits itself to the data.
@@ -82,24 +83,32 @@ def build_parts(settings: TrainSettings, data: Data) -> Parts:
         # Decided once. A classifier that is trained first is fitted to features of the statistics that there are.
         keeps = settings.unfreeze_at is not None and built.origin != NEW and bool(norms_of(built.model))
         settings = settings.model_copy(update={"freeze_batch_norm": keeps})
-    return _parts(settings, data, built, precision)
+    return _parts(settings, data, built, precision, world=world)
 
 
-def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint) -> Parts:
+def rebuild_parts(settings: TrainSettings, data: Data, checkpoint: Checkpoint, world: World = ALONE) -> Parts:
     """Build the parts of a saved run; its weights come from the checkpoint."""
     precision = pick_precision(settings.amp, pick_device(settings.device))
     card = card_of(checkpoint)
     model = rebuild_model(card.name, len(card.classes), settings, card.preprocess.image_size)
     built = Built(model, card.preprocess, "the checkpoint")
-    return _parts(settings, data, built, precision, checkpoint.header.memory_format)
+    return _parts(settings, data, built, precision, checkpoint.header.memory_format, world)
 
 
 def _parts(
-    settings: TrainSettings, data: Data, built: Built, precision: Precision, before: str = CHANNELS_LAST
+    settings: TrainSettings,
+    data: Data,
+    built: Built,
+    precision: Precision,
+    before: str = CHANNELS_LAST,
+    world: World = ALONE,
 ) -> Parts:
     check_accumulate(settings)
+    check_processes(settings, world.size)
     if settings.deterministic:
         be_deterministic()
+    if settings.sync_batch_norm and not world.is_alone:
+        built = replace(built, model=share_statistics(built.model, world, precision.device))
     lay_out(built.model, precision.device, before)
     if settings.freeze_batch_norm:
         keep_statistics(built.model)
@@ -107,7 +116,8 @@ def _parts(
         checkpoint_activations(built.model, settings.model)
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))
     check_momentum(optimizer, settings)
-    if settings.images_at_once == 1:
+    # With statistics of all processes together a share may be a single image.
+    if max(1, settings.images_at_once // (1 if settings.sync_batch_norm else world.size)) == 1:
         _check_single_image(settings, built, optimizer, precision.device)
     lesson = build_lesson(settings, data.classes, built.preprocess, precision)
     return Parts(settings, data, built, optimizer, precision, lesson)
@@ -160,7 +170,7 @@ def make_trainer(
         train_loader,
         make_loader(at_once, data.val, parts.built.preprocess, bad, device, world=world),
         Normalize(parts.built.preprocess, device),
-        RunSaver(run, parts.card, place_of(run, checkpoint.header) if checkpoint else place_here()),
+        RunSaver(run, parts.card, place_of(run, checkpoint.header) if checkpoint else place_here(), world.size),
         class_weights=loss_weights(parts),
         lesson=parts.lesson,
         world=world,

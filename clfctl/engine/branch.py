@@ -13,8 +13,9 @@ from clfctl.engine.check import check_plan
 from clfctl.engine.compiling import compile_if_it_pays
 from clfctl.engine.data_change import data_change
 from clfctl.engine.device import set_threads
+from clfctl.engine.first_files import write_first
 from clfctl.engine.saving import RunSaver, saved_settings, windows_in
-from clfctl.engine.session import Reopened, Session, write_first
+from clfctl.engine.session import Reopened, Session
 from clfctl.engine.teacher import check_teacher
 from clfctl.engine.trainer import Trainer
 from clfctl.planning.branching import Start, branched

@@ -51,6 +51,25 @@ def check_accumulate(settings: TrainSettings) -> None:
         raise UsageError(f"a batch of {size} images cannot be divided into {n} equal parts", hint, field="accumulate")
 
 
+def check_processes(settings: TrainSettings, n: int) -> None:
+    """Raise UsageError for what so many processes cannot do together."""
+    if n == 1:
+        return
+    if n > settings.batch_size:
+        what = f"{n} processes cannot share batches of {settings.batch_size} images: one of them would have none"
+        hint = f"use `batch_size={n}` or more, or start {settings.batch_size} with torchrun --nproc-per-node"
+        raise UsageError(what, hint, field="batch_size")
+    measured = (
+        ("time", "say `epochs=`"),
+        ("find_batch_size", "say `batch_size=`"),
+        ("find_lr", "say `lr=`"),
+    )
+    for field, instead in measured:
+        if getattr(settings, field):
+            what = f"{n} processes train together, and it is measured with one"
+            raise UsageError(what, f"{instead}, or begin the run with one process", field=field)
+
+
 def check_unfreezing(settings: TrainSettings, plan: Plan) -> None:
     """Raise UsageError if the settings say when to train what is frozen, and nothing is, or training has ended then."""
     if settings.unfreeze_at is None:

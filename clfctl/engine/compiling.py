@@ -58,6 +58,8 @@ def compile_if_it_pays(
     model, images = state.model, _images(trainer)
     before = {name: each.clone() for name, each in model.named_buffers()}
     begin_epoch(model, state.optimizer, epochs[0])
+    if not trainer.world.is_alone:
+        state.is_compiled = True  # measuring would call for all processes at once
     plain_s = 0.0 if state.is_compiled else _step_s(trainer, images)
     model.forward = CompiledForward(model, images.shape, backend)
     try:
@@ -113,7 +115,8 @@ def _images(trainer: Trainer) -> torch.Tensor:
     """Return images of a whole part of a batch, as a step sees them."""
     height, width = trainer.train_loader.preprocess.size
     draw = torch.Generator().manual_seed(0)
-    shape = (trainer.state.settings.images_at_once, 3, height, width)
+    n = max(1, trainer.state.settings.images_at_once // trainer.world.size)
+    shape = (n, 3, height, width)
     return trainer.normalize(torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw))
 
 

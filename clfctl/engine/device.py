@@ -7,6 +7,7 @@ import torch
 
 from clfctl.data.keys import STEP, hash_key
 from clfctl.data.workers import n_cores
+from clfctl.engine.world import here
 from clfctl.errors import UsageError
 from clfctl.settings.running import Amp
 
@@ -19,6 +20,7 @@ def pick_device(name: str) -> torch.device:
     """Return the device; `auto` is the first GPU, else the CPU. Raises UsageError if there is no such device."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    name = here(name)
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -71,10 +73,13 @@ def pick_precision(amp: Amp, device: torch.device) -> Precision:
     return Precision(device, dtype, torch.amp.GradScaler(device.type, enabled=amp == "fp16"))
 
 
-def seed_step(device: torch.device, seed: int, step: int) -> None:
-    """Seed what a step draws (dropout, drop path) from (seed, step), so that a resumed run draws the same."""
+def seed_step(device: torch.device, seed: int, step: int, rank: int = 0) -> None:
+    """Seed what a step draws (dropout, drop path) from (seed, step), so that a resumed run draws the same.
+
+    Every process draws for its own images.
+    """
     # torch.manual_seed would take 97 µs to visit every backend; the generators themselves take 3.
-    key = hash_key(STEP, seed, step)
+    key = hash_key(STEP, seed, step, *((rank,) if rank else ()))
     torch.default_generator.manual_seed(key)
     if device.type == "cuda":
         index = torch.cuda.current_device() if device.index is None else device.index

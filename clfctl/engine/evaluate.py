@@ -62,6 +62,9 @@ def evaluate(
             counts.add(each, batch.labels.to(each.device, non_blocking=True))
         if on_batch:
             on_batch(batch)
+    if not world.is_alone:  # one without an image adds zeros
+        n_classes = max(int(n) for (n,) in world.gather(len(counts.order) if counts else 0))
+        counts = counts or (Counts(n_classes, precision.device) if n_classes else None)
     return measured("val", counts.tally(world) if counts else Tally(0, 0.0))
 
 

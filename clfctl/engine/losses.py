@@ -25,7 +25,7 @@ class Loss:
     class_weights: torch.Tensor | None = None
 
     def __call__(
-        self, logits: torch.Tensor, labels: torch.Tensor, total: torch.Tensor | int | None = None
+        self, logits: torch.Tensor, labels: torch.Tensor, total: torch.Tensor | float | None = None
     ) -> torch.Tensor:
         """Return the loss of logits (B, C) for labels (B,) int64, a scalar.
 

@@ -19,14 +19,17 @@ class MicroBatch:
 
     `others` (M,) are the labels of what the images are mixed with. `total` is what the whole batch's loss is divided
     by, if this is a part of it; None: it is all of it. `share` is how many of the batch's images are in it.
+    With `is_last` the step is complete. What `rests` is too small for statistics of its own.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     mixture: Mixture | None = None
     others: torch.Tensor | None = None
-    total: torch.Tensor | int | None = None
+    total: torch.Tensor | float | None = None
     share: float = 1.0
+    is_last: bool = True
+    rests: bool = False
 
     def loss(self, loss: Loss, logits: torch.Tensor) -> torch.Tensor:
         """Return its part of the batch's loss, from the logits (M, C) of its images."""
@@ -59,7 +62,7 @@ def micro_batches(
             before = torch.arange(start - 1, start + length - 1)  # of the first, -1: the last
             images = mixture.images(images, normalize(batch.images[before]))
         of_part = None if others is None else others[part]
-        yield MicroBatch(images, labels[part], mixture, of_part, total, length / n)
+        yield MicroBatch(images, labels[part], mixture, of_part, total, length / n, start + length == n)
         start += length
 
 

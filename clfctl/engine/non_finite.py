@@ -40,10 +40,11 @@ def record_of(
     )
 
 
-def keep(record: BadBatch, saver: RunSaver) -> NonFiniteLossError:
-    """Write a batch into its run, and return the error that says so."""
+def keep(record: BadBatch, saver: RunSaver, *, writes: bool = True) -> NonFiniteLossError:
+    """Write a batch into its run, unless another process does, and return the error that says so."""
     with suppress(WriteError):  # what is wrong is the loss
-        record.write(saver.run)
+        if writes:
+            record.write(saver.run)
     where = f"epoch {record.epoch + 1}, batch {record.batch + 1} of {record.n_batches}, learning rate {record.lr:.3g}"
     look = f"look at the batch with: {shell('debug-batch', saver.run.path)}"
     return NonFiniteLossError(

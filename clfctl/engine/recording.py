@@ -8,7 +8,6 @@ import torch
 
 from clfctl.engine.state import Cursor
 from clfctl.engine.watching import Steps
-from clfctl.engine.world import World
 from clfctl.schedules.recorded import TOLERANCE, summary
 
 # Looking at the losses waits for the device; that often costs nothing measurable, and finds a NaN soon enough.
@@ -25,7 +24,6 @@ class Recorder:
 
     cursor: Cursor
     n_batches: int
-    world: World
     lrs: list[float] = field(default_factory=list)
     """Learning rates of the steps that are still to be handed over."""
 
@@ -68,12 +66,12 @@ class Recorder:
     def _keep(self, begun: int, seen: torch.Tensor) -> None:
         """Add the window of the batches from `begun` on, with (2, n) their losses and gradient norms.
 
-        Every process gives the mean loss of its own images, and all get the same window.
+        Losses and norms are those of all processes, so that all get the same window.
         """
         n_images = torch.tensor(self.cursor.n_images[begun:], dtype=torch.float64)
         # A norm that is not finite must not reach those of other batches, nor 0 times it.
         weighed = torch.where(n_images > 0, seen.double(), 0.0) * n_images
-        *sums, counts = self.world.sum(torch.cat((weighed, n_images[None]))).tolist()
+        *sums, counts = torch.cat((weighed, n_images[None])).tolist()
         losses, norms = ([each / n for each, n in zip(of, counts, strict=True) if n] for of in sums)
         start = self.cursor.epoch + begun / self.n_batches
         self.cursor.windows.append(summary(start, self.now(), losses, norms))

@@ -10,12 +10,15 @@ from clfctl.engine.data_change import data_change
 from clfctl.engine.device import set_threads
 from clfctl.engine.saving import saved_settings
 from clfctl.engine.teacher import check_teacher
-from clfctl.errors import DamagedError
+from clfctl.engine.trainer import Trainer
+from clfctl.errors import DamagedError, UsageError
 from clfctl.planning.changes import change_settings
 from clfctl.planning.place import place_of
+from clfctl.runs.best import gone_best
 from clfctl.runs.checkpoint import Checkpoint, load_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import last_or_previous
+from clfctl.runs.history import EpochResult
 from clfctl.settings.sources import TYPED
 
 
@@ -42,3 +45,29 @@ def look_into(
         check_teacher(run, parts.lesson)
     set_threads(checkpoint.header.n_threads)
     return parts, checkpoint
+
+
+def other_processes(before: int, now: int) -> str:
+    """Return a sentence if another number of processes goes on."""
+    if before == now:
+        return ""
+    number = f"{before} process{'es' * (before != 1)} trained the run until now, and {now} go{'es' * (now == 1)} on"
+    return f"Note: {number}: the same batches at the same rates; the last bits of the weights may differ."
+
+
+def check_epochs(trainer: Trainer) -> None:
+    """Raise UsageError if more epochs are trained than are planned: they cannot be taken back."""
+    trained, planned = trainer.state.cursor.epoch, trainer.plan.epochs
+    if trained > planned:
+        hint = f"`epochs={trainer.state.settings.epochs + trained - planned}` ends it here, more trains on"
+        raise UsageError(f"{trained} epochs are trained already, more than {planned}", hint, field="epochs")
+
+
+def gone(trainer: Trainer, kept: EpochResult | None) -> str:
+    """Return a sentence if an epoch is better than the one that is kept, by what best goes by now."""
+    criterion = trainer.criterion()
+    better = gone_best(trainer.state.cursor.history, criterion)
+    if not better or not kept:
+        return ""
+    what = f"by {criterion.metric} epoch {better.epoch} is the best so far, but its weights were not kept"
+    return f"Note: {what}; the best checkpoint is that of epoch {kept.epoch} until a later one is better."

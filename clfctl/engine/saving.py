@@ -44,6 +44,7 @@ class RunSaver:
     run: RunFolder
     card: Card
     place: Place = field(default_factory=place_here)
+    n_processes: int = 1
 
     def save_last(self, state: TrainState, last_epoch: int) -> None:
         """Write all that is needed to go on from this batch.
@@ -74,6 +75,7 @@ class RunSaver:
             is_compiled=state.is_compiled,
             averaged=(mean.n_epochs, mean.until) if mean else (0, 0),
             rates=cursor.rates.as_records(),
+            n_processes=self.n_processes,
         )
         return Checkpoint(tensors, self._header(state, resumption).as_json())
 

@@ -6,6 +6,7 @@ Greedy soup of Wortsman et al. 2022, arXiv:2203.05482, whose ingredients are her
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -49,10 +50,11 @@ def cook(trainer: Trainer, tell: Callable[[str], None]) -> None:
     if former is not first and not criterion.is_better(best, former):
         record = json.loads(run.soup.read_text(encoding="utf-8")) | {"n_epochs": len(history)}
         tell(f"Soup   of now, {criterion.metric} {value:.4f}, is not better than the one of before, which stays")
-        write_text(run.soup, dump_json(record) + "\n")
+        _write(trainer, record)
         return
     if len(chosen) > 1:
-        trainer.saver.save_weights(run.best, trainer.state, pot.filled(), chosen)
+        if trainer.world.is_first:
+            trainer.saver.save_weights(run.best, trainer.state, pot.filled(), chosen)
         epochs = ", ".join(map(str, chosen))
         tell(f"Soup   of epochs {epochs}: {criterion.metric} {value:.4f} instead of {before:.4f}; it is saved as best")
     else:
@@ -60,7 +62,12 @@ def cook(trainer: Trainer, tell: Callable[[str], None]) -> None:
             f"Soup   none of the others makes epoch {first.epoch} better ({criterion.metric} {before:.4f}), which stays"
         )
     record = {"epochs": chosen, "tried": [each.epoch for each in ranked], "metric": criterion.metric}
-    write_text(run.soup, dump_json({**record, "value": value, "before": before, "n_epochs": len(history)}) + "\n")
+    _write(trainer, {**record, "value": value, "before": before, "n_epochs": len(history)})
+
+
+def _write(trainer: Trainer, record: Mapping[str, Any]) -> None:
+    if trainer.world.is_first:
+        write_text(trainer.saver.run.soup, dump_json(record) + "\n")
 
 
 def _is_cooked(trainer: Trainer) -> bool:
@@ -105,6 +112,6 @@ class _Pot:
         self._model.load_state_dict({**self._model.state_dict(), **mean})
         trainer = self._trainer
         epoch = trainer.state.cursor.epoch - 1  # the last
-        images = (trainer.normalize(each.images) for each in batches_to_see(trainer.train_loader, epoch))
+        images = (trainer.normalize(each.images) for each in batches_to_see(trainer.train_loader.of_all(), epoch))
         refresh(self._model, self._norms, images, trainer.state.precision)
         return self._model

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -16,6 +17,8 @@ from clfctl.engine.frozen import begun_only
 from clfctl.engine.losses import Loss
 from clfctl.engine.micro_batches import MicroBatch, Normalizer, micro_batches
 from clfctl.engine.mixing import Mixer
+from clfctl.engine.replica import Replica
+from clfctl.engine.shares import shares_of
 from clfctl.engine.teacher import Lesson
 from clfctl.settings.groups import TrainSettings
 
@@ -57,13 +60,16 @@ def train_step(
     *,
     clip_grad: float,
     lesson: Lesson | None = None,
+    replica: Replica | None = None,
 ) -> Stepped:
     """Make one optimizer step on the parts of a batch and return what it was, still on the device.
 
-    With a `lesson` the loss is in part the distance to what its teacher answers. Here and in `gradients` alone occur
-    autocast, backward, unscale, clip, step and zero_grad.
+    With a `lesson` the loss is in part the distance to what its teacher answers; with a `replica` other processes have
+    parts of the batch too. Here and in `gradients` alone occur autocast, backward, unscale, clip, step and zero_grad.
     """
-    value = gradients(model, precision, parts, loss, lesson)
+    value = gradients(model, precision, parts, loss, lesson, replica=replica)
+    if replica:
+        value = replica.world.sum(value)
     if clip_grad or precision.scaler.is_enabled():
         precision.scaler.unscale_(optimizer)
     if clip_grad:
@@ -84,6 +90,7 @@ def gradients(
     loss: Loss,
     lesson: Lesson | None = None,
     look: Callable[[MicroBatch, torch.Tensor], None] | None = None,
+    replica: Replica | None = None,
 ) -> torch.Tensor:
     """Add the gradient of a batch, given in parts, to that of the parameters, and return its mean loss, on the device.
 
@@ -91,16 +98,17 @@ def gradients(
     """
     values = []
     for part in parts:
-        with precision.autocast():
-            # The teacher first: what it computes with is gone before the model keeps what its gradients need.
-            taught = lesson.teacher(part.images) if lesson else None
-            logits = model(part.images)
-            if look:
-                look(part, logits)
-            value = part.loss(loss, logits)
-            if lesson and taught is not None:
-                value = lesson.loss(value, logits, taught, part.share)
-        precision.scaler.scale(value).backward()
+        with replica.computing(part) if replica else nullcontext():
+            with precision.autocast():
+                # The teacher first: what it computes with is gone before the model keeps what its gradients need.
+                taught = lesson.teacher(part.images) if lesson else None
+                logits = replica(part.images) if replica else model(part.images)
+                if look:
+                    look(part, logits)
+                value = part.loss(loss, logits)
+                if lesson and taught is not None:
+                    value = lesson.loss(value, logits, taught, part.share)
+            precision.scaler.scale(replica.scaled(value) if replica else value).backward()
         values.append(value.detach())
     return values[0] if len(values) == 1 else torch.stack(values).sum()
 
@@ -114,7 +122,8 @@ def norm_of(tensors: list[torch.Tensor]) -> torch.Tensor:
 class Stepper:
     """The training steps of a run: a batch as it comes from the loader, by the run's settings.
 
-    `norms` are those of the gradients of the latest steps, (number, scalar on the device).
+    `replica` is the model as several processes train it, None: one does. `norms` are those of the gradients of the
+    latest steps, (number, scalar on the device).
     """
 
     model: nn.Module
@@ -124,6 +133,7 @@ class Stepper:
     settings: TrainSettings
     class_weights: torch.Tensor | None = None
     lesson: Lesson | None = None
+    replica: Replica | None = None
     norms: deque[tuple[int, torch.Tensor]] = field(default_factory=lambda: deque(maxlen=N_NORMS))
 
     def step(self, batch: Batch, number: int) -> torch.Tensor:
@@ -136,6 +146,7 @@ class Stepper:
             self.loss,
             clip_grad=self.settings.clip_grad,
             lesson=self.lesson,
+            replica=self.replica,
         )
         self.norms.append((number, made.gradient_norm))
         return made.loss
@@ -148,10 +159,15 @@ class Stepper:
 
     def can_train_on(self, batch: Batch) -> bool:
         """Return whether there is enough: one image left of a batch has no variance for batch normalization."""
-        return len(batch.labels) >= min(2, self.settings.batch_size)
+        return batch.n_images >= min(2, self.settings.batch_size)
 
     def parts(self, batch: Batch, number: int) -> Iterator[MicroBatch]:
         """Yield a batch in the parts that it is computed in, mixed as that step's is."""
         settings = self.settings
         mixture = Mixer(settings.mixup, settings.cutmix, settings.seed).mixture(number, *batch.images.shape[2:])
+        if self.replica:
+            world, at_once = self.replica.world, settings.images_at_once
+            return shares_of(
+                batch, at_once, self.normalize, self.precision.device, world, mixture, syncs=settings.sync_batch_norm
+            )
         return micro_batches(batch, settings.images_at_once, self.normalize, self.precision.device, self.loss, mixture)

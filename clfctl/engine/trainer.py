@@ -4,16 +4,15 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
 
 import torch
 from torch import nn
 
 from clfctl.data.loader import Batch, Loader
 from clfctl.data.sources.base import ImageSource
-from clfctl.engine.averaging import batches_to_see, norms_to_refresh, refresh
 from clfctl.engine.determinism import naming_the_operation
 from clfctl.engine.device import seed_step
+from clfctl.engine.epoch_mean import take_into_mean
 from clfctl.engine.evaluate import Batches, evaluate
 from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.head_only import HeadOnly
@@ -23,11 +22,13 @@ from clfctl.engine.non_finite import keep, record_of
 from clfctl.engine.progress import Progress
 from clfctl.engine.rates import note_rates, set_rates
 from clfctl.engine.recording import Recorder
+from clfctl.engine.replica import Replica
 from clfctl.engine.saving import RunSaver
 from clfctl.engine.signals import StopSignals, stopped
 from clfctl.engine.state import TrainState
 from clfctl.engine.step import Normalize, Stepper
 from clfctl.engine.teacher import Lesson
+from clfctl.engine.together import Shares, Together
 from clfctl.engine.watching import Steps
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import NonFiniteLossError
@@ -65,11 +66,14 @@ class Trainer:
 
     def __post_init__(self) -> None:
         state = self.state
-        self._recorder = Recorder(state.cursor, self.train_loader.n_batches, self.world)
+        self._recorder = Recorder(state.cursor, self.train_loader.n_batches)
         self._planned: Callable[[float], Values]
         self._look = math.inf
         of = state.model, state.optimizer, state.precision, self.normalize, state.settings
-        self.whole = self._stepper = Stepper(*of, self.class_weights, self.lesson)
+        replica = None if self.world.is_alone else Replica(self.world, state.settings)
+        self.whole = self._stepper = Stepper(*of, self.class_weights, self.lesson, replica)
+        weights = None if self.class_weights is None else self.class_weights.cpu()
+        self._together = Together(self.world, self.signals, self.train_loader.bad_images, weights)
 
     def epochs(self) -> Iterator[EpochResult]:
         """Yield each epoch when it is trained, validated and saved.
@@ -107,6 +111,8 @@ class Trainer:
         features = self._features_of(epoch)
         self._stepper = features.stepper if features else self.whole
         begin_epoch(self._stepper.model, self.state.optimizer, epoch)
+        if self._stepper.replica:
+            self._stepper.replica.begin(self._stepper.model)
         return features.train if features else self.train_loader
 
     def evaluated(self) -> tuple[nn.Module, Batches, Normalizer]:
@@ -152,7 +158,7 @@ class Trainer:
         loader = self.begin(cursor.epoch)
         started, trained_s = time.perf_counter(), cursor.train_s
         self.plan_ahead()
-        for batch in loader.batches(cursor.epoch, cursor.batch):
+        for batch in self._together.batches(loader.batches(cursor.epoch, cursor.batch)):
             self.train_batch(batch)
             is_stop_asked = self._is_stop_asked()
             if is_stop_asked or self._is_save_due():
@@ -175,9 +181,9 @@ class Trainer:
         cursor.take(self._set_rates())
         progress.lr = cursor.lr
         step = cursor.epoch * self.train_loader.n_batches + cursor.batch
-        seed_step(self.state.precision.device, self.state.settings.seed, step)
+        seed_step(self.state.precision.device, self.state.settings.seed, step, self.world.rank)
         self._recorder.lrs.append(cursor.lr)
-        n_images = len(batch.labels) if self.can_train_on(batch) else 0
+        n_images = batch.n_images if self.can_train_on(batch) else 0
         if n_images:
             with in_memory(self.state, self.saver.run):
                 cursor.losses[cursor.batch] = self.step(batch, step)
@@ -203,25 +209,17 @@ class Trainer:
 
         def on_batch(batch: Batch) -> None:
             self.progress.batch += 1
-            self.progress.images += len(batch.labels)
+            self.progress.images += batch.n_images
             if self._is_stop_asked():
                 self._stop()
 
-        self._take_into_mean()
-        model, loader, normalize = self.evaluated()
-        return evaluate(model, loader, self.state.precision, normalize, on_batch, self.world)
-
-    def _take_into_mean(self) -> None:
-        """Average the weights at the end of the epoch, where the schedule says so; the mean sees some of its images."""
-        mean, loader = self.state.mean, self.train_loader
-        if mean is None or self.state.cursor.epoch < mean.first:
-            return
-        mean.add(self.state.cursor.epoch + 1)
-        batches = takewhile(lambda _: not self._is_stop_asked(), batches_to_see(loader, self.state.cursor.epoch))
-        images = (self.normalize(batch.images) for batch in batches)
-        refresh(mean.model, norms_to_refresh(self.state.model), images, self.state.precision)
+        take_into_mean(self.state, self.train_loader.of_all(), self.normalize, self._is_stop_asked)
         if self._is_stop_asked():
             self._stop()
+        model, loader, normalize = self.evaluated()
+        self.world.share_buffers(model)
+        shares = Shares(loader, self._together)
+        return evaluate(model, shares, self.state.precision, normalize, on_batch, self.world)
 
     def _finish_epoch(self, val_metrics: dict[str, float]) -> EpochResult:
         cursor = self.state.cursor
@@ -244,6 +242,7 @@ class Trainer:
         # Against the epoch whose weights there are, which after a change is not always the best of all.
         criterion = self.criterion(result)
         is_best = criterion.is_better(result, as_souped(self.saver.run, self.best(), criterion.metric))
+        is_best = self.world.first_says(is_best)  # it alone sees what it writes
         result = replace(result, is_best=is_best)
         if self.world.is_first:
             keep_rates(self.saver.run, cursor.rates)  # before the checkpoint that counts the epoch as finished
@@ -274,19 +273,23 @@ class Trainer:
             raise self._non_finite("training loss", bad)
 
     def _is_stop_asked(self) -> bool:
-        return self.world.any(self.signals.received is not None)
+        return self._together.received() is not None
 
     def _non_finite(self, which: str, batch: int) -> NonFiniteLossError:
-        norms = self.whole.norms
-        return keep(record_of(which, batch, self.state, self.plan, self.train_loader, norms), self.saver)
+        loader, norms = self.train_loader.of_all(), self.whole.norms
+        record = record_of(which, batch, self.state, self.plan, loader, norms)
+        error = keep(record, self.saver, writes=self.world.is_first)
+        error.is_told = not self.world.is_first
+        return error
 
     def _stop(self) -> None:
-        received = self.signals.received
+        received = self._together.received()
         assert received is not None
         self._check_losses()
         self.save_last()
         cursor = self.state.cursor
-        raise stopped(received, Position(cursor.epoch, cursor.batch, len(cursor.losses)), self.saver.run.path)
+        at = Position(cursor.epoch, cursor.batch, len(cursor.losses))
+        raise self.world.known(stopped(received, at, self.saver.run.path))
 
     def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:
         progress = self.progress

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from clfctl.data.cache.make import Sources
 from clfctl.engine.assemble import Parts
-from clfctl.engine.session import first_state
+from clfctl.engine.first_files import first_state
 from clfctl.engine.trainer import Trainer
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.probing.found import Probed, record_of

@@ -59,6 +59,11 @@ class RunFolder:
         return self.path / "environment.json"
 
     @property
+    def launch(self) -> Path:
+        """Which launch of torchrun began it, a JSON object; what one process began has none."""
+        return self.path / "launch.json"
+
+    @property
     def teacher(self) -> Path:
         """Checkpoint that it learns from and the checksum of that, a JSON object."""
         return self.path / "teacher.json"

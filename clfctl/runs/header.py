@@ -63,7 +63,7 @@ class Resumption:
     `moved` what else a schedule moves, as in the history. `last_epoch` is how many epochs are
     trained in all, as far as was known. `optimizer` and `scaler` are what is not a tensor of their states, `changes`
     the lines of the run's changes.jsonl. `averaged` is how many epochs a mean of the weights has, and the last of them;
-    `is_compiled` whether its model was compiled, None: not asked.
+    `is_compiled` whether its model was compiled, None: not asked; `n_processes` is how many trained it.
     """
 
     position: Position
@@ -79,6 +79,7 @@ class Resumption:
     is_compiled: bool | None = None
     moved: Mapping[str, float] = field(default_factory=dict)
     rates: Sequence[Mapping[str, Any]] = ()
+    n_processes: int = 1
 
     @property
     def is_finished(self) -> bool:
@@ -96,6 +97,7 @@ class Resumption:
             "changes": self.changes,
             "averaged": self.averaged,
             "is_compiled": self.is_compiled,
+            **({"n_processes": self.n_processes} if self.n_processes != 1 else {}),
             "cursor": {
                 "epoch": position.epoch,
                 "batch": position.batch,
@@ -128,6 +130,7 @@ class Resumption:
             meta.get("is_compiled"),
             {str(name): float(value) for name, value in cursor.get("moved", {}).items()},
             [dict(record) for record in cursor.get("rates", ())],
+            int(meta.get("n_processes", 1)),
         )
 
 

@@ -15,6 +15,7 @@ from clfctl.settings.extending import ExtendSettings
 from clfctl.settings.network import ModelSettings, NetworkSettings
 from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, DistillationSettings, OptimizerSettings
 from clfctl.settings.probing import ProbeSettings as ProbeSettings  # a command of its own takes it
+from clfctl.settings.processes import ProcessSettings
 from clfctl.settings.running import LoopSettings, MachineSettings, MonitorSettings, RunSettings
 from clfctl.settings.running import RunsDirSettings as RunsDirSettings  # a command of its own takes it
 from clfctl.settings.schedule import BesideSettings, KindSettings, ScheduleSettings
@@ -34,6 +35,7 @@ class PlanSettings(MonitorSettings, BesideSettings, KindSettings, ScheduleSettin
 
 
 class TrainSettings(
+    ProcessSettings,
     RunSettings,
     LoopSettings,
     AveragingSettings,

@@ -1,7 +1,6 @@
-"""What is recorded of batches: the same windows however a training is cut, and however many processes it has."""
+"""What is recorded of batches: the same windows however a training is cut."""
 
 import math
-from dataclasses import dataclass, field
 
 import pytest
 import torch
@@ -9,8 +8,6 @@ import torch
 from clfctl.engine.recording import CHECK_EVERY, Recorder
 from clfctl.engine.state import Cursor
 from clfctl.engine.watching import Steps
-from clfctl.engine.world import ALONE, World
-from clfctl.schedules.recorded import Window
 
 N_BATCHES = 120
 
@@ -27,8 +24,8 @@ def train(recorder: Recorder, until: int, look: float = math.inf, n_images: int 
             assert recorder.look(None, ends_window=True) is None
 
 
-def recorder_of(n_batches: int = N_BATCHES, world: World = ALONE) -> Recorder:
-    return Recorder(Cursor(torch.zeros(n_batches)), n_batches, world)
+def recorder_of(n_batches: int = N_BATCHES) -> Recorder:
+    return Recorder(Cursor(torch.zeros(n_batches)), n_batches)
 
 
 def test_a_window_ends_where_losses_are_looked_at_anyway() -> None:
@@ -56,7 +53,7 @@ def test_looking_at_the_losses_when_stopped_ends_none(stop: int) -> None:
     # What a checkpoint has of it.
     cursor = Cursor(stopped.cursor.losses, batch=stop, n_images=stopped.cursor.n_images, windows=stopped.cursor.windows)
     cursor.norms.copy_(stopped.cursor.norms)
-    resumed = Recorder(cursor, N_BATCHES, ALONE)
+    resumed = Recorder(cursor, N_BATCHES)
     train(resumed, N_BATCHES)
     assert cursor.windows == whole.cursor.windows
 
@@ -90,28 +87,3 @@ def test_an_epoch_that_begins_anew_loses_its_windows() -> None:
     recorder.cursor.start_epoch()
     assert recorder.cursor.windows is kept  # a watcher looks at it
     assert [each.end for each in kept] == [50 / 60, 1.0]
-
-
-@dataclass(frozen=True)
-class TwoAlike(World):
-    """A process of two: the other has another loss of each batch, and fewer images."""
-
-    other: torch.Tensor = field(default_factory=lambda: torch.zeros(()))
-
-    def __post_init__(self) -> None:
-        """There is no second process today."""
-
-    def sum(self, values: torch.Tensor) -> torch.Tensor:
-        """Add what the other one has."""
-        return values + self.other
-
-
-def test_all_processes_record_the_mean_loss_of_all_images() -> None:
-    # Losses 0, 1, 2 of 4 images each, here; 10 of 2 images each, there; norms are those of the whole gradient.
-    other = torch.tensor([[20.0, 20, 20], [0, 4, 8], [2, 2, 2]], dtype=torch.float64)
-    recorder = recorder_of(3, TwoAlike(other=other))
-    train(recorder, 3)
-    window, *_ = recorder.cursor.windows
-    losses = [(4 * i + 20) / 6 for i in range(3)]
-    assert window[:5] == pytest.approx((0, 1, 3, sum(losses) / 3, 2))
-    assert isinstance(window, Window)

@@ -14,7 +14,7 @@ from typer.testing import Result
 
 from clfctl.engine.check import check_metrics
 from clfctl.engine.evaluate import Counts
-from clfctl.engine.world import ALONE, World
+from clfctl.engine.world import ALONE
 from clfctl.errors import UsageError
 from clfctl.evaluation.epoch_metrics import METRICS, Metric, Tally, measured
 from clfctl.evaluation.metrics import compute_metrics
@@ -117,10 +117,10 @@ def test_a_metric_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch, cli: Cl
         assert f"val_error {record['val_error']:.4f}" in result.stdout
 
 
-def test_there_is_one_process_today() -> None:
+def test_a_process_alone_is_the_first_and_has_all() -> None:
     assert ALONE.is_first
     assert ALONE.any(True)
     assert not ALONE.any(False)
     assert ALONE.sum(torch.arange(3)).tolist() == [0, 1, 2]
-    with pytest.raises(ValueError, match="process 1 of 2"):
-        World(1, 2)
+    assert ALONE.gather(1, 2.5) == [[1, 2.5]]
+    assert ALONE.first_says("it") == "it"

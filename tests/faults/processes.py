@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import socket
 import sys
 import time
 from dataclasses import dataclass
@@ -67,6 +68,32 @@ def start(*words: str, prepare: str = "") -> Running:
     process = CONTEXT.Process(target=_main, args=(words, str(place), dict(os.environ), str(out), str(err), prepare))
     process.start()
     return Running(process, out, err)
+
+
+def start_together(n: int, *words: str, prepare: str = "", of_rank: int | None = None) -> list[Running]:
+    """Start `clfctl words` in `n` processes that train together, as torchrun would.
+
+    `prepare` is Python that is run before in each of them, or in that `of_rank` alone.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started, before = [], dict(os.environ)
+    try:
+        for rank in range(n):
+            given = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": n, "LOCAL_WORLD_SIZE": n, "MASTER_PORT": port}
+            os.environ |= {name: str(value) for name, value in given.items()} | {"MASTER_ADDR": "127.0.0.1"}
+            started.append(start(*words, prepare=prepare if of_rank in (None, rank) else ""))
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+    return started
+
+
+def run_together(n: int, *words: str, prepare: str = "", of_rank: int | None = None) -> tuple[list[int], list[str]]:
+    """Run `clfctl words` in `n` processes to their ends; return exit codes and what they wrote to standard error."""
+    started = start_together(n, *words, prepare=prepare, of_rank=of_rank)
+    return [each.wait(120) for each in started], [each.err.read_text() for each in started]
 
 
 def run(*words: str, prepare: str = "") -> tuple[int, str]:

@@ -1,0 +1,89 @@
+"""Batch normalization over the batch of all processes, in training; in evaluation it is what it was."""
+
+from functools import cache
+from typing import Any
+
+import torch
+from torch import nn
+
+from clfctl.engine.frozen import norms_of
+from clfctl.engine.world import World
+
+
+def share_statistics(model: nn.Module, world: World, device: torch.device) -> nn.Module:
+    """Return a model whose batch normalization sees the images of all processes; names and weights stay.
+
+    On GPUs that is torch.nn.SyncBatchNorm, which has no other code; elsewhere it is made of differentiable sums.
+    """
+    if device.type == "cuda":
+        from timm.layers import convert_sync_batchnorm  # of its own layers too, with their activations
+
+        converted: nn.Module = convert_sync_batchnorm(model)
+        return converted
+    for norm in norms_of(model):
+        shared: Any = norm
+        kind: Any = type(norm)
+        shared.__class__ = _shared(kind)
+        shared.world = world
+    return model
+
+
+@cache
+def _shared(kind: type[nn.Module]) -> type[nn.Module]:
+    """Return a kind of batch normalization whose statistics in training are those of all processes."""
+
+    class Shared(kind):  # type: ignore[valid-type, misc]
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            """Return `x` (B, C, …) normalized; B may be 0 here."""
+            if not self.training:
+                normalized: torch.Tensor = super().forward(x)
+                return normalized
+            x = _normalized(self, x)
+            # timm's have an activation of their own.
+            return self.act(self.drop(x)) if hasattr(self, "act") and hasattr(self, "drop") else x
+
+    Shared.__name__ = Shared.__qualname__ = kind.__name__
+    return Shared
+
+
+def _normalized(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return `x` by the mean and variance of all processes, which the running ones take in, as torch's own does."""
+    dims = [dim for dim in range(x.ndim) if dim != 1]
+    shape = [1, -1, *[1] * (x.ndim - 2)]
+    wide = x.float() if x.element_size() < 4 else x
+    own = torch.tensor([float(wide.numel() // wide.shape[1])], dtype=wide.dtype, device=x.device)
+    sums = _sum(torch.cat((wide.sum(dims), own)), norm.world)
+    n = sums[-1]
+    mean = sums[:-1] / n
+    centred = wide - mean.view(shape)
+    var = _sum(centred.square().sum(dims), norm.world) / n
+    with torch.no_grad():
+        norm.num_batches_tracked += 1
+        factor = 1.0 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        norm.running_mean.lerp_(mean.detach(), factor)
+        norm.running_var.lerp_(var.detach() * n / (n - 1).clamp_min(1), factor)
+    y = centred * torch.rsqrt(var + norm.eps).view(shape)
+    if norm.weight is not None:
+        y = y * norm.weight.view(shape) + norm.bias.view(shape)
+    return y.to(x.dtype)
+
+
+def _sum(values: torch.Tensor, world: World) -> torch.Tensor:
+    """Return the sum over all processes; its gradient is the sum of theirs."""
+    total: torch.Tensor = _Sum.apply(values, world)
+    return total
+
+
+class _Sum(torch.autograd.Function):
+    """A sum over processes that gradients go back through."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor, world: World) -> torch.Tensor:
+        """Return the sum."""
+        ctx.world = world
+        return world.sum(values)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:
+        """Return the sum of what the processes want of it."""
+        return ctx.world.sum(gradient.contiguous()), None
