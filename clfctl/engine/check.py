@@ -57,7 +57,7 @@ def check_processes(settings: TrainSettings, n: int) -> None:
         return
     if n > settings.batch_size:
         what = f"{n} processes cannot share batches of {settings.batch_size} images: one of them would have none"
-        hint = f"use `batch_size={n}` or more, or start {settings.batch_size} with torchrun --nproc-per-node"
+        hint = f"use `batch_size={n}` or more, or start {settings.batch_size} with torchrun"
         raise UsageError(what, hint, field="batch_size")
     measured = (
         ("time", "say `epochs=`"),

@@ -196,7 +196,7 @@ def _take_gpu(one: Launch) -> None:
     n_gpus = torch.cuda.device_count()
     if one.n_local > n_gpus:
         what = f"{one.n_local} processes on a machine with {n_gpus} GPU{'s' * (n_gpus != 1)}"
-        raise UsageError(what, f"start {n_gpus} with torchrun --nproc-per-node, or use `device=cpu`", field="device")
+        raise UsageError(what, f"start {n_gpus} on it with torchrun, or use `device=cpu`", field="device")
     torch.cuda.set_device(one.local_rank)
 
 

@@ -26,6 +26,6 @@ class ProcessSettings(Settings):
 
     @field_validator("wait_limit")
     @classmethod
-    def _is_clock(cls, text: str) -> str:
+    def _is_length_of_time(cls, text: str) -> str:
         parse_clock(text)
         return text
