@@ -129,9 +129,10 @@ def followed_by(saved: P, changed: P, at: Standing, tail: str) -> P:
     update: dict[str, Any] = dict.fromkeys(kind_options())
     if changed.cooldown:
         update["eta_min"] = changed.eta_min  # early stopping's cooldown goes by it too
-    if parse_stable(saved.warmup):
+    unit = "" if parse_stable(saved.warmup) or saved.warmup == AUTO else parse_duration(saved.warmup).unit
+    if parse_stable(saved.warmup) or (warmup and unit == "batches"):  # as batches it would be longer with larger ones
         update["warmup"] = in_digits(warmup)
-    elif warmup and (saved.warmup == AUTO or parse_duration(saved.warmup).unit == "percent"):
+    elif warmup and unit != "epochs":
         update["warmup"] = f"{warmup:g}"
         warmup = float(update["warmup"])
     before = written_until(parse_expression(saved.scheduler), inner, at.t - warmup)

@@ -8,6 +8,7 @@ from clfctl.errors import UsageError
 from clfctl.planning.quantities import Quantity
 from clfctl.schedules.averaging import Average
 from clfctl.schedules.base import Rate, Schedule, Span, before
+from clfctl.schedules.course import MAX_EPOCHS_SAMPLED
 from clfctl.schedules.expression import parse_expression
 from clfctl.schedules.momentum import momentum_of
 from clfctl.settings.groups import PlanSettings
@@ -22,7 +23,6 @@ MOMENTA = {
 }
 # They have nothing of the kind.
 WITHOUT = ("adadelta", "adagrad")
-MAX_EPOCHS_SAMPLED = 2000
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from clfctl.errors import UsageError
-from clfctl.schedules.base import Bound, Rate, Schedule, Segment, Span
+from clfctl.schedules.base import Bound, Kind, Rate, Schedule, Segment, Span
 from clfctl.schedules.compose import Around
 from clfctl.schedules.durations import Duration
 from clfctl.schedules.recorded import moved
@@ -29,6 +29,8 @@ class Late(Around):
 
     def by_epoch(self, metrics: Sequence[float], base_lr: float) -> Iterator[Rate]:
         """Yield the rate of each epoch in turn."""
+        if not isinstance(self.inner, Kind):  # a chain begins its parts by the epoch, and is in a later one already
+            return super().by_epoch(metrics, base_lr)
         return map(self._ahead, self.inner.by_epoch(moved(metrics, self._epochs()), base_lr))
 
     def next_look(self, t: float, metrics: Sequence[float] = ()) -> float:

@@ -213,3 +213,11 @@ def test_a_warmup_and_a_rate_of_the_past_are_no_caution() -> None:
     high = settings(scheduler="constant:2 >> 0.01*constant", lr=2.0, epochs=4)
     assert "above 1 most trainings diverge" in make_plan(high, N, trained=1.0).cautions[0]
     assert make_plan(high, N, trained=2.0).cautions == ()
+
+
+@pytest.mark.parametrize("way", ["hold", "rewarm", "anneal"])
+def test_a_warmup_in_batches_is_as_long_as_it_was_whatever_batches_come(way: str) -> None:
+    saved = settings(scheduler="cosine", warmup="6b", epochs=4)
+    at = standing(saved, 3.0)
+    new = extended(saved, longer(saved, 9), at, parse_extend(way))
+    assert [make_plan(new, n).lr(3.0) for n in (N, 2 * N, 50)] == pytest.approx([at.last_lr] * 3)

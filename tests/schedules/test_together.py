@@ -1,11 +1,24 @@
 """What begins in its middle, and what is multiplied: the curves that they say, in chains and with metrics."""
 
+from itertools import islice
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clfctl.errors import UsageError
-from clfctl.schedules import Cosine, ExpressionError, Linear, Plateau, Schedule, Span, Step, parse_expression
+from clfctl.schedules import (
+    Chain,
+    Constant,
+    Cosine,
+    ExpressionError,
+    Linear,
+    Plateau,
+    Schedule,
+    Span,
+    Step,
+    parse_expression,
+)
 from clfctl.schedules.together import Late, Product
 
 
@@ -64,3 +77,10 @@ def test_wrong_ones_show_the_place(text: str, message: str) -> None:
         parse_expression(text)
     assert message in caught.value.message
     assert "^" in caught.value.message
+
+
+def test_one_of_several_parts_may_begin_in_a_later_one() -> None:
+    parts = (Constant(), 2.0), (Plateau(patience=0, mode="min"), 4.0), (Step(1), None)
+    late, metrics = Late(Chain(parts), 3.0), (1.0, 2.0, 3.0, 4.0, 5.0, 6.0)
+    rates = islice(late.by_epoch(metrics, 0.1), 6)
+    assert [rate(epoch) for epoch, rate in enumerate(rates)] == [late.lr(0.1, n, metrics[:n]) for n in range(6)]

@@ -11,7 +11,7 @@ from clfctl.planning.preview.track import Track
 from clfctl.planning.quantities import LEARNING_RATE, MOMENTUM, WEIGHT_DECAY, Quantity
 from clfctl.runs.header import Header
 from clfctl.runs.history import START, EpochResult
-from clfctl.schedules.base import Rate
+from clfctl.schedules.base import Rate, before
 from clfctl.schedules.compose import Around
 from clfctl.schedules.decays import Constant
 from clfctl.settings.groups import TrainSettings
@@ -121,5 +121,5 @@ def by_group(track: Track, groups: Sequence[Group]) -> Iterator[Track]:
             return rate * group.share if group.starts_at is not None and t >= group.starts_at else 0.0
 
         used = tuple((share(start, n), share(end, n)) for n, (start, end) in enumerate(track.used))
-        last_lr = share(track.last_lr, max(0.0, track.begins - 1e-9))
+        last_lr = share(track.last_lr, max(0.0, before(track.begins)))
         yield replace(track, plan=plan, used=used, last_lr=last_lr, group=group.name, applied=None)
