@@ -140,7 +140,7 @@ def keep_rates(run: RunFolder, rates: EpochRates) -> None:
 def cut_rates(run: RunFolder, epoch: int) -> None:
     """Leave no rates of an epoch that is still to be trained, from 0, nor half a line. Raises WriteError."""
     records = read_json_lines(run.rates)
-    kept = [record for record in records if record.get("epoch", 0) <= epoch]
+    kept = [record for record in records if isinstance(number := record.get("epoch"), int) and number <= epoch]
     text = "".join(f"{dump_json(record)}\n" for record in kept)
     if run.rates.exists() and run.rates.read_text(encoding="utf-8", errors="replace") != text:
         write_json_lines(run.rates, kept)
@@ -156,5 +156,5 @@ def read_rates(run: RunFolder, running: Iterable[Mapping[str, Any]] = ()) -> Ite
     for record in (*records, *(each for each in running if each.get("epoch") not in known)):
         try:
             yield Stretch.from_record(record)
-        except (KeyError, TypeError, ValueError, AttributeError):
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
             return

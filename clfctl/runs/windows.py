@@ -33,9 +33,9 @@ def from_record(record: Mapping[str, Any]) -> Window:
 def recorded_windows(run: RunFolder) -> tuple[Window, ...]:
     """Return the windows of a run: those of its checkpoint or of its file, whichever are more; none of an older run."""
     saved, written = list[Window](), list[Window]()
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, OverflowError):
         numbers, size = read_numbers(run.last, WINDOWS), len(Window._fields)
         saved = [window_of(numbers[i : i + size]) for i in range(0, len(numbers), size)]
-    with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, OverflowError):
         written = [from_record(each) for each in read_json_lines(run.windows)]
     return tuple(saved if len(saved) > len(written) else written)

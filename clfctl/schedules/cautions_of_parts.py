@@ -116,6 +116,8 @@ def _in_batches(course: Course, schedule: Schedule | None, own: float) -> str:
         case _:
             return ""
     n = course.steps_per_epoch or 0
+    if length <= 1:  # also what a curve is fitted to where a warmup leaves less
+        return ""
     if length < IN_BATCHES * own and not (n > 1 and length > own and length == own * n):
         return ""
     what = f"`{name}={length:g}` counts epochs, and {schedule.name} has {own:g}"

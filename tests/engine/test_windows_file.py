@@ -1,6 +1,7 @@
 """windows.jsonl and the checkpoint hold the same windows; a preview of a run decides by them what training did."""
 
 import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -37,8 +38,9 @@ def test_windows_are_written_when_an_epoch_ends_and_at_the_end(tmp_path: Path) -
 def test_what_cannot_be_read_is_left_out(tmp_path: Path) -> None:
     run = RunFolder(tmp_path)
     assert recorded_windows(run) == ()
-    run.windows.write_text('{"start": 0.0, "end": "soon"}\n')
-    assert recorded_windows(run) == ()
+    for odd in ('{"start": 0.0, "end": "soon"}', json.dumps(as_record(FIRST[0]) | {"batches": "inf"}), "{"):
+        run.windows.write_text(f"{odd}\n")
+        assert recorded_windows(run) == ()
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Planned against applied, from records: what is as planned is silent, and each difference has its batch."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -158,6 +159,10 @@ def test_many_differences_are_counted() -> None:
     assert lines[-1] == f"Warning: x: {4 * (N - 1) - MAX_LINES} more differences between planned and applied."
 
 
+def _with_infinity(stretch: Stretch) -> str:
+    return json.dumps(stretch.as_record() | {"epoch": 1e400})
+
+
 def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     def changed(_epoch: int, batch: int, group: str, rate: float) -> float:
         return 9.0 if batch == 3 and group == "b" else rate
@@ -180,8 +185,10 @@ def test_a_record_is_read_as_it_was_written(tmp_path: Path) -> None:
     before = run.rates.stat().st_mtime_ns
     cut_rates(run, 3)
     assert run.rates.stat().st_mtime_ns == before
-    run.rates.write_text('{"epoch": 1}\n')
-    assert [*read_rates(run)] == []
+    for odd in ('{"epoch": 1}', '{"epoch": "x"}', '{"epoch": null}', "{}", _with_infinity(stretches[0])):
+        run.rates.write_text(f"{odd}\n")
+        assert [*read_rates(run)] == []
+        cut_rates(run, 0)
     run.rates.unlink()
     cut_rates(run, 0)
     assert [*read_rates(run)] == []

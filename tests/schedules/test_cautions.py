@@ -197,6 +197,11 @@ def test_batches_are_told_where_it_is_known_how_many_there_are() -> None:
     assert not cautions(75, 100)
 
 
+def test_a_curve_fitted_to_less_than_an_epoch_is_not_taken_for_batches() -> None:
+    settings = PlanSettings(warmup="auto:stable(max=95%)", epochs=1, scheduler="cosine")
+    assert not [each for each in make_plan(settings, 100).cautions if "batches are meant" in each]
+
+
 def test_a_warmup_in_batches_of_a_short_training_is_the_18_times_of_ultralytics() -> None:
     # Its pull request 25321: 20 batches, all of them inside a warmup of at least 100.
     settings = PlanSettings(warmup="100b", epochs=10, lr=1e-3, scheduler="linear")
