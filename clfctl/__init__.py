@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     )
     from clfctl.api.branching import branch
     from clfctl.api.comparing import compare
+    from clfctl.api.tuning import tune
     from clfctl.comparing.comparison import Comparison
     from clfctl.engine.watching import Steps, Training, Watcher
     from clfctl.errors import (
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
     from clfctl.schedules.plateau import Plateau
     from clfctl.settings.groups import EvalSettings, PlanSettings, TrainSettings
+    from clfctl.tuning.found import TrialFound, Tuned
 
 __all__ = [
     "WSD",
@@ -87,6 +89,8 @@ __all__ = [
     "TrainSettings",
     "Trained",
     "Training",
+    "TrialFound",
+    "Tuned",
     "UsageError",
     "Warmup",
     "Watcher",
@@ -102,6 +106,7 @@ __all__ = [
     "probe",
     "resume",
     "train",
+    "tune",
 ]
 
 _HOMES = {
@@ -110,6 +115,7 @@ _HOMES = {
     "clfctl.api.comparing": ("compare",),
     "clfctl.api.finding": ("find_lr",),
     "clfctl.api.probing": ("probe",),
+    "clfctl.api.tuning": ("tune",),
     "clfctl.comparing.comparison": ("Comparison",),
     "clfctl.engine.watching": ("Steps", "Training", "Watcher"),
     "clfctl.errors": (
@@ -128,6 +134,7 @@ _HOMES = {
         "OneCycle", "Plateau", "Polynomial", "Schedule", "Step", "Warmup",
     ),
     "clfctl.settings.groups": ("EvalSettings", "PlanSettings", "ProbeSettings", "TrainSettings"),
+    "clfctl.tuning.found": ("TrialFound", "Tuned"),
 }  # fmt: skip
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -20,6 +20,7 @@ from clfctl.cli.reporting import leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
 from clfctl.cli.training import branch, debug_batch, resume, runs, train
+from clfctl.cli.tuning import tune
 from clfctl.display.streams import make_writable, open_what_is_closed, silence_libraries, silence_logs
 from clfctl.version import __version__
 
@@ -37,6 +38,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("debug-batch", debug_batch, ("OutputSettings",)),
     ("probe", probe, ("ProbeSettings", "OutputSettings")),
     ("lr-find", lr_find, ("TrainSettings", "OutputSettings")),
+    ("tune", tune, ("TuningSettings", "TuneSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("TrainSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
     ("eval", evaluate, ("EvalSettings", "OutputSettings")),

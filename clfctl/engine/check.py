@@ -26,6 +26,11 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     check_new_run(settings.runs_dir, settings.run_name)
     source_of(settings.model)
     data = open_data(settings, settings.seed, tell)
+    return data, check_with(settings, data)
+
+
+def check_with(settings: TrainSettings, data: Data) -> Plan:
+    """Check settings against the data that is open, and plan the learning rate. Raises UsageError."""
     settings = fit_batch_size(settings, len(data.train))
     check_accumulate(settings)
     find_teacher(settings, data.classes)
@@ -33,7 +38,7 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     plan = make_plan(settings, count_batches(len(data.train), settings.batch_size, is_shuffled=True))
     if not (settings.time or settings.find_lr):  # else it is planned again when its epochs and its rate are known
         check_plan(settings, plan)
-    return data, plan
+    return plan
 
 
 def check_plan(settings: TrainSettings, plan: Plan) -> None:

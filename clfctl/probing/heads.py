@@ -75,17 +75,24 @@ def neighbours_top1(train: Features, labels: Labels, val: Features, val_labels: 
     return float((model.predict(val) == val_labels).mean())
 
 
-def fit_head(features: Features, labels: Labels, n_classes: int, seed: int, groups: Labels | None = None) -> Head:
+def fit_head(
+    features: Features,
+    labels: Labels,
+    n_classes: int,
+    seed: int,
+    groups: Labels | None = None,
+    strength: float | None = None,
+) -> Head:
     """Return the multinomial logistic regression of features (V, N, D), V views of each of N images.
 
-    Its strength of regularization is chosen by cross-validation over the images: the middle (the geometric mean) of
-    those whose accuracy is not more than a standard error below the best one's, both judged on the same images. Views
-    of an image stay together, and so do images of one of the `groups` (N,), where there are any.
+    Its strength of regularization, unless one is given, is chosen by cross-validation over the images: the middle (the
+    geometric mean) of those whose accuracy is not more than a standard error below the best one's, both judged on the
+    same images. Views of an image stay together, and so do images of one of the `groups` (N,), where there are any.
     Raises DataError where fewer than two classes have images.
     """
     if len(np.unique(labels)) < 2:
         raise DataError("a probe needs training images of two classes or more", field="data")
-    c, tried = _chosen(features, labels, n_classes, seed, groups)
+    c, tried = (strength, ()) if strength else _chosen(features, labels, n_classes, seed, groups)
     rows = Rows(features, np.arange(len(labels)), labels)
     return Head(*_fit(rows, n_classes, (c,), TOLERANCE)[0], c, tried)
 

@@ -64,7 +64,7 @@ def probe_network(settings: ProbeSettings, model: str, data: Data, to: Onlookers
     fitting = time.perf_counter()
     labels, val_labels = _labels(data.train, train), _labels(data.val, val)
     neighbours = neighbours_top1(train.features[0], labels, val.features[0], val_labels)
-    head = fit_head(train.features, labels, len(data.classes), settings.seed, _groups(data.train, train))
+    head = fit_head(train.features, labels, len(data.classes), settings.seed, _groups(data.train, train), settings.c)
     write_head(head, layer)
     right, tally = _judged(head.logits(val.features[0]), val_labels)
     n_computed = settings.views * len(train.places) * bool(train_s) + len(val.places) * bool(val_s)

@@ -19,6 +19,8 @@ from clfctl.settings.processes import ProcessSettings
 from clfctl.settings.running import LoopSettings, MachineSettings, MonitorSettings, RunSettings
 from clfctl.settings.running import RunsDirSettings as RunsDirSettings  # a command of its own takes it
 from clfctl.settings.schedule import BesideSettings, KindSettings, ScheduleSettings
+from clfctl.settings.tuning import StudyNameSettings
+from clfctl.settings.tuning import TuningSettings as TuningSettings  # the first panel of its command
 
 
 class SourceSettings(Settings):
@@ -64,6 +66,10 @@ CURVE = (
 
 class ResumeSettings(ExtendSettings, TrainSettings):
     """What resuming may change: only what is typed counts, neither the environment nor a file"""
+
+
+class TuneSettings(StudyNameSettings, TuningSettings, TrainSettings):
+    """A study, and what is the same in all of its trials"""
 
 
 class BenchSettings(MachineSettings, OptimizerSettings, NetworkSettings, DataSettings):

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, field_validator
 
 from clfctl.settings.base import FieldError, Option
 from clfctl.settings.data import ImageSettings
@@ -30,6 +30,8 @@ class ProbeSettings(RunNameSettings, MachineSettings, WeightsSettings, ImageSett
     views: Annotated[int, Field(ge=1, le=12)] = 2
     """Views of each training image that the classifier is fitted on, 1 to 12: 2 adds the mirror image, more add closer
     crops. Validation images are seen once, as they are."""
+    c: Annotated[PositiveFloat | None, Option(accepts="a number greater than 0, such as 0.003")] = None
+    """Inverse strength of the regularization of the classifier; unset: chosen by cross-validation."""
 
     @field_validator("model")
     @classmethod

@@ -76,14 +76,14 @@ def resolve(settings_type: type[S], typed: Mapping[str, Any]) -> Resolved[S]:
     """
     layers = [Layer(TYPED, typed)]
     if issubclass(settings_type, TYPED_ONLY):
-        return _validate(settings_type, layers)
+        return from_layers(settings_type, layers)
     layers += _environment(settings_type)
     config = _first(layers, "config")
     if config is None and Path(CONFIG_FILE).is_file():
         config = CONFIG_FILE
     if config:
         layers.append(read_config(_config_path(str(config)), settings_type))
-    return _validate(settings_type, [*layers, *_beneath(settings_type, layers)])
+    return from_layers(settings_type, [*layers, *_beneath(settings_type, layers)])
 
 
 def from_fields(settings_type: type[S], fields: Mapping[str, Any]) -> Resolved[S]:
@@ -101,10 +101,10 @@ def from_fields(settings_type: type[S], fields: Mapping[str, Any]) -> Resolved[S
             raise UsageError("this call does not have that setting", "leave it out", field=name)
     layers = [Layer(PASSED, stated)]
     if is_typed_only:
-        return _validate(settings_type, layers)
+        return from_layers(settings_type, layers)
     if config := _first(layers, "config"):
         layers.append(read_config(_config_path(str(config)), settings_type))
-    return _validate(settings_type, [*layers, *_beneath(settings_type, layers)])
+    return from_layers(settings_type, [*layers, *_beneath(settings_type, layers)])
 
 
 def _beneath(settings_type: type[Settings], layers: Sequence[Layer]) -> Iterator[Layer]:
@@ -266,7 +266,11 @@ def _data_defaults() -> dict[str, dict[str, Any]]:
     return tomllib.loads(text)
 
 
-def _validate(settings_type: type[S], layers: list[Layer]) -> Resolved[S]:
+def from_layers(settings_type: type[S], layers: Sequence[Layer]) -> Resolved[S]:
+    """Build settings from layers alone, the strongest first; names that are not its fields do not count.
+
+    Raises UsageError for a bad value.
+    """
     names = settings_type.model_fields.keys()
     flagged = with_flags(layer.values for layer in layers)
     layers = [Layer(layer.label, values) for layer, values in zip(layers, flagged, strict=True)]

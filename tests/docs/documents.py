@@ -25,6 +25,7 @@ _OTHERS = (
     "docs/python.md",
     "docs/weights.md",
     "docs/transfer.md",
+    "docs/tuning.md",
     "docs/own-schedule.md",
     "docs/comparing.md",
 )

@@ -69,7 +69,7 @@ def place(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # They train, or need what another of them has made. The others are done in a moment.
-LONG = ("train", "resume", "branch", "eval", "compare", "predict", "export", "bench-data", "lr-find")
+LONG = ("train", "resume", "branch", "eval", "compare", "predict", "export", "bench-data", "lr-find", "tune")
 
 
 @pytest.mark.parametrize(

@@ -101,6 +101,12 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         named = words.index("--model") + 1
         words = (*words[:named], "custom", *words[named + 1 :])
         return (*words, "--no-pretrained", "--image-size", "32", "--runs-dir", str(runs_dir))
+    if words[0] == "tune":
+        # One trial, of what the last options say.
+        words = tuple(str(runs_dir.parent / word) if word.endswith(".toml") else word for word in words)
+        words = tuple("batch-size=4,8" if word.startswith("batch-size=") else word for word in words)
+        short = [word for word in SHORT if word not in ("--batch-size", "9")]
+        return (*words, *short, "--trials", "1", "--confirm", "0", "--epochs", "1", "--runs-dir", str(runs_dir))
     if words[0] != "train":
         return words
     if "probe-then-finetune" in words:
