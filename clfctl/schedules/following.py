@@ -13,7 +13,7 @@ from clfctl.schedules.base import Bound, Kind, Rate, Span, steady
 from clfctl.schedules.durations import DURATIONS, parse_duration
 from clfctl.schedules.parameters import Param
 from clfctl.schedules.rates import Deciding
-from clfctl.schedules.recorded import TOLERANCE, Window, looks, next_multiple, windows_of
+from clfctl.schedules.recorded import TOLERANCE, Window, looks, next_multiple, refuse_too_many, windows_of
 
 
 def read_every(value: Any) -> str:
@@ -100,7 +100,9 @@ class Following(Bound, Kind):
     def fitted(self, span: Span) -> Self:
         """Return the schedule with the direction of what it sees, and the epochs between two looks."""
         if self.every:
-            return self._with(mode="min", between=_in_whole_batches(self.every, span))
+            between = _in_whole_batches(self.every, span)
+            refuse_too_many(self.name, span.epochs, between)
+            return self._with(mode="min", between=between)
         return self._with(mode=span.mode) if self.mode == "auto" else self
 
     def _between(self) -> float:

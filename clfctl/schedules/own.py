@@ -5,7 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, redirect_stdout
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from inspect import isabstract, isclass, signature
@@ -102,7 +102,7 @@ class Own(Around):
                 returned: Any = rate(t)
             try:
                 lr = math.nan if isinstance(returned, str | bool) else float(returned)
-            except (TypeError, ValueError):
+            except (TypeError, ValueError, OverflowError):
                 lr = math.nan
             if not 0 <= lr < math.inf:
                 what = f"{self.label} returns {shortened(returned)} at {t:g} epochs{self.place}"
@@ -115,7 +115,8 @@ class Own(Around):
     def _told(self, doing: str, t: float | None = None) -> Iterator[None]:
         when = f" at {t:g} epochs" if t is not None else f" when {doing}"
         try:
-            yield
+            with _printing_beside():
+                yield
         except ClfctlError:
             raise
         except (Exception, SystemExit) as error:
@@ -132,7 +133,8 @@ def own_schedule(module: str, name: str, arguments: Mapping[str, Any], place: st
 
     def made() -> Schedule:
         try:
-            schedule: Schedule = cls(**arguments)
+            with _printing_beside():
+                schedule: Schedule = cls(**arguments)
         except UsageError as error:
             raise UsageError(f"{label}: {error.message}{place}", error.hint) from None
         except (Exception, SystemExit) as error:
@@ -172,7 +174,8 @@ def _imported(module: str, place: str) -> Any:
         sys.path.append(here)  # last: a file of the current folder hides nothing that is installed
     importlib.invalidate_caches()
     try:
-        return importlib.import_module(module)
+        with _printing_beside():
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         if error.name and (module == error.name or module.startswith(f"{error.name}.")):
             hint = "it is looked for in the current folder, then among what is installed"
@@ -181,6 +184,11 @@ def _imported(module: str, place: str) -> Any:
     except (Exception, SystemExit) as error:
         what = f"{module} cannot be imported: {type(error).__name__}: {first_line(error)}{place}"
         raise UsageError(what, "CLFCTL_DEBUG=1 shows where") from error
+
+
+def _printing_beside() -> AbstractContextManager[object]:
+    """Let what a user's code prints go to standard error: standard output may be read by a program, as csv or JSON."""
+    return redirect_stdout(sys.stderr)
 
 
 def _is_schedule(value: Any, module: str) -> bool:

@@ -5,8 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, overload
 
+from clfctl.errors import UsageError
+
 # `epoch + batch / n - start` misses a whole number by a few units in the last place. No batch is that short.
 TOLERANCE = 1e-10
+
+# Every look goes over all that were before it, and each of them is kept.
+MOST_LOOKS = 100_000
 
 
 class Window(NamedTuple):
@@ -83,6 +88,15 @@ def moved(metrics: Sequence[float], by: float) -> Sequence[float]:
 def next_multiple(t: float, every: float) -> float:
     """Return the first multiple of `every` after `t`."""
     return (math.floor(t / every + TOLERANCE) + 1) * every
+
+
+def refuse_too_many(name: str, length: float, between: float) -> None:
+    """Raise UsageError for what looks more often in `length` epochs than can be gone over."""
+    number = length / between if between else 0
+    if number > MOST_LOOKS:
+        what = f"{name} looks {number:,.0f} times in {length:g} epochs, and at most {MOST_LOOKS:,} are allowed"
+        times = math.ceil(number / MOST_LOOKS - TOLERANCE)
+        raise UsageError(what, f"make the time between two looks {times} times as long")
 
 
 def looks(windows: Iterable[Window], every: float) -> Iterator[Window]:

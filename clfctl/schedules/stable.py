@@ -12,7 +12,7 @@ from clfctl.schedules.compose import Around, Warmup, WarmupShape
 from clfctl.schedules.composed_rates import WarmupRate
 from clfctl.schedules.curves import Curve
 from clfctl.schedules.durations import Duration, parse_duration
-from clfctl.schedules.recorded import TOLERANCE, Window, looks, next_multiple, windows_of
+from clfctl.schedules.recorded import TOLERANCE, Window, looks, next_multiple, refuse_too_many, windows_of
 
 STABLE = "auto:stable"
 STABLE_WRITTEN = f"{STABLE}(min=1%, max=20%, window=20b, tolerance=0.1)"
@@ -195,6 +195,7 @@ def stable_warmup(
     elif n:
         window = min(WINDOW.epochs(span), longest * MOST_OF_WARMUP)
     window = max(1, round(window * n)) / n if n else window
+    refuse_too_many("the warmup", longest, window)
     if not inside:
         span = replace(span, epochs=span.epochs + math.ceil(longest))
     return StableWarmup(inner, span, shortest, longest, window, stable.tolerance, start, shape, inside)

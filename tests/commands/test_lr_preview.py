@@ -329,6 +329,16 @@ WRONG = [
     (("torch:StepLR",), 2, "torch:StepLR cannot be made: missing 1 required positional argument"),
     (("torch:StepLr(step_size=2)",), 2, "did you mean StepLR"),
     (("timm: --epochs 99999999999",), 2, "--epochs: 99999999999 (from the text 'timm: --epochs 99999999999') is not"),
+    (
+        ("plateau(every=1b)", "--steps-per-epoch", "1000000"),
+        2,
+        "plateau looks 8,000,000 times in 8 epochs, and at most",
+    ),
+    (
+        ("cosine", "--warmup", "auto:stable(window=1b)", "--steps-per-epoch", "1000000", "--epochs", "10"),
+        2,
+        "the warmup looks 2,000,000 times in 2 epochs, and at most 100,000 are allowed",
+    ),
     (("cosine", "--epochs", "0"), 2, "--epochs: '0' (from the command line) is not allowed"),
 ]
 

@@ -57,6 +57,8 @@ BAD = {
     """,
     "NotANumber": "def lr(self, base_lr, t, metrics=()): return float('nan')",
     "Negative": "def lr(self, base_lr, t, metrics=()): return base_lr * (1 - t)",
+    "Huge": "def lr(self, base_lr, t, metrics=()): return 10**400",
+    "Leaving": "def lr(self, base_lr, t, metrics=()): raise SystemExit(3)",
     "Nothing": "def lr(self, base_lr, t, metrics=()): pass",
     "Raising": "def lr(self, base_lr, t, metrics=()): return base_lr / abs(int(t) - 2)",
     "Unfit": """
@@ -128,6 +130,8 @@ REFUSED = [
     ("{module}:Remembering", "{module}:Remembering is not a function of time: at ", ""),
     ("{module}:NotANumber", "{module}:NotANumber returns nan at 0 epochs", "a learning rate is a number"),
     ("{module}:Negative", "{module}:Negative returns -", ""),
+    ("{module}:Huge", "{module}:Huge returns 1000", "a learning rate is a number"),
+    ("{module}:Leaving", "{module}:Leaving raises SystemExit at 0 epochs: 3", "CLFCTL_DEBUG=1 shows where"),
     ("{module}:Nothing", "{module}:Nothing returns None at 0 epochs", "a learning rate is a number"),
     ("{module}:Raising", "{module}:Raising raises ZeroDivisionError at 2.08333 epochs: ", "CLFCTL_DEBUG=1 shows where"),
     ("{module}:Unfit", "{module}:Unfit: `fitted` returns a NoneType, and not a Schedule", ""),
@@ -166,6 +170,22 @@ def test_the_current_folder_hides_nothing_that_is_installed(tmp_path: Path, modu
     (tmp_path / "annotated_types.py").write_text("raise RuntimeError\n", encoding="utf-8")
     with pytest.raises(UsageError, match="has no class 'Line'"):
         own_schedule("annotated_types", "Line", {})
+
+
+def test_what_it_prints_stays_out_of_what_programs_read(
+    tmp_path: Path, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / f"{module}_loud.py").write_text(
+        "from clfctl.schedules import Schedule\n"
+        "print('imported')\n"
+        "class Loud(Schedule):\n"
+        "    def __init__(self): print('made')\n"
+        "    def lr(self, base_lr, t, metrics=()): print('asked'); return base_lr\n",
+        encoding="utf-8",
+    )
+    assert plan_of(f"{module}_loud:Loud").lr(1) == 1.0
+    out, err = capsys.readouterr()
+    assert (out, {*err.split()}) == ("", {"imported", "made", "asked"})
 
 
 def test_parsing_imports_nothing() -> None:
