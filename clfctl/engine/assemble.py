@@ -118,12 +118,14 @@ def _parts(
     check_momentum(optimizer, settings)
     # With statistics of all processes together a share may be a single image.
     if max(1, settings.images_at_once // (1 if settings.sync_batch_norm else world.size)) == 1:
-        _check_single_image(settings, built, optimizer, precision.device)
+        _check_single_image(settings, built, optimizer, precision.device, world)
     lesson = build_lesson(settings, data.classes, built.preprocess, precision)
     return Parts(settings, data, built, optimizer, precision, lesson)
 
 
-def _check_single_image(settings: TrainSettings, built: Built, optimizer: Optimizer, device: torch.device) -> None:
+def _check_single_image(
+    settings: TrainSettings, built: Built, optimizer: Optimizer, device: torch.device, world: World
+) -> None:
     """Raise UsageError for a model that cannot be trained on one image a step: what it normalizes is a single value."""
     size = built.preprocess.image_size
     try:
@@ -134,6 +136,11 @@ def _check_single_image(settings: TrainSettings, built: Built, optimizer: Optimi
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
             raise
+        if settings.images_at_once > 1:
+            what = f"one image at once is what each of {world.size} processes gets: too few for {settings.model}"
+            enough = 2 * world.size * settings.accumulate
+            hint = f"batch normalization needs several: use `batch_size={enough}` or `sync_batch_norm=True`"
+            raise UsageError(what, hint, field="batch_size") from None
         at_once = "a step" if settings.batch_size == 1 else "at once"
         what = f"one image {at_once} is too few for {settings.model} at {size} pixels: its last map is a single value"
         more = "`batch_size=2` or more" if settings.batch_size == 1 else "a smaller `accumulate=`"

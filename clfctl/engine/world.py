@@ -4,6 +4,7 @@ What all must know alike goes through a `World`: the plan, the cursor and the nu
 so that they do not depend on how many processes there are. The loader gives each process its share of every batch.
 """
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ from clfctl.settings.launch import Launch, launch
 
 # What an exception of torch says when another process is gone, or did not come.
 _GONE = ("connection closed", "connection reset", "broken pipe", "timed out", "timeout", "gloo", "nccl")
+# How often this process has joined others.
+_TIMES = itertools.count()
 T = TypeVar("T")
 E = TypeVar("E", bound=ClfctlError)
 
@@ -183,9 +186,12 @@ def joined(device: str, wait_limit: str) -> Iterator[World]:
         _take_gpu(one)
     world = World(one.rank, one.size, wait_limit)
     with world.talking():
-        distributed.init_process_group(
-            "cpu:gloo,cuda:nccl" if on_cuda else "gloo", timeout=timedelta(seconds=parse_clock(wait_limit))
-        )
+        limit = timedelta(seconds=parse_clock(wait_limit))
+        store, *_ = next(distributed.rendezvous("env://", one.rank, one.size, timeout=limit))
+        # The agent's store outlives a restart, and has the addresses of those that ended.
+        store = distributed.PrefixStore(f"clfctl/{one.n_restarts}/{next(_TIMES)}", store)
+        backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
+        distributed.init_process_group(backend, store=store, rank=one.rank, world_size=one.size, timeout=limit)
     try:
         yield world
     finally:
