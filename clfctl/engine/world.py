@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.distributed.rendezvous import rendezvous
 
 from clfctl.errors import ClfctlError, LostProcessError, TogetherError, UsageError
 from clfctl.settings.clock import parse_clock
@@ -187,9 +188,9 @@ def joined(device: str, wait_limit: str) -> Iterator[World]:
     world = World(one.rank, one.size, wait_limit)
     with world.talking():
         limit = timedelta(seconds=parse_clock(wait_limit))
-        store, *_ = next(distributed.rendezvous("env://", one.rank, one.size, timeout=limit))
+        store, *_ = next(rendezvous("env://", one.rank, one.size, timeout=limit))
         # The agent's store outlives a restart, and has the addresses of those that ended.
-        store = distributed.PrefixStore(f"clfctl/{one.n_restarts}/{next(_TIMES)}", store)
+        store = distributed.PrefixStore(f"clfctl/{one.n_restarts}/{next(_TIMES)}", store)  # type: ignore[attr-defined]
         backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
         distributed.init_process_group(backend, store=store, rank=one.rank, world_size=one.size, timeout=limit)
     try:
