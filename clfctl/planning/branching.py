@@ -14,8 +14,8 @@ from clfctl.runs.header import read_last
 from clfctl.runs.kept import checkpoint_at
 from clfctl.schedules.base import TOLERANCE, Span
 from clfctl.schedules.cooldown import Anneal
-from clfctl.schedules.durations import parse_duration
-from clfctl.schedules.writing import in_digits, times
+from clfctl.schedules.durations import in_digits, parse_duration
+from clfctl.schedules.writing import times
 from clfctl.settings.branching import BranchSettings
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.files import reason_of

@@ -17,10 +17,10 @@ from clfctl.schedules import Average, Cooldown, Schedule, Warmup, parse_expressi
 from clfctl.schedules.base import TOLERANCE
 from clfctl.schedules.catalog import kind_options
 from clfctl.schedules.cooldown import lowest_rate
-from clfctl.schedules.durations import parse_duration
+from clfctl.schedules.durations import in_digits, parse_duration
 from clfctl.schedules.recorded import Recorded, Window
 from clfctl.schedules.stable import parse_stable, with_known_warmup
-from clfctl.schedules.writing import in_digits, times, written_until
+from clfctl.schedules.writing import times, written_until
 from clfctl.settings.extending import Extend, Way, parse_extend
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.schedule import AUTO
@@ -129,12 +129,9 @@ def followed_by(saved: P, changed: P, at: Standing, tail: str) -> P:
     update: dict[str, Any] = dict.fromkeys(kind_options())
     if changed.cooldown:
         update["eta_min"] = changed.eta_min  # early stopping's cooldown goes by it too
-    unit = "" if parse_stable(saved.warmup) or saved.warmup == AUTO else parse_duration(saved.warmup).unit
-    if parse_stable(saved.warmup) or (warmup and unit == "batches"):  # as batches it would be longer with larger ones
+    # Another length, and batches of another size, would bend what is not in epochs.
+    if warmup and (parse_stable(saved.warmup) or saved.warmup == AUTO or parse_duration(saved.warmup).unit != "epochs"):
         update["warmup"] = in_digits(warmup)
-    elif warmup and unit != "epochs":
-        update["warmup"] = f"{warmup:g}"
-        warmup = float(update["warmup"])
     before = written_until(parse_expression(saved.scheduler), inner, at.t - warmup)
     followed = changed.model_copy(update={**update, "scheduler": f"{before} >> {tail}"})
     return followed.model_copy(update=_beside(saved, followed, at))

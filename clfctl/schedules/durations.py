@@ -33,7 +33,7 @@ class Duration:
 
     def __str__(self) -> str:
         """Return it as it is written."""
-        return f"{self.value:g}" + {"epochs": "", "batches": "b", "percent": "%"}[self.unit]
+        return in_digits(self.value) + {"epochs": "", "batches": "b", "percent": "%"}[self.unit]
 
 
 def parse_duration(text: str) -> Duration:
@@ -47,3 +47,9 @@ def parse_duration(text: str) -> Duration:
     if not math.isfinite(value) or value < 0 or (unit == "batches" and not value.is_integer()):
         raise ValueError(text)
     return Duration(value, unit)  # type: ignore[arg-type]  # one of the three above
+
+
+def in_digits(number: float) -> str:
+    """Return a number as short as it can be read back without a difference: `4`, `0.5`, `2.3333333333333335`."""
+    short = f"{number:g}"
+    return short if float(short) == number else repr(float(number))

@@ -11,7 +11,7 @@ from clfctl.schedules.base import Bound, Rate, Schedule, Segment, Span
 from clfctl.schedules.compose import Around, Warmup, WarmupShape
 from clfctl.schedules.composed_rates import WarmupRate
 from clfctl.schedules.curves import Curve
-from clfctl.schedules.durations import Duration, parse_duration
+from clfctl.schedules.durations import Duration, in_digits, parse_duration
 from clfctl.schedules.recorded import TOLERANCE, Window, looks, next_multiple, refuse_too_many, windows_of
 
 STABLE = "auto:stable"
@@ -223,4 +223,4 @@ def stable_in(schedule: Schedule) -> StableWarmup | None:
 
 
 def _plain(value: Duration | float) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return in_digits(value) if isinstance(value, float) else str(value)

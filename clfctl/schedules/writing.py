@@ -8,6 +8,7 @@ from clfctl.schedules.base import TOLERANCE, Kind, Schedule
 from clfctl.schedules.calls import Call
 from clfctl.schedules.compose import Chain, Restart, Scaled
 from clfctl.schedules.decays import Constant
+from clfctl.schedules.durations import in_digits
 from clfctl.schedules.expression import Expression
 from clfctl.schedules.own import Own
 from clfctl.schedules.parameters import parameters_of
@@ -35,12 +36,6 @@ def written_until(expression: Expression, fitted: Schedule, t: float) -> str:
     if t - start > TOLERANCE:  # the last part has a length, after which the rate stays
         text += f" > {Constant.name}:{in_digits(t - start)}"
     return text
-
-
-def in_digits(number: float) -> str:
-    """Return a number as short as it can be read back without a difference: `4`, `0.5`, `2.3333333333333335`."""
-    short = f"{number:g}"
-    return short if float(short) == number else repr(float(number))
 
 
 def times(factor: float, part: str) -> str:

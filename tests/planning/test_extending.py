@@ -202,6 +202,7 @@ def test_rounding_makes_no_caution_of_the_past(n_batches: int, epochs: int, warm
     saved = settings(scheduler="onecycle", epochs=epochs, warmup=warmup)
     at = Standing(t, make_plan(saved, n_batches).lr(t - 1 / n_batches), (), n_batches)
     new = extended(saved, longer(saved, 2 * epochs), at, way)
+    assert TrainSettings.model_validate(new.model_dump(mode="json")) == new  # a checkpoint brings back every digit
     assert make_plan(new, n_batches, trained=t).cautions == ()
     assert make_plan(new, n_batches).cautions or way.way == "rewarm"  # it is one before it is past
 

@@ -3,7 +3,8 @@
 import pytest
 
 from clfctl.schedules import KINDS, Span, parse_expression
-from clfctl.schedules.writing import in_digits, written_until
+from clfctl.schedules.durations import in_digits
+from clfctl.schedules.writing import written_until
 from tests.engine.matrix import SCHEDULES
 
 METRICS = (0.9, 0.8, 0.85, 0.9, 0.95, 0.7, 0.8, 0.9, 0.9, 0.9)

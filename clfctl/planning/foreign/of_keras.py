@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from clfctl.errors import UsageError, nearest
-from clfctl.planning.foreign.translation import Known, Translation, call, number
+from clfctl.planning.foreign.translation import Known, Translation, call
+from clfctl.schedules.durations import in_digits
 
 # More parts than this are no translation that anyone would read.
 MOST_PARTS = 200
@@ -166,7 +167,7 @@ def _cosine(made: Call) -> Translation:
     left = epochs * made.n - rise
     curve = call("cosine", eta_min=alpha * lr or None, every="batch")
     if steps < left:
-        length = f"{int(steps)}b" if float(steps).is_integer() else number(steps / made.n)
+        length = f"{int(steps)}b" if float(steps).is_integer() else in_digits(steps / made.n)
         curve = f"{curve}:{length} >> {call('linear', start=alpha, end=alpha)}"
     elif steps > left or left < made.n:
         curve = call("cosine", t_max=steps / made.n, eta_min=alpha * lr or None, every="batch")

@@ -8,8 +8,9 @@ import math
 from typing import Any
 
 from clfctl.planning.foreign.timm_options import MONITORS, OLDER, SCHEDULES, TAKES, Options, options_of
-from clfctl.planning.foreign.translation import Known, Translation, call, number
+from clfctl.planning.foreign.translation import Known, Translation, call
 from clfctl.planning.foreign.words import read_words
+from clfctl.schedules.durations import in_digits
 
 
 def translate_timm(text: str, known: Known) -> Translation:
@@ -130,7 +131,7 @@ def _with_cooldown(options: Options, curve: str) -> str:
     lowest = options.min_lr / options.lr
     held = call("linear", start=lowest, end=lowest)
     # A warmup that is no shorter leaves nothing of the curve.
-    return f"{rise}{curve}:{number(length)} >> {held}" if length > 0 else rise + held
+    return f"{rise}{curve}:{in_digits(length)} >> {held}" if length > 0 else rise + held
 
 
 def _by_name(options: Options) -> str:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from clfctl.errors import UsageError, nearest
-from clfctl.planning.foreign.translation import Known, number
+from clfctl.planning.foreign.translation import Known
 from clfctl.planning.foreign.words import Take, Words
+from clfctl.schedules.durations import in_digits
 
 SCHEDULES = ("cosine", "tanh", "step", "multistep", "poly", "wsd", "rsqrt", "constant", "plateau", "none")
 TAKES: dict[str, Take] = {
@@ -166,5 +167,6 @@ def _base_rate(words: Words, known: Known) -> tuple[float, list[str]]:
     lr = base * (ratio**0.5 if scale == "sqrt" else ratio)
     of = f"of {images} / {size}" if scale == "linear" else f"of the root of {images} / {size}"
     return lr, [
-        f"no rate is stated: timm takes {number(base)} times the share {of}, its batch on one device, {number(lr)}"
+        f"no rate is stated: timm takes {in_digits(base)} times the share {of}, its batch on one device, "
+        f"{in_digits(lr)}"
     ]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from clfctl.errors import UsageError, shortened
+from clfctl.schedules.durations import in_digits
 from clfctl.settings.words import value_in_words
 
 
@@ -53,12 +54,6 @@ class Known:
         raise UsageError(f"{shortened(self.text)!r} cannot be translated exactly: {what}", hint)
 
 
-def number(value: float) -> str:
-    """Return a number as it is written in an expression, with all its digits."""
-    short = f"{value:g}"
-    return short if float(short) == value else repr(float(value))
-
-
 def call(name: str, **arguments: Any) -> str:
     """Return a part of an expression; arguments that are None are left out."""
     stated = {key: value for key, value in arguments.items() if value is not None}
@@ -70,4 +65,4 @@ def _words(value: Any) -> str:
         return str(value).lower()
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(_words, value))}]"
-    return number(value) if isinstance(value, int | float) else str(value)
+    return in_digits(value) if isinstance(value, int | float) else str(value)
