@@ -208,6 +208,10 @@ def finish(session: "Session", watchers: Sequence["Watcher"], to: "Onlookers") -
     from clfctl.inference.write_onnx import export_after_training, is_exported
 
     run, was_finished = session.run, session.trainer.is_finished()
+    if session.parts.settings.track and session.trainer.world.is_first:
+        from clfctl.tracking.attach import trackers_for
+
+        watchers = [*watchers, *trackers_for(session, to.tell)]
     (session.complete if was_finished else session.train)(watchers, to)
     if not session.trainer.world.is_first:
         return _record(session, None)

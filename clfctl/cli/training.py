@@ -111,8 +111,11 @@ def runs(
     tree: Annotated[
         bool, typer.Option("--tree", help="Draw branches below the runs that they leave, with where.")
     ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on showing them, with rates and the time left, until Ctrl-C.")
+    ] = False,
 ) -> None:
     """List runs: running, finished, interrupted or failed, and how far they are."""
     from clfctl.commands.runs import runs as command
 
-    command(settings.settings.runs_dir, output, tree=tree)
+    command(settings.settings.runs_dir, output, tree=tree, watch=watch)

@@ -9,11 +9,13 @@ from rich.table import Table
 from rich.text import Text
 
 from clfctl.display.curve import format_lr
-from clfctl.display.epochs import WIDE
+from clfctl.display.epochs import WIDE, format_rate, format_time
 from clfctl.runs.state import RunState
 
 STYLES = {"running": "cyan", "finished": "green", "interrupted": "yellow", "failed": "red", "broken": "red"}
 TITLES = ("state", "epochs", "best", "LR", "age")
+# The titles, the line below them, and the line that sums up.
+_HEADER_LINES = 4
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -49,6 +51,28 @@ def runs_table(states: Sequence[RunState], now_s: float, before: Sequence[str] =
         why = [Text(state.why)] if wide else []
         table.add_row(Text(drawn + state.path.name), Text(word, STYLES[word]), *cells, *begins, *why)
     return table
+
+
+def watched_table(rows: Sequence[tuple[RunState, str]], now_s: float, *, width: int, height: int) -> tuple[Table, int]:
+    """Return the table of runs that are watched, with rates and the time left, and how many had no room.
+
+    As many as fit into `height` lines; the columns are those for which a terminal of `width` has room. `rows` have
+    what is drawn before the name.
+    """
+    shown = rows[: max(1, height - _HEADER_LINES)]
+    titles = ("state", "epochs", "best", "images/s", "left", *(("LR", "since") if width >= WIDE else ()))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("run", overflow="ellipsis", no_wrap=True)
+    for title in titles:
+        table.add_column(title, justify="left" if title == "state" else "right", no_wrap=True, min_width=len(title))
+    for state, before in shown:
+        epochs, best, lr, age = _cells(state, now_s)
+        left = state.left_s(now_s)
+        is_running = state.state == "running"
+        rate = format_rate(state.images_per_s) if is_running and state.images_per_s is not None else ""
+        cells = (epochs, best, rate, "" if left is None else format_time(left), lr, age)[: len(titles) - 1]
+        table.add_row(Text(before + state.path.name), Text(state.state, STYLES[state.state]), *cells)
+    return table, len(rows) - len(shown)
 
 
 def format_age(age_s: float) -> str:

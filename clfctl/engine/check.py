@@ -12,6 +12,7 @@ from clfctl.planning.plan import Plan, make_plan, refuse_cautions
 from clfctl.planning.teaching import find_teacher
 from clfctl.runs.folder import check_new_run
 from clfctl.settings.groups import TrainSettings
+from clfctl.settings.tracked import check_installed
 
 # Settings that name a metric.
 METRIC_FIELDS = ("monitor", "keep_best")
@@ -24,6 +25,7 @@ def check_training(settings: TrainSettings, tell: Callable[[str], None]) -> tupl
     training from beginning.
     """
     check_new_run(settings.runs_dir, settings.run_name)
+    check_installed(settings.track)
     source_of(settings.model)
     data = open_data(settings, settings.seed, tell)
     return data, check_with(settings, data)

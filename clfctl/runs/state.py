@@ -2,8 +2,9 @@
 
 import contextlib
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +14,14 @@ from clfctl.runs.best import criterion_of, kept_of
 from clfctl.runs.family import Trunk, trunk_of
 from clfctl.runs.folder import RunFolder, find_runs
 from clfctl.runs.header import Header, last_or_previous, read_last
-from clfctl.runs.history import read_history
+from clfctl.runs.history import EpochResult, read_history
 from clfctl.storage.files import reason_of, remove_leftovers, write_text
 from clfctl.storage.json_lines import dump_json, read_json_lines
 from clfctl.storage.lock import Holder, holder_of, locked
 
 State = Literal["running", "finished", "interrupted", "failed", "broken"]
+# Epochs whose time tells how long the next will take.
+N_LATEST = 5
 KILLED = "it ended without saying why: killed, or the machine stopped"
 
 
@@ -29,7 +32,8 @@ class RunState:
     `why` says why a run is not finished. `epoch` epochs are finished of `epochs`, and `batch` of `n_batches` batches of
     the next; `best` is the value of `best_metric` in epoch `best_epoch`, whose weights are kept as best. `lr` is that
     of the latest step. `started_s` and `changed_s` are in seconds since 1970. `trunk` is the run that it is a branch
-    of. What is not known is None; `broken` runs have nothing else.
+    of. `images_per_s` is that of the latest epoch, `epoch_s` the mean time of the latest ones. What is not known is
+    None; `broken` runs have nothing else.
     """
 
     path: Path
@@ -48,11 +52,26 @@ class RunState:
     started_s: float | None = None
     changed_s: float | None = None
     trunk: Trunk | None = None
+    images_per_s: float | None = None
+    epoch_s: float | None = None
 
     @property
     def can_resume(self) -> bool:
         """Whether `clfctl resume` has something to do."""
         return self.state in ("interrupted", "failed")
+
+    def left_s(self, now_s: float) -> float | None:
+        """Return the seconds that a running run is likely to need yet, at a time in seconds since 1970; None: unknown.
+
+        So many epochs as are left, each as long as the latest ones, less what has passed since the last of them.
+        """
+        if self.state != "running" or self.epoch_s is None or self.epoch is None or self.epochs is None:
+            return None
+        begun = (self.batch or 0) / self.n_batches if self.n_batches else 0.0
+        passed = now_s - self.changed_s if self.changed_s is not None else 0.0
+        # An epoch that takes longer than those before is not over before it is.
+        running = max(0.0, (1 - begun) * self.epoch_s - max(0.0, passed)) if self.epoch < self.epochs else 0.0
+        return running + max(0, self.epochs - self.epoch - 1) * self.epoch_s
 
     def as_record(self) -> dict[str, Any]:
         """Return the values by name, as JSON can hold them."""
@@ -153,7 +172,19 @@ def _state(run: RunFolder, header: Header, state: State, why: str = "", *, pid: 
         started_s=run.config.stat().st_mtime,
         changed_s=max(changed),
         trunk=trunk_of(run),
+        images_per_s=_known(header.history[-1].images_per_s) if header.history else None,
+        epoch_s=_known(mean_time(header.history)),
     )
+
+
+def mean_time(history: Sequence[EpochResult]) -> float:
+    """Return the mean time of the latest epochs in seconds, NaN if there are none or it was not noted."""
+    latest = [each.time_s for each in history[-N_LATEST:]]
+    return math.fsum(latest) / len(latest) if latest else math.nan
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _without_config(run: RunFolder) -> RunState:

@@ -12,6 +12,7 @@ from clfctl.settings.base import FieldError, Option, Settings, UserPath
 from clfctl.settings.clock import CLOCK, parse_clock
 from clfctl.settings.fixed import CHOSEN_EPOCHS, FOUND_BEFORE, NEW_SPLIT, OTHER_PLACE
 from clfctl.settings.keeping import KEEP, parse_keep
+from clfctl.settings.tracked import trackers_in
 
 Amp = Literal["auto", "off", "tf32", "bf16", "fp16"]
 
@@ -114,6 +115,15 @@ class RunSettings(RunNameSettings):
     best ones by `keep_best=` (`best:3`). Each takes the room of the last state."""
     export: bool = True
     """Write model.onnx at the end of training, so that `clfctl predict` needs no torch; needs the extra `onnx`."""
+
+    track: Annotated[str, Option(metavar="tensorboard|mlflow|wandb|csv", accepts="names of trackers, or none")] = ""
+    """Write what is recorded to a tracker too, or to several separated by commas: `tensorboard`, `mlflow` and `wandb`
+    need the extra of that name, `csv` none. `none` ends it in a run that has begun."""
+
+    @field_validator("track")
+    @classmethod
+    def _names_trackers(cls, text: str) -> str:
+        return ",".join(trackers_in(text))
 
     @field_validator("keep")
     @classmethod

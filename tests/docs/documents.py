@@ -28,6 +28,7 @@ _OTHERS = (
     "docs/tuning.md",
     "docs/own-schedule.md",
     "docs/comparing.md",
+    "docs/tracking.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 
