@@ -116,6 +116,9 @@ def runs(
     ] = False,
 ) -> None:
     """List runs: running, finished, interrupted or failed, and how far they are."""
-    from clfctl.commands.runs import runs as command
+    if watch:
+        from clfctl.commands.watch_runs import watch_runs as command
+    else:
+        from clfctl.commands.runs import runs as command
 
-    command(settings.settings.runs_dir, output, tree=tree, watch=watch)
+    command(settings.settings.runs_dir, output, tree=tree)

@@ -15,18 +15,11 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def runs(folder: Path, output: Output, *, tree: bool = False, watch: bool = False) -> None:
+def runs(folder: Path, output: Output, *, tree: bool = False) -> None:
     """Print the runs of a folder, or of a run folder the one: a table, plain lines to a file, or JSON lines.
 
-    A `tree` has each branch below its trunk, with where it leaves it; `watch` goes on until Ctrl-C.
+    A `tree` has each branch below its trunk, with where it leaves it.
     """
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is not a folder", "`clfctl train` makes runs; `runs_dir=` chose where")
-    if watch:
-        from clfctl.commands.watch_runs import watch_runs
-
-        watch_runs(folder, output, tree=tree)
-        return
     states = look(folder)
     if not states and not output.as_json:
         output.note(f"There are no runs in {folder}.")
@@ -40,7 +33,9 @@ def runs(folder: Path, output: Output, *, tree: bool = False, watch: bool = Fals
 
 
 def look(folder: Path) -> list[RunState]:
-    """Return the states of the runs in a folder, or of the one that it is."""
+    """Return the states of the runs in a folder, or of the one that it is. Raises UsageError if it is none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", "`clfctl train` makes runs; `runs_dir=` chose where")
     run = RunFolder(folder)
     return [state_of(run)] if run.config.is_file() else states_in(folder)
 

@@ -22,6 +22,7 @@ _SHARE = 10
 
 def watch_runs(folder: Path, output: Output, *, tree: bool = False) -> None:
     """Show the runs on a terminal as a table that is drawn again; else write a line whenever one changes."""
+    look(folder)  # a folder that is none is refused before anything is drawn
     if output.is_quiet and not output.as_json:
         return
     try:

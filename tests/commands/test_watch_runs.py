@@ -2,11 +2,13 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from typer.testing import Result
 
 from clfctl.commands.watch_runs import changed_lines, ordered, ticks, view
 from clfctl.runs.history import EpochResult
@@ -81,3 +83,9 @@ def test_a_second_passes_between_two_looks() -> None:
     for _ in range(3):
         next(looks)
     assert slept == [1.0, 1.0]
+
+
+def test_what_is_no_folder_is_refused(cli: Callable[..., Result]) -> None:
+    result = cli("runs", "gone", "--watch")
+    assert result.exit_code == 2
+    assert "gone is not a folder" in result.stderr
