@@ -22,10 +22,13 @@ from clfctl.cli.trained import evaluate, export, predict
 from clfctl.cli.training import branch, debug_batch, resume, runs, train
 from clfctl.cli.tuning import tune
 from clfctl.display.streams import make_writable, open_what_is_closed, silence_libraries, silence_logs
+from clfctl.settings.launch import launch
 from clfctl.version import __version__
 
 GOMP_SPINCOUNT = "1000"
 # Commands that import no library that logs, and are to start at once.
+# Commands that several processes may be started with.
+TOGETHER = ("train", "resume")
 LIGHT = ("", "runs", "lr-preview")
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
@@ -101,11 +104,21 @@ def main() -> None:
     if not completing and wanted in ("train", "lr-preview", "lr-find") and asks_for_recipes(sys.argv[1:]):
         print_recipes(as_json="--json" in sys.argv)
         return
+    refuse_several(wanted)
     try:
         make_app(wanted, None if completing else sys.argv[1:])(prog_name="clfctl")
     except SystemExit as end:
         leave_hanging_threads(end.code)
         raise
+
+
+def refuse_several(wanted: str) -> None:
+    """End a process that torchrun started with others for a command that is for one."""
+    one = launch()
+    if one.size > 1 and wanted in {name for name, *_ in COMMANDS} - set(TOGETHER):
+        if one.is_first:
+            print(f"Error: {wanted} is for one process, not for {one.size} of torchrun's", file=sys.stderr)
+        raise SystemExit(2)
 
 
 def _version(wanted: bool) -> None:
