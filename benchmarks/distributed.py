@@ -19,19 +19,8 @@ from pathlib import Path
 from clfctl.runs.folder import RunFolder
 from clfctl.storage.json_lines import read_json_lines
 
-TRAINING = (
-    "--data",
-    "digits",
-    "--image-size",
-    "32",
-    "--model",
-    "resnet9_small",
-    "--batch-size",
-    "128",
-    "--epochs",
-    "4",
-)
-TRAINING += ("--device", "cpu", "--amp", "off", "--no-export", "--workers", "1")
+TRAINING: tuple[str, ...] = ("--data", "digits", "--image-size", "32", "--model", "resnet9_small", "--epochs", "4")
+TRAINING += ("--batch-size", "128", "--device", "cpu", "--amp", "off", "--no-export", "--workers", "1")
 
 # Assumptions of the table. Bytes a second that an all-reduce gets of NVLink and of a 400 Gbit/s network card that eight
 # GPUs share; seconds of a hop; the share of the backward pass that sending can hide behind.
@@ -85,7 +74,7 @@ def images_per_s(n: int, folder: Path) -> float:
     words = ["-m", "clfctl", "train", *TRAINING, "--runs-dir", str(folder), "--run-name", f"of-{n}", "--quiet"]
     subprocess.run([sys.executable, *launch, *words], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     later = [record["images_per_s"] for record in read_json_lines(RunFolder(folder / f"of-{n}").history)][1:]
-    return sorted(later)[len(later) // 2]
+    return float(sorted(later)[len(later) // 2])
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import time
 import warnings
 from collections.abc import Callable
 from typing import Annotated
@@ -16,7 +17,7 @@ from clfctl.cli.models import models
 from clfctl.cli.options import curve_settings, option_rules, with_settings, without_settings
 from clfctl.cli.probing import probe
 from clfctl.cli.recipes import asks_for_recipes, print_recipes
-from clfctl.cli.reporting import leave_hanging_threads, reporting
+from clfctl.cli.reporting import GRACE_S, leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.trained import evaluate, export, predict
 from clfctl.cli.training import branch, debug_batch, resume, runs, train
@@ -26,9 +27,9 @@ from clfctl.settings.launch import launch
 from clfctl.version import __version__
 
 GOMP_SPINCOUNT = "1000"
-# Commands that import no library that logs, and are to start at once.
 # Commands that several processes may be started with.
 TOGETHER = ("train", "resume")
+# Commands that import no library that logs, and are to start at once.
 LIGHT = ("", "runs", "lr-preview")
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
@@ -116,7 +117,9 @@ def refuse_several(wanted: str) -> None:
     """End a process that torchrun started with others for a command that is for one."""
     one = launch()
     if one.size > 1 and wanted in {name for name, *_ in COMMANDS} - set(TOGETHER):
-        if one.is_first:
+        if not one.is_first:
+            time.sleep(GRACE_S)  # torchrun ends it when the first has spoken
+        else:
             print(f"Error: {wanted} is for one process, not for {one.size} of torchrun's", file=sys.stderr)
         raise SystemExit(2)
 
