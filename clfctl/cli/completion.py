@@ -87,6 +87,14 @@ def sorts(incomplete: str) -> list[str]:
     return _starting((NAME, *sort_modes()), incomplete)
 
 
+def trackers(incomplete: str) -> list[str]:
+    """Offer trackers, also after a comma."""
+    from clfctl.settings.tracked import TRACKERS
+
+    before, comma, last = incomplete.rpartition(",")
+    return [before + comma + name for name in _starting(TRACKERS, last) if name not in before.split(",")]
+
+
 def ways(incomplete: str) -> list[str]:
     """Offer the ways in which the rate of a longer run goes on."""
     from clfctl.settings.extending import Way
@@ -166,5 +174,6 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "checkpoints": checkpoints,
     "trained": exportable,
     "metrics": metrics,
+    "trackers": trackers,
     "ways": ways,
 }

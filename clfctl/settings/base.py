@@ -26,6 +26,7 @@ Values = Literal[
     "folders",
     "checkpoints",
     "metrics",
+    "trackers",
     "trained",
     "ways",
 ]

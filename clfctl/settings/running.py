@@ -116,7 +116,9 @@ class RunSettings(RunNameSettings):
     export: bool = True
     """Write model.onnx at the end of training, so that `clfctl predict` needs no torch; needs the extra `onnx`."""
 
-    track: Annotated[str, Option(metavar="tensorboard|mlflow|wandb|csv", accepts="names of trackers, or none")] = ""
+    track: Annotated[
+        str, Option(values="trackers", metavar="tensorboard|mlflow|wandb|csv", accepts="names of trackers, or none")
+    ] = ""
     """Write what is recorded to a tracker too, or to several separated by commas: `tensorboard`, `mlflow` and `wandb`
     need the extra of that name, `csv` none. `none` ends it in a run that has begun."""
 

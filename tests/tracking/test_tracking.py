@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import Result
 
+from clfctl.cli import completion
 from clfctl.engine.progress import Progress
 from clfctl.engine.watching import Steps, Training, Watchers
 from clfctl.planning.plan import make_plan
@@ -219,3 +220,8 @@ def test_after_a_kill_every_track_is_the_history(photos: Path) -> None:
     assert {"confusion.json", "confusion.png", "images"} == {
         each.path for each in client.list_artifacts(tracked.info.run_id)
     }
+
+
+def test_tab_offers_trackers_after_a_comma() -> None:
+    assert completion.trackers("t") == ["tensorboard"]
+    assert completion.trackers("csv,") == ["csv,tensorboard", "csv,mlflow", "csv,wandb"]
