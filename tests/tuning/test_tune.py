@@ -174,8 +174,8 @@ def test_the_same_seed_gives_the_same_trials_also_in_pieces(more: dict[str, Any]
 
 @pytest.mark.slow
 def test_a_trial_that_is_worse_than_the_others_ends_early() -> None:
-    # After five that may do as they like; a rate of 3 is worse than the median in every epoch.
-    fields = {**SMALL, "epochs": 6, "sampler": "grid", "seed": 3}
+    # With this seed of the grid, after five that may do as they like come the rates that are far too large.
+    fields = {**SMALL, "epochs": 6, "sampler": "grid", "seed": 19}
     tuned = clfctl.tune(search={"lr": [1e-3, 2e-3, 3e-3, 4e-3, 5e-3, 2.0, 3.0, 4.0]}, **fields)
     pruned = [each for each in tuned.trials if each.state == "pruned"]
     assert pruned
@@ -234,7 +234,7 @@ def test_probes_are_tuned_on_kept_features(photos: Path, cli: Cli) -> None:
     assert tuned.n("complete") == 4
     assert {*tuned.trials[0].settings} == {"c", "views"}
     assert tuned.confirmed
-    result = cli("train", "--config", "best.toml", "--dry-run", "--json")
+    result = cli("train", "--config", "best.toml", "--batch-size", "6", "--dry-run", "--json")
     assert result.exit_code == 0, result.stderr
     assert tuned.best
     assert json.loads(result.stdout)["start_from"]["value"] == tuned.best.run
