@@ -120,6 +120,9 @@ WARNED = [
     "onecycle --t-max 30",
     "plateau --patience 5 --early-stopping 5",
     "plateau --patience 30",
+    "plateau --patience 30 --plateau-every 2000b --steps-per-epoch 1000",
+    "cosine --warmup auto:stable(window=5000b) --steps-per-epoch 1000",
+    "greedy(patience=23)",
     "cosine --eta-min 1e-3",
     "cosine:30>step",
     "cosine:10>>step(3):5",
@@ -155,7 +158,7 @@ def test_warnings_are_those_of_the_guide() -> None:
         given |= set(re.findall(r"^Warning: (.*)\.$", spelled(stderr), re.MULTILINE))
     table = GUIDE.read_text(encoding="utf-8").partition("| warning | reason |")[2].partition("\n\n")[0]
     rows = re.findall(r"^\| (?!---)(.*?) \|", table, re.MULTILINE)
-    patterns = [re.sub(r"\b[NMXY]\b|…", "[^ ].*", re.escape(row)) for row in rows]
+    patterns = [re.sub(r"\b[NMXYK]\b|…", "[^ ].*", re.escape(row)) for row in rows]
     assert [row for row, each in zip(rows, patterns, strict=True) if not any(re.match(each, w) for w in given)] == []
     assert [warning for warning in given if not any(re.match(each, warning) for each in patterns)] == []
 
@@ -202,7 +205,7 @@ def test_options_exist(document: Path) -> None:
     lines = document.read_text(encoding="utf-8").splitlines()
     # Options of other programs stand in lines of their own.
     text = "\n".join(line for line in lines if not re.match(r"\$ (?!clfctl)", line))
-    text = re.sub(r"\"(?:hf|timm|keras|ultralytics): [^\"]*\"", "", text)
+    text = re.sub(r"\"(?:hf|timm|keras|ultralytics): [^\"]*\"|`torchrun --[a-z-]+`", "", text)
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
     assert not {each.replace("_", "-") for each in mentioned} - known_options()
 
