@@ -169,6 +169,7 @@ def test_show_batch_is_that_of_train(photos: Path, cli: Cli) -> None:
     assert Path("mine.png").read_bytes() == Path("of-train.png").read_bytes()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_against_torchvision_gives_a_ratio(photos: Path, cli: Cli) -> None:
     records = of_kind(bench(cli, photos, "--against", "torchvision"), "against")
@@ -251,6 +252,7 @@ def test_bad_images_are_skipped_and_counted_and_too_many_end_it(photos: Path, cl
     assert "Traceback" not in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(2, 130), (15, 143)])
 def test_a_signal_ends_it_with_what_was_measured_so_far(number: int, code: int, photos: Path) -> None:
     process = start(

@@ -31,6 +31,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Result:
     return result
 
 
+@pytest.mark.slow
 def test_it_shows_curves_and_what_they_suggest(shown: Result) -> None:
     lines = shown.stdout.splitlines()
     assert lines[0].startswith("Smoothed loss in 2 sweeps of at most 40 steps, from 1e-06: ")

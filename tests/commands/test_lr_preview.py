@@ -197,6 +197,7 @@ def test_cooldown_is_shown_as_a_branch(cli: Cli) -> None:
     assert sum(each["schedule"] == "constant, improving every epoch" for each in found) == 8
 
 
+@pytest.mark.slow
 def test_a_run_shows_what_it_used_and_what_is_to_come(cli: Cli, run: RunFolder) -> None:
     history = read_json_lines(run.history)
     used = [(record["lr_start"], record["lr"]) for record in history]

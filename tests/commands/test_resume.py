@@ -112,6 +112,7 @@ def test_more_epochs_are_shown_recorded_and_trained(way: str, done: Begun, cli: 
     assert "nothing left to train: 6 of 6" in cli("resume", str(run.path)).stderr
 
 
+@pytest.mark.slow
 def test_an_unchanged_value_is_no_change(stopped: Begun, cli: Cli) -> None:
     run, _ = stopped
     result = cli("resume", str(run.path), "--epochs", "4", "--model", "custom")
@@ -256,6 +257,7 @@ def test_other_classes_are_refused(stopped: Begun, cli: Cli) -> None:
     assert f"the class folders of {photos} are {change}" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_moved_data_folder_is_the_same_data(stopped: Begun, cli: Cli) -> None:
     run, photos = stopped
     moved = photos.rename(photos.with_name("moved"))

@@ -103,6 +103,7 @@ def test_states_are_those_of_the_facts(runs: Path, cli: Cli) -> None:
     assert set(listed["damaged"]) == set(finished)
 
 
+@pytest.mark.slow
 @needs_fork
 def test_to_a_file_it_is_a_plain_line_a_run(runs: Path, cli: Cli) -> None:
     lines = cli("runs", str(runs)).stdout.splitlines()

@@ -108,6 +108,7 @@ def test_saved_config_trains_the_same_again(trained: tuple[RunFolder, Result], c
     assert Path("again/custom-1").is_dir()
 
 
+@pytest.mark.slow
 def test_a_taken_name_is_refused_and_nothing_is_touched(trained: tuple[RunFolder, Result], cli: Cli) -> None:
     run, _ = trained
     before = {path: path.stat().st_mtime_ns for path in run.path.rglob("*")}

@@ -60,6 +60,7 @@ def test_it_is_made_once_and_trains_as_the_one_in_memory(words: tuple[str, ...],
     assert history_of("without") != history_of("first")
 
 
+@pytest.mark.slow
 def test_another_split_of_the_same_images_needs_no_other_cache(words: tuple[str, ...], cli: Cli) -> None:
     for options in ((), ("--seed", "7", "--val-split", "0.5", "--augment", "none")):
         cache_lines(cli(*words, "--cache", "disk", "--cache-dir", "here", *options))

@@ -106,6 +106,7 @@ def test_without_pyarrow_it_says_how_to_get_it(tmp_path: Path, monkeypatch: pyte
     assert caught.value.hint == "pip install 'clfctl[hf]'"
 
 
+@pytest.mark.slow
 def test_training_goes_on_where_the_files_are_the_same(photos: Path, tmp_path: Path, cli: Cli) -> None:
     path = save(tmp_path / "set", rows_of(photos, range(8)))
     assert cli("train", "--data", str(path), *SMALL, "--epochs", "1", "--run-name", "one").exit_code == 0

@@ -156,6 +156,7 @@ def test_a_changed_table_is_a_change_of_the_data(table: Path) -> None:
     assert [name.split(" of ")[0] for name in (*change.added, *change.removed)] == ["images.csv", "images.csv"]
 
 
+@pytest.mark.slow
 def test_training_by_a_table_ends_and_is_refused_to_go_on_with_another(table: Path, cli: Cli) -> None:
     table.with_name("class_names.json").write_text('{"red": "ripe"}')
     words = ("train", "--data", str(table), *SMALL, "--batch-size", "3", "--epochs", "1", "--run-name", "one")

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import Result
@@ -45,6 +46,7 @@ def test_a_few_images_are_read_spread_over_all() -> None:
     assert pick_workers(seen.append, []) == n_cores()
 
 
+@pytest.mark.slow
 def test_training_says_what_it_chose_and_keeps_auto(photos: Path, cli: Cli) -> None:
     (photos / "red" / "bad.jpg").write_bytes(b"no picture")
     result = cli("train", "--data", str(photos), *SMALL, "--epochs", "1", "--workers", "auto", "--run-name", "one")

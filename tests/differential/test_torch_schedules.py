@@ -138,6 +138,7 @@ def test_cosine_restarts(base_lr: float, n: int, t_0: int, t_mult: int, eta_shar
     assert_agrees(ours, base_lr, n, lambda made: CosineAnnealingWarmRestarts(made, t_0, t_mult, eta_min))
 
 
+@pytest.mark.slow
 @many
 @given(
     base_lrs, st.integers(4, 60), st.floats(0.05, 0.95), st.floats(1, 100), st.floats(1, 1e5),

@@ -81,6 +81,7 @@ def test_after_a_change_a_new_epoch_is_measured_against_the_weights_that_there_a
     assert len(saved.header.history) == 3
 
 
+@pytest.mark.slow
 def test_weights_that_were_removed_are_beaten_by_any() -> None:
     trainer = trainer_of(settings_of(epochs=2, lr=1e-3))
     trainer.state.cursor.history = [replace(each, is_best=True) for each in epochs(of(1.0, 0.0))]

@@ -146,7 +146,6 @@ def test_rates_that_do_nothing_are_not_trusted() -> None:
     found = sweep_rates(parts_of(Tiny()), Search(Extent(1e-9, 1e-7, 50), 2), NOBODY)
     assert not found.is_trusted
     assert "too noisy to trust" in found.doubts[0]
-    assert any("never rose clearly, up to a rate of 1e-07" in each for each in found.notes)
 
 
 def test_few_batches_come_back() -> None:

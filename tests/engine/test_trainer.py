@@ -108,9 +108,10 @@ def test_every_step_has_the_learning_rate_of_the_preview(scheduler: str, warmup:
     ]
     if warmup:
         assert seen[0] == 0
-        assert len(set(seen[: n_batches * warmup])) == n_batches * warmup
         assert isinstance(plan.schedule, Warmup)
         top = plan.schedule.inner.lr(1e-3, 0.0)
+        # A curve that begins at 0 itself leaves a warmup nothing to rise to.
+        assert len(set(seen[: n_batches * warmup])) == (n_batches * warmup if top else 1)
         assert seen[: n_batches * warmup] == pytest.approx(
             [top * i / n_batches / warmup for i in range(n_batches * warmup)]
         )
@@ -185,6 +186,7 @@ def test_steps_are_handed_over_once_with_their_losses_and_rates() -> None:
         assert mean == pytest.approx(result.metrics["train_loss"])
 
 
+@pytest.mark.slow
 def test_steps_go_on_where_the_run_was_stopped() -> None:
     settings = settings_of(epochs=1)
     stopped = trainer_of(settings)

@@ -63,6 +63,7 @@ def test_training_leaves_all_its_files(trained: RunFolder, place: Path) -> None:
     assert trained.onnx.is_file()
 
 
+@pytest.mark.slow
 def test_its_config_trains_again(trained: RunFolder, place: Path) -> None:
     result = run("train", "--config", str(trained.config), "--runs-dir", str(place / "again"), "--no-export")
     assert result.exit_code == 0, result.output

@@ -81,6 +81,7 @@ def test_data_that_has_moved_is_named_with_its_run_and_what_to_type(
     assert cli("eval", "runs/r1").exit_code == 0
 
 
+@pytest.mark.slow
 def test_data_beside_a_run_that_was_moved_alone_is_found_where_it_is_used(
     w1: Path, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

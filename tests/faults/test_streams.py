@@ -89,7 +89,7 @@ def test_a_process_of_such_a_terminal(words: tuple[str, ...]) -> None:
     done = subprocess.run(line, capture_output=True, encoding="ascii", env=environment, check=True, timeout=120)
     if words[0] == "lr-preview":
         lines = done.stdout.splitlines()
-        assert lines[1].startswith("  1e-04 |")
+        assert lines[1].startswith("  0.001 |")
         drawn = "".join(line[9:] for line in lines[1:12])
         assert {*drawn} <= {*" |-_.'\""}
         assert len(drawn.replace(" ", "")) > 60
@@ -122,6 +122,7 @@ def test_a_report_does_not_need_its_reader(prepare: str, words: tuple[str, ...],
     assert report.is_file()
 
 
+@pytest.mark.slow
 def test_copies_do_not_need_a_reader(photos: Path, made: Path) -> None:
     code, error = processes.run("predict", str(made), str(photos), "--copy-to", "sorted", prepare=NO_READER)
     assert code == 0, error

@@ -219,6 +219,7 @@ def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> N
     assert load_onnx(Path("mine.onnx"), 1).info.classes == tuple("0123456789")
 
 
+@pytest.mark.slow
 def test_wrong_usage_of_export(run: RunFolder, cli: Cli) -> None:
     for words, error in (
         (("gone",), "gone is not a run folder"),

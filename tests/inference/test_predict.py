@@ -56,6 +56,7 @@ def test_a_folder_is_answered_in_order_and_mostly_right(model: str, digits: Path
         assert each["probability"] == shares[0] == each["classes"][each["class"]]
 
 
+@pytest.mark.slow
 def test_both_say_the_same(run: RunFolder, digits: Path, cli: Cli) -> None:
     """To what one level of 255 in a resize of 8 pixels to 32 makes of it."""
     for onnx, torch in zip(answers(cli, str(run.path), digits), answers(cli, str(run.best), digits), strict=True):

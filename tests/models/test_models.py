@@ -76,6 +76,7 @@ def test_a_size_is_refused_before_anything_is_downloaded(monkeypatch: pytest.Mon
         build(10, model="vit_tiny_patch16_224", pretrained=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["test_vit", "deit_tiny_patch16_224", "swin_tiny_patch4_window7_224"])
 def test_a_model_of_one_size_is_built_for_another(model: str) -> None:
     made = build(96, model=model)

@@ -36,6 +36,7 @@ LONG = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", LONG)
 def test_a_curve_is_drawn_from_some_of_its_epochs(words: tuple[str, ...]) -> None:
     process = start(*words)

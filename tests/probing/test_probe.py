@@ -39,6 +39,7 @@ def probe(cli: Cli, photos: Path, weights: Path, *more: str) -> list[dict[str, o
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_its_run_is_a_run_like_any_other(cli: Cli, photos: Path, weights: Path) -> None:
     (found,) = probe(cli, photos, weights, "--run-name", "p")
     assert found["run"] == "runs/p"
@@ -68,6 +69,7 @@ def test_a_network_in_a_folder_is_known_by_it_from_everywhere(photos: Path) -> N
     assert load_trained(open_run(found.run)).info.name == f"local-dir:{Path('net').absolute()}"
 
 
+@pytest.mark.slow
 def test_features_are_computed_once_and_again_for_other_views(cli: Cli, photos: Path, weights: Path) -> None:
     first = probe(cli, photos, weights)[0]
     again = probe(cli, photos, weights)[0]
@@ -148,7 +150,7 @@ def test_one_that_was_stopped_before_its_end_is_no_run(
         raise SystemExit(9)
 
     monkeypatch.setattr("clfctl.probing.save.write_json_lines", stop)
-    monkeypatch.setattr("clfctl.engine.session.discard_run", lambda run: None)
+    monkeypatch.setattr("clfctl.engine.first_files.discard_run", lambda run: None)
     words = ("--data", str(photos), "--model", NET, "--weights", str(weights), "--image-size", "32")
     assert cli("probe", *words, "--run-name", "p").exit_code == 9
     assert Path("runs/p").is_dir()

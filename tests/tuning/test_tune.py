@@ -39,6 +39,7 @@ def what_happened(tuned: clfctl.Tuned) -> list[tuple[object, ...]]:
     return [(each.number, each.state, each.value, each.settings, each.epochs) for each in tuned.trials]
 
 
+@pytest.mark.slow
 def test_every_trial_is_a_run_and_has_the_value_of_its_best_epoch(tuned: clfctl.Tuned) -> None:
     assert [each.state for each in tuned.trials] == ["complete"] * 3
     assert tuned.mode == "min"
