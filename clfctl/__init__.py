@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from clfctl.schedules.compose import Chain, Warmup
     from clfctl.schedules.curves import WSD, Cosine, CosineRestarts, Linear, OneCycle, Polynomial
     from clfctl.schedules.decays import Constant, Exponential, InverseSqrt, MultiStep, Step
+    from clfctl.schedules.greedy import Greedy
     from clfctl.schedules.plateau import Plateau
     from clfctl.settings.groups import EvalSettings, PlanSettings, TrainSettings
     from clfctl.tuning.found import TrialFound, Tuned
@@ -64,6 +65,7 @@ __all__ = [
     "Evaluation",
     "Exponential",
     "Exported",
+    "Greedy",
     "Interrupted",
     "InverseSqrt",
     "Linear",
@@ -129,6 +131,7 @@ _HOMES = {
     "clfctl.inference.write_onnx": ("Exported",),
     "clfctl.probing.found": ("Probed", "Probing"),
     "clfctl.runs.history": ("EpochResult",),
+    "clfctl.schedules.greedy": ("Greedy",),
     "clfctl.schedules": (
         "WSD", "Chain", "Constant", "Cosine", "CosineRestarts", "Exponential", "InverseSqrt", "Linear", "MultiStep",
         "OneCycle", "Plateau", "Polynomial", "Schedule", "Step", "Warmup",

@@ -11,7 +11,7 @@ from tests.docs.documents import ROOT
 
 PATH = ROOT / "docs/python.md"
 EXAMPLE = ROOT / "examples/python_api.py"
-CALLS = ("train", "resume", "branch", "evaluate", "compare", "predict", "export", "preview", "find_lr")
+CALLS = ("train", "resume", "branch", "evaluate", "compare", "predict", "export", "preview", "find_lr", "probe", "tune")
 RECORDS = (
     "Trained",
     "EpochResult",
@@ -22,6 +22,10 @@ RECORDS = (
     "Preview",
     "RateFinding",
     "Suggestion",
+    "Probing",
+    "Probed",
+    "Tuned",
+    "TrialFound",
 )
 WATCHING = ("Watcher", "Training", "Steps")
 HEAD = """# clfctl from Python
