@@ -51,7 +51,8 @@ def test_the_same_run_with_one_process_and_with_several(
     weights, others = (load_checkpoint(each.last).tensors for each in (one, several))
     assert weights.keys() == others.keys()
     for each in weights:
-        if model != CNN or "optimizer" not in each:
+        # What the CNN's gradients are made of is as different as its gradients: see above.
+        if model != CNN or not ("optimizer" in each or each == "windows"):
             torch.testing.assert_close(others[each], weights[each], rtol=TOLERANCE, atol=TOLERANCE, msg=each)
     for record, other in zip(read_json_lines(one.history), read_json_lines(several.history), strict=True):
         assert other["lr"] == record["lr"]
