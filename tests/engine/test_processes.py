@@ -8,6 +8,7 @@ import torch
 
 from clfctl.runs.checkpoint import load_checkpoint
 from clfctl.runs.folder import RunFolder
+from clfctl.schedules.recorded import Window
 from clfctl.storage.json_lines import read_json_lines
 from tests.faults.processes import run, run_together
 
@@ -51,8 +52,9 @@ def test_the_same_run_with_one_process_and_with_several(
     weights, others = (load_checkpoint(each.last).tensors for each in (one, several))
     assert weights.keys() == others.keys()
     for each in weights:
-        # What the CNN's gradients are made of is as different as its gradients: see above.
-        if model != CNN or not ("optimizer" in each or each == "windows"):
+        if model == CNN and each == "windows":  # without the norms of gradients that are as different as said above
+            weights[each][:, Window._fields.index("norm")] = others[each][:, Window._fields.index("norm")]
+        if model != CNN or "optimizer" not in each:
             torch.testing.assert_close(others[each], weights[each], rtol=TOLERANCE, atol=TOLERANCE, msg=each)
     for record, other in zip(read_json_lines(one.history), read_json_lines(several.history), strict=True):
         assert other["lr"] == record["lr"]
