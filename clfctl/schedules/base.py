@@ -147,6 +147,13 @@ class Timed(Bound, Kind):
         """Return whether the rate may change from `start` to `last`."""
         return True
 
+    def formula(self, base_lr: float, start: float, last: float) -> Rate:  # noqa: ARG002 (for any stretch)
+        """Return `at` for times from `start` to `last`, to the bit.
+
+        A kind may work out here what is the same for all of them: a preview asks for a million.
+        """
+        return partial(self.at, base_lr)
+
 
 class Clocked(Timed):
     """A kind that goes by `clock(t, self.every)`."""
@@ -170,7 +177,7 @@ class _TimedRate(Deciding):
     def within(self, start: float, last: float) -> Rate:
         """Return the formula, or its value where that is the same all the time."""
         if self.kind.moves(start, last):
-            return partial(self.kind.at, self.base_lr)
+            return self.kind.formula(self.base_lr, start, last)
         return Steady(self.kind.at(self.base_lr, start))
 
 

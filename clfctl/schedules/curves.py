@@ -13,6 +13,7 @@ from annotated_types import Ge, Gt, Le, Lt
 from clfctl.errors import UsageError
 from clfctl.schedules.base import TOLERANCE, Clocked, LrEvery, Span, Timed, clock, length_of
 from clfctl.schedules.parameters import Param
+from clfctl.schedules.rates import Rate
 
 TMax = Annotated[
     float, Ge(0), Param("Epochs from the start of the curve to its end, including warmup; 0: the whole training.")
@@ -20,6 +21,7 @@ TMax = Annotated[
 # Epochs of a cosine below which it would be shorter than any batch.
 SHORTEST = 1e-4
 Fall = Literal["linear", "cosine", "1-sqrt"]
+Four = tuple[float, float, float, float]
 EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.")]
 
 
@@ -106,6 +108,13 @@ class Cosine(Clocked, Curve):
         angle = math.pi * clock(t, self.every) / length_of(self, self.t_max)
         return self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(angle)) / 2
 
+    def formula(self, base_lr: float, start: float, last: float) -> Rate:
+        """Return `at` from `start` to `last`."""
+        if self.every == "epoch":
+            return super().formula(base_lr, start, last)
+        length, low, depth = length_of(self, self.t_max), self.eta_min, base_lr - self.eta_min
+        return lambda t: low + depth * (1 + math.cos(math.pi * t / length)) / 2
+
 
 @dataclass(frozen=True)
 class CosineRestarts(Clocked):
@@ -186,28 +195,46 @@ class OneCycle(Clocked, Curve):
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
-        low = base_lr / self.div_factor
-        return self._along(t, low, base_lr, low, low / self.final_div_factor)
+        return self._along(t, *self._rates(base_lr))
 
     def momentum(self, t: float) -> float:
         """Return the momentum at `t` epochs, where it moves too."""
         return self._along(t, self.max_momentum, self.base_momentum, self.max_momentum, self.max_momentum)
 
-    def _along(self, t: float, start: float, top: float, middle: float, end: float) -> float:
-        """Return what goes from `start` to `top`, where there are three phases to `middle`, and then to `end`."""
-        # Without a call where it can do without: this is what a preview of a million batches does a million times.
-        length = self.t_max or length_of(self, self.t_max)
-        t = t if self.every == "batch" else clock(t, self.every)
-        t = length if t > length else t
+    def formula(self, base_lr: float, start: float, last: float) -> Rate:
+        """Return `at` from `start` to `last`: what is left of it within a phase."""
+        phase = self._phase(start, *self._rates(base_lr))
+        is_one = phase == self._phase(last, *self._rates(base_lr)) and last <= length_of(self, self.t_max)
+        if self.every == "epoch" or not is_one:
+            return super().formula(base_lr, start, last)
+        began, length, first, final = phase
+        height = final - first
+        if self.shape == "linear":
+            return lambda t: first + height * ((t - began) / length)
+        return lambda t: first + height * ((1 - math.cos(math.pi * ((t - began) / length))) / 2)
+
+    def _rates(self, base_lr: float) -> Four:
+        """Return the rates at the start, at the top, after the second of three phases, and at the end."""
+        low = base_lr / self.div_factor
+        return low, base_lr, low, low / self.final_div_factor
+
+    def _phase(self, t: float, start: float, top: float, middle: float, end: float) -> Four:
+        """Return the beginning and the length of the phase at `t`, in epochs, and what it goes from and to."""
+        length = length_of(self, self.t_max)
         risen = self.pct_start * length
         fallen = 2 * risen if self.three_phase else risen
         if t <= risen:
-            share, end = t / risen, top
-        elif t <= fallen:
-            share, start, end = (t - risen) / risen, top, middle
-        else:
-            share, start = (t - fallen) / (length - fallen), middle if self.three_phase else top
-        return start + (end - start) * (share if self.shape == "linear" else (1 - math.cos(math.pi * share)) / 2)
+            return 0.0, risen, start, top
+        if t <= fallen:
+            return risen, risen, top, middle
+        return fallen, length - fallen, middle if self.three_phase else top, end
+
+    def _along(self, t: float, start: float, top: float, middle: float, end: float) -> float:
+        """Return what goes from `start` to `top`, where there are three phases to `middle`, and then to `end`."""
+        t = min(length_of(self, self.t_max), clock(t, self.every))
+        began, length, first, final = self._phase(t, start, top, middle, end)
+        share = (t - began) / length
+        return first + (final - first) * (share if self.shape == "linear" else (1 - math.cos(math.pi * share)) / 2)
 
 
 @dataclass(frozen=True)

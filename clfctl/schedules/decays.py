@@ -12,6 +12,7 @@ from annotated_types import Ge, Gt, Le
 
 from clfctl.schedules.base import TOLERANCE, Clocked, LrEvery, Span, Timed, clock, length_of, whole
 from clfctl.schedules.parameters import Param
+from clfctl.schedules.rates import Rate
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,13 @@ class Exponential(Clocked):
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
         return base_lr * math.pow(self.gamma, clock(t, self.every))
+
+    def formula(self, base_lr: float, start: float, last: float) -> Rate:
+        """Return `at` from `start` to `last`."""
+        if self.every == "epoch":
+            return super().formula(base_lr, start, last)
+        gamma, power = self.gamma, math.pow
+        return lambda t: base_lr * power(gamma, t)
 
 
 @dataclass(frozen=True)

@@ -125,7 +125,7 @@ def test_tab_offers_commands_options_models_recipes_data_and_runs(photos: Path) 
     assert tab("clfctl predict ") == ["runs/mine", "best.onnx"]
     assert tab("clfctl predict be") == ["best.onnx"]
     assert tab("clfctl predict x --format j") == ["json", "jsonl"]
-    assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts"]
+    assert tab("clfctl lr-preview co") == ["cosine", "constant", "cosine-restarts", "cooldown"]
     assert tab("clfctl lr-preview --format t") == ["table"]
     assert tab("clfctl bench-data --against ") == ["torchvision", "dali"]
     assert tab("clfctl lr-preview wsd --decay-shape ") == ["linear", "cosine", "1-sqrt"]

@@ -65,7 +65,9 @@ def start(*words: str, prepare: str = "") -> Running:
     out, err = place / f"out-{number}.txt", place / f"err-{number}.txt"
     out.touch()
     err.touch()
-    process = CONTEXT.Process(target=_main, args=(words, str(place), dict(os.environ), str(out), str(err), prepare))
+    # A service that wandb has left in this process would be theirs too: a killed one's run would stay open in it.
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}
+    process = CONTEXT.Process(target=_main, args=(words, str(place), environment, str(out), str(err), prepare))
     process.start()
     return Running(process, out, err)
 

@@ -30,7 +30,7 @@ def slowly(owner, name, text):
 STAGES = {
     "opening the data": "import clfctl.engine.check as m; slowly(m, 'open_data', 'HERE')",
     "building the model": "import clfctl.engine.assemble as m; slowly(m, 'build_model', 'HERE')",
-    "writing the run folder": "import clfctl.engine.session as m; slowly(m, 'write_text', 'HERE')",
+    "writing the run folder": "import clfctl.engine.first_files as m; slowly(m, 'write_text', 'HERE')",
     "loading the first batch": "import clfctl.data.loader as m; slowly(m.Loader, '_load', 'HERE')",
     "training": "import clfctl.engine.step as m; slowly(m, 'train_step', 'HERE')",
     "validation": "import clfctl.engine.trainer as m; slowly(m, 'evaluate', 'HERE')",

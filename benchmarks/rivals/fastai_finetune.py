@@ -1,0 +1,70 @@
+"""fastai on a folder of pictures with a network of timm's: its `fine_tune`, as its course teaches it.
+
+    python fastai_finetune.py PHOTOS WEIGHTS EPOCHS BASE_LR
+
+Prints a line of JSON an epoch: the seconds since the program began, and the accuracy on PHOTOS/val.
+"""
+
+import json
+import sys
+import time
+
+BEGAN = time.perf_counter()
+
+import timm  # noqa: E402
+from fastai.vision.all import (  # noqa: E402
+    Callback,
+    ImageDataLoaders,
+    Learner,
+    Normalize,
+    Resize,
+    ResizeMethod,
+    accuracy,
+    params,
+)
+from safetensors.torch import load_file  # noqa: E402
+from torch import nn  # noqa: E402
+
+MODEL, SIZE, BATCH = "tf_efficientnet_lite0", 128, 32
+
+
+class Lines(Callback):  # type: ignore[misc]
+    """Says after each epoch what was reached when."""
+
+    order = 90  # after the recorder
+
+    def after_epoch(self) -> None:
+        """Print the line; `values` holds the losses and metrics of each epoch."""
+        line = {"seconds": time.perf_counter() - BEGAN, "top1": float(self.learn.recorder.values[-1][-1])}
+        print(json.dumps(line), flush=True)
+
+
+def body_and_head(model: nn.Module) -> list[list[nn.Parameter]]:
+    """Return the parameters in the two groups that `fine_tune` freezes and trains at different rates."""
+    head = params(model.classifier)
+    known = {id(each) for each in head}
+    return [[each for each in model.parameters() if id(each) not in known], head]
+
+
+def main() -> None:
+    """Train, one epoch of the head and then all."""
+    photos, weights, epochs, base_lr = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    model = timm.create_model(MODEL, num_classes=10)
+    kept = {name: value for name, value in load_file(weights).items() if "classifier" not in name}
+    model.load_state_dict(kept, strict=False)
+    loaders = ImageDataLoaders.from_folder(
+        photos,
+        train="train",
+        valid="val",
+        bs=BATCH,
+        num_workers=0,
+        item_tfms=Resize(SIZE, method=ResizeMethod.Squish),
+        batch_tfms=[Normalize.from_stats((0.5,) * 3, (0.5,) * 3)],
+    )
+    learner = Learner(loaders, model, splitter=body_and_head, metrics=accuracy, cbs=Lines())
+    with learner.no_bar(), learner.no_logging():
+        learner.fine_tune(epochs, base_lr=base_lr)
+
+
+if __name__ == "__main__":
+    main()
