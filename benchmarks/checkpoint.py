@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from clfctl.cli.app import GOMP_SPINCOUNT
+from clfctl.cli.spinning import SHORT, VARIABLE
 
-os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)  # as the program does; read when torch is imported
+os.environ.setdefault(VARIABLE, SHORT)  # as the program does; read when torch is imported
 
 from clfctl.data.sources.open import open_data
 from clfctl.engine.assemble import build_parts, make_trainer

@@ -10,9 +10,10 @@ from hypothesis import settings
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-from clfctl.cli.app import GOMP_SPINCOUNT, make_app
+from clfctl.cli.app import make_app
+from clfctl.cli.spinning import SHORT, VARIABLE
 
-os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)
+os.environ.setdefault(VARIABLE, SHORT)
 settings.register_profile("clfctl", deadline=None, derandomize=True)
 settings.load_profile("clfctl")
 

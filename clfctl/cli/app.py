@@ -19,6 +19,7 @@ from clfctl.cli.probing import probe
 from clfctl.cli.recipes import asks_for_recipes, print_recipes
 from clfctl.cli.reporting import GRACE_S, leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
+from clfctl.cli.spinning import SHORT, VARIABLE, spin_where_quiet
 from clfctl.cli.trained import evaluate, export, predict
 from clfctl.cli.training import branch, debug_batch, resume, runs, train
 from clfctl.cli.tuning import tune
@@ -26,7 +27,6 @@ from clfctl.display.streams import make_writable, open_what_is_closed, silence_l
 from clfctl.settings.launch import launch
 from clfctl.version import __version__
 
-GOMP_SPINCOUNT = "1000"
 # Commands that several processes may be started with.
 TOGETHER = ("train", "resume")
 # Commands that import no library that logs, and are to start at once.
@@ -86,9 +86,6 @@ def wanted_command(words: list[str]) -> str:
 
 def main() -> None:
     """Run the program on the process's command line."""
-    # libgomp's threads spin while they wait, 300,000 rounds by default: alone that gains 4 %, but two trainings on two
-    # cores came down to 16 images/s each instead of 250. Read when torch is first imported.
-    os.environ.setdefault("GOMP_SPINCOUNT", GOMP_SPINCOUNT)
     open_what_is_closed()
     silence_libraries()
     for stream in (sys.stdout, sys.stderr):
@@ -99,9 +96,12 @@ def main() -> None:
     completing = os.environ.get("_CLFCTL_COMPLETE")
     words = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
     wanted = wanted_command(words[1:] if completing else sys.argv[1:])
-    if not completing and wanted not in LIGHT:
+    if wanted in LIGHT:
+        os.environ.setdefault(VARIABLE, SHORT)
+    elif not completing:
         silence_logs()
         keep_freed_memory()
+        spin_where_quiet()
     if not completing and wanted in ("train", "lr-preview", "lr-find") and asks_for_recipes(sys.argv[1:]):
         print_recipes(as_json="--json" in sys.argv)
         return
