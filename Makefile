@@ -38,6 +38,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python -m tests.data.test_fuzz 20000
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python benchmarks/folder.py
+	$(BIN)/python benchmarks/tracking.py
 
 # The pictures and parameter tables of docs/lr-scheduling.md.
 docs: $(VENV)/installed-dev

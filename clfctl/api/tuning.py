@@ -69,13 +69,15 @@ def opened(study: Path | None, resolved: Resolved[TuneSettings], to: "Onlookers"
 def work_on(found: "Opened", to: "Onlookers", *, listens: bool) -> "Tuned":
     """Work on the trials of a study, confirm the best, write its settings, and return what was found."""
     from clfctl.storage.files import write_text
-    from clfctl.tuning.study import best_toml, confirm, result_of, search_in
+    from clfctl.tuning.result import best_toml, result_of
+    from clfctl.tuning.sampling import n_wanted
+    from clfctl.tuning.study import confirm, search_in
 
     is_done = search_in(found, to, listens=listens)
-    tuned, settings = result_of(found), found.record.settings
+    tuned, settings = replace(result_of(found), is_done=is_done), found.record.settings
     if not is_done:
-        n = tuned.n("complete") + tuned.n("pruned")
-        to.tell(f"The time is over after {n} of {settings.trials} trials; go on with: {shell('tune', tuned.study)}")
+        n, wanted = tuned.n("complete") + tuned.n("pruned"), n_wanted(settings.sampler, found.space, settings.trials)
+        to.tell(f"The time is over after {n} of {wanted} trials; go on with: {shell('tune', tuned.study)}")
     elif tuned.best:
         tuned = replace(tuned, confirmed=confirm(found, tuned.best, to, listens=listens))
     if settings.write:

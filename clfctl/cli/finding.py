@@ -44,8 +44,10 @@ def lr_find(
         str,
         typer.Option("--format", "-f", help="plot, table, csv or json.", autocompletion=completion.formats),
     ] = "plot",
-    plot: Annotated[
-        Path | None, typer.Option("--plot", help="Save a picture of the curves.", metavar="FILE.png|.svg")
+    output_file: Annotated[
+        Path | None,
+        # `--plot` is what it was called first.
+        typer.Option("--output", "-o", "--plot", help="Save a picture of the curves too.", metavar="FILE.png|.svg"),
     ] = None,
     write: Annotated[
         Path | None, typer.Option("--write", help="Put the rate into this TOML file.", metavar="clfctl.toml")
@@ -55,4 +57,4 @@ def lr_find(
     from clfctl.commands.lr_find import FindOptions
     from clfctl.commands.lr_find import lr_find as command
 
-    command(settings, output, FindOptions(run, start_lr, end_lr, steps, repeats, take, format_, plot, write))
+    command(settings, output, FindOptions(run, start_lr, end_lr, steps, repeats, take, format_, output_file, write))

@@ -13,6 +13,7 @@ from typing import Any
 import typer
 
 from clfctl.display.streams import forget_reader, make_writable
+from clfctl.display.wrapping import in_width, width_of
 from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce, UsageError
 from clfctl.settings.launch import launch
 from clfctl.storage.names import quoted
@@ -55,7 +56,8 @@ def _show(message: str, hint: str, error: BaseException) -> None:
     make_writable(sys.stderr)
     prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
     prefix = f"Process {one.rank + 1} of {one.size}: {prefix}" if one.rank else prefix
-    print(f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else []), sep="\n", file=sys.stderr)
+    lines, width = [f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else [])], width_of(sys.stderr)
+    print(*(in_width(line, width) for line in lines), sep="\n", file=sys.stderr)
 
 
 def spelled(text: str) -> str:

@@ -1,6 +1,6 @@
 """clfctl compare: runs beside each other, in tables, curves, a page, and a word on which to deploy."""
 
-import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from clfctl.settings.groups import EvalSettings
 if TYPE_CHECKING:
     from rich.console import Console
 
-FOLDER = "compare"
-_LONGEST = 80
+FOLDER, RECORD = "compare", "compare.json"
+_LONGEST = 120
 
 
 @dataclass(frozen=True)
@@ -49,18 +49,29 @@ def compare(options: CompareOptions, settings: EvalSettings, output: Output) -> 
 
 
 def usual_folder(found: Comparison) -> Path:
-    """Return where a comparison is written: beside the first of the runs as they are shown, called as all of them."""
+    """Return where a comparison is written: beside the first of the runs as they are shown, called as all of them.
+
+    Where another comparison is called so, of runs of the same names or on other images, it gets a name of its own.
+    """
     runs = [side.entry.run.path for side in found.sides]
     whole = "-".join(sorted(side.name.replace(os.sep, "_") for side in found.sides))
-    digest = hashlib.sha256(
-        "\0".join(sorted(str(side.entry.path.resolve()) for side in found.sides)).encode()
-    ).hexdigest()
-    name = whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}-{digest[:6]}"
-    return sorted(runs)[0].parent / FOLDER / name
+    # File systems count bytes, of which a letter may be four.
+    short = whole.encode(errors="surrogateescape")[:_LONGEST].decode(errors="ignore")
+    name = whole if len(whole.encode(errors="surrogateescape")) <= _LONGEST else f"{short}-{found.id[:6]}"
+    folder = sorted(runs)[0].parent / FOLDER / name
+    return folder if _id_in(folder) in ("", found.id) else folder.with_name(f"{name}-{found.id[:6]}")
+
+
+def _id_in(folder: Path) -> str:
+    """Return which comparison a folder has, empty if it has none, or an early one that does not say."""
+    try:
+        return str(json.loads((folder / RECORD).read_text(encoding="utf-8")).get("id", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def _is_ours(folder: Path) -> bool:
-    return folder.is_dir() and ((folder / "compare.json").is_file() or not any(folder.iterdir()))
+    return folder.is_dir() and ((folder / RECORD).is_file() or not any(folder.iterdir()))
 
 
 def _print(found: Comparison, folder: Path, top: int, output: Output) -> None:

@@ -31,7 +31,7 @@ class FindOptions:
     repeats: int
     take: str
     format: str = "plot"
-    plot: Path | None = None
+    output: Path | None = None
     write: Path | None = None
 
 
@@ -53,11 +53,11 @@ def lr_find(resolved: Resolved[TrainSettings], output: Output, options: FindOpti
             plain=lambda: _lines(found, options, output),
         )
         output.note(*(f"Warning: {each}." for each in found.doubts), *(f"Note   {each}." for each in found.notes))
-        if options.plot:
+        if options.output:
             from clfctl.display.find_plot import save_find_plot
 
-            save_find_plot(found, options.take, options.plot)
-            output.note(f"Wrote {options.plot}")
+            save_find_plot(found, options.take, options.output)
+            output.note(f"Wrote {options.output}")
         output.note(*_next(found, options))
         if options.write:
             _keep(found, options, options.write, output)
@@ -68,11 +68,11 @@ def _check(options: FindOptions) -> None:
         if value not in allowed:
             what = f"{value!r} is not allowed; it must be one of {', '.join(allowed)}"
             raise UsageError(what, nearest(value, allowed), field=field)
-    if options.plot:
-        if options.plot.suffix.lower() not in PICTURES:
+    if options.output:
+        if options.output.suffix.lower() not in PICTURES:
             hint = f"end it in {' or '.join(PICTURES)}"
-            raise UsageError(f"cannot tell the format from {options.plot}", hint, field="plot")
-        check_folder(options.plot, "plot")
+            raise UsageError(f"cannot tell the format from {options.output}", hint, field="output")
+        check_folder(options.output, "output")
     if options.write:
         check_config(options.write)
 

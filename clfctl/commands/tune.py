@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from clfctl.api.tuning import opened, work_on
 from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
+from clfctl.errors import ClfctlError
 from clfctl.settings.groups import TuneSettings
 from clfctl.settings.sources import Resolved
 from clfctl.storage.names import shell
@@ -37,3 +38,6 @@ def _work(found: "Opened", to: "Onlookers", output: Output) -> None:
         save_pictures(tuned, found.space, found.folder)
         save_report(tuned, found.space, found.folder)
         output.note(f"Report: {found.folder.report}")
+    if tuned.is_done and not tuned.best:
+        reason = next((each.reason for each in tuned.trials if each.reason), "")
+        raise ClfctlError(f"no trial of {found.folder.path} came to its end{f': {reason}' if reason else ''}", "")

@@ -1,9 +1,9 @@
 """Which of the compared models to use: of those that cannot be told from the most accurate, the fastest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from clfctl.comparing.pairs import Pair
+from clfctl.comparing.pairs import Pair, holm
 from clfctl.comparing.speed import Cost
 
 # Latencies as near as that are the same.
@@ -25,7 +25,7 @@ def choose(accuracies: Sequence[float], costs: Sequence[Cost], pairs: Sequence[P
     fastest for one image is taken; of those as fast, the smallest; of those as small, the most accurate.
     """
     top = max(range(len(accuracies)), key=lambda place: (accuracies[place], -costs[place].latency_ms))
-    of_top = {place: pair for pair in pairs for place in _other(pair, top)}
+    of_top = _beside(top, pairs)
     equal = [top, *(place for place, pair in of_top.items() if not pair.is_told_apart)]
     fastest = min(costs[place].latency_ms for place in equal)
     near = [place for place in equal if costs[place].latency_ms <= NEAR * fastest]
@@ -34,6 +34,16 @@ def choose(accuracies: Sequence[float], costs: Sequence[Cost], pairs: Sequence[P
     if chosen == top:
         why += _cheaper(top, of_top, costs, names)
     return Choice(chosen, tuple(why))
+
+
+def _beside(top: int, pairs: Sequence[Pair]) -> dict[int, Pair]:
+    """Return the pair of each other run with the most accurate one, their p values corrected among themselves alone.
+
+    Among all pairs that could be looked at, those of bad runs included, nothing would be told apart in the end.
+    """
+    found = {place: pair for pair in pairs for place in _other(pair, top)}
+    corrected = holm([pair.p for pair in found.values()])
+    return {place: replace(pair, p_holm=p) for (place, pair), p in zip(found.items(), corrected, strict=True)}
 
 
 def _other(pair: Pair, top: int) -> tuple[int, ...]:
@@ -48,7 +58,7 @@ def _top(top: int, equal: Sequence[int], names: Sequence[str]) -> str:
         whom = rest[0] if len(rest) == 1 else "every other"
         return f"{names[top]} is more accurate than {whom}, by more than chance would do"
     equal_ones = f"those that cannot be told from it ({', '.join(others)})"
-    return f"none is more accurate than {names[top]}, and of {equal_ones} none is faster"
+    return f"none is more accurate than {names[top]}, and of {equal_ones} none is more than a tenth faster"
 
 
 def _beside_top(chosen: int, top: int, pair: Pair, costs: Sequence[Cost], names: Sequence[str]) -> str:

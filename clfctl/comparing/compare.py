@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from clfctl.comparing.files import of_files
 from clfctl.comparing.images import Common, common_images
 from clfctl.comparing.pairs import pairs_of
 from clfctl.comparing.speed import costs_of
-from clfctl.evaluation.intervals import LEVEL, Interval
+from clfctl.evaluation.intervals import LEVEL, Interval, Z
 from clfctl.evaluation.metrics import Metrics
 from clfctl.evaluation.outputs import Outputs
 from clfctl.inference.evaluate import Measured
@@ -52,9 +53,22 @@ def compare_measured(entries: Sequence[Entry], measured: Sequence[Measured], sor
         return found
     common = _reordered(common, order)
     pairs = pairs_of(common.right)
+    notes += of_beginnings(ordered, common)
     accuracies = [each.top1 for each in common.metrics]
     choice = choose(accuracies, [costs[place] for place in order], pairs, [each.name for each in ordered])
-    return replace(found, common=common, pairs=tuple(pairs), choice=choice)
+    return replace(found, common=common, pairs=tuple(pairs), choice=choice, notes=tuple(notes))
+
+
+def of_beginnings(sides: Sequence[Side], common: Common) -> list[str]:
+    """Return a sentence for each run that began with the weights of another, which may know the images compared."""
+    notes = []
+    for side in sides:
+        start, measured = side.entry.settings.start_from, side.measured
+        of_run = measured and Path(measured.trained.settings.data).absolute() == Path(common.data).absolute()
+        if start is not None and of_run and not side.entry.holds_out_alike:
+            what = f"{side.name} began with the weights of {start}, which may have been trained on these images"
+            notes.append(f"Warning: {what}: then it looks better than it is. `data=` names images that neither knows.")
+    return notes
 
 
 def numbers_of(metrics: Metrics) -> dict[str, float]:
@@ -71,16 +85,16 @@ def numbers_of(metrics: Metrics) -> dict[str, float]:
 
 
 def limits_of(metrics: Metrics, outputs: Outputs) -> dict[str, Interval]:
-    """Return how far the numbers may be off: shares and F1 by the bootstrap, the loss as a normal mean.
+    """Return how far the numbers may be off: shares by the bootstrap, the loss as a normal mean.
 
-    For F1 and balanced accuracy the confusion matrix is drawn again as a multinomial, up to 50 classes.
+    For F1, balanced accuracy and kappa the confusion matrix is drawn again as a multinomial, up to 50 classes.
     """
     found = {"top1": metrics.top1_interval}
     if metrics.top5_interval:
         found["top5"] = metrics.top5_interval
     n = len(outputs.losses)
     if n > 1:
-        off = 1.959964 * float(outputs.losses.std(ddof=1, dtype=np.float64)) / math.sqrt(n)
+        off = Z * float(outputs.losses.std(ddof=1, dtype=np.float64)) / math.sqrt(n)
         found["loss"] = Interval(max(0.0, metrics.loss - off), metrics.loss + off, "normal")
     n_classes = len(metrics.classes)
     if n_classes <= _MOST_CLASSES:
@@ -90,10 +104,17 @@ def limits_of(metrics: Metrics, outputs: Outputs) -> dict[str, Interval]:
         has_images = support > 0
         f1 = np.where(has_images, 2 * right / np.maximum(support + predicted, 1), 0.0)
         recall = np.where(has_images, right / np.maximum(support, 1), 0.0)
-        for name, values in (("f1", f1), ("balanced_accuracy", recall)):
-            means = values.sum(axis=1) / has_images.sum(axis=1)
-            low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-            found[name] = Interval(low, high, "bootstrap")
+        by_chance = (support * predicted).sum(axis=1) / n**2
+        agreed = right.sum(axis=1) / n
+        spreads = {
+            "f1": f1.sum(axis=1) / has_images.sum(axis=1),
+            "balanced_accuracy": recall.sum(axis=1) / has_images.sum(axis=1),
+            "kappa": ((agreed - by_chance) / np.where(by_chance < 1, 1 - by_chance, np.nan)),
+        }
+        for name, values in spreads.items():
+            if np.isfinite(values).all():
+                low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+                found[name] = Interval(low, high, "bootstrap")
     return found
 
 

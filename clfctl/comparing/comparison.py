@@ -1,5 +1,6 @@
 """A comparison as a record: the runs in their order, their numbers by name, their pairs, and the one to deploy."""
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from clfctl.comparing.pairs import Pair
     from clfctl.comparing.speed import Cost
     from clfctl.evaluation.intervals import Interval
+    from clfctl.evaluation.metrics import Metrics
     from clfctl.inference.evaluate import Measured
 
 # What was measured on the common images, and which way it is better.
@@ -53,23 +55,42 @@ class Comparison:
     choice: "Choice | None" = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def id(self) -> str:
+        """What tells it from a comparison of other runs, or on other images."""
+        of_images = (self.common.data, self.common.split) if self.common else ()
+        parts = [*sorted(str(side.entry.path.resolve()) for side in self.sides), *of_images]
+        return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:12]
+
     def as_record(self) -> dict[str, Any]:
-        """Return everything that JSON can hold; what is not known is null."""
+        """Return everything that JSON can hold; what is not known is null.
+
+        Rows and columns of each confusion matrix are in the order of `classes`.
+        """
         names = [side.name for side in self.sides]
         common, choice = self.common, self.choice
+        # Of runs with other classes all that any of them knows.
+        metrics = common.metrics if common else ()
+        classes = list(dict.fromkeys(each.name for of_run in metrics for each in of_run.classes))
         return {
+            "id": self.id,
             "runs": [_side_record(side) for side in self.sides],
             "settings": {each.name: _plain(each) for each in self.different if each.is_setting},
             "made_with": {each.name: _plain(each) for each in self.different if not each.is_setting},
             "images": None if common is None else {"data": common.data, "split": common.split, "n": common.n},
-            "classes": [] if common is None else [each.name for each in common.metrics[0].classes],
-            "confusion": {} if common is None else {
-                name: each.confusion.tolist() for name, each in zip(names, common.metrics, strict=True)
-            },
+            "classes": classes,
+            "confusion": {name: _in_order(each, classes) for name, each in zip(names, metrics, strict=bool(metrics))},
             "pairs": [_pair_record(each, names) for each in self.pairs],
             "deploy": None if choice is None else {"run": names[choice.run], "why": list(choice.why)},
             "notes": list(self.notes),
         }  # fmt: skip
+
+
+def _in_order(metrics: "Metrics", classes: Sequence[str]) -> list[list[int]]:
+    """Return the confusion matrix with a row and a column for each of the classes, in their order."""
+    places = {each.name: place for place, each in enumerate(metrics.classes)}
+    cells = metrics.confusion.tolist()
+    return [[cells[places[a]][places[b]] if {a, b} <= {*places} else 0 for b in classes] for a in classes]
 
 
 def sort_modes() -> dict[str, Mode]:

@@ -1,16 +1,16 @@
 """Two models on the same images: who is right where the other is wrong, and whether that may be chance."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.evaluation.intervals import LEVEL, N_RESAMPLES, Interval
+from clfctl.evaluation.intervals import Interval, wilson
 
 # Below this a difference is not taken for chance.
 ALPHA = 0.05
-_SEED = 0
 
 
 @dataclass(frozen=True)
@@ -71,31 +71,45 @@ def holm(values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def difference_interval(only_first: int, only_second: int, n: int) -> Interval:
-    """Return the interval of the difference of two accuracies on the same n images, by the percentile bootstrap.
+def difference_interval(both: int, only_first: int, only_second: int, neither: int) -> Interval:
+    """Return the interval of the difference of two accuracies on the same images: Newcombe's (1998, method 10).
 
-    A resample has as many images of each kind as a multinomial draw: always the same ones. Where the two never differ
-    each resample is the same; the limits are then what the rule of Clopper and Pearson (1934) leaves possible.
+    It puts Wilson's (1927) intervals of the two shares together by how they go together. It holds 0 wherever the exact
+    test cannot tell the two apart: that test is the more careful one where few images differ.
     """
-    if not only_first + only_second:
-        far = 1 - ((1 - LEVEL) / 2) ** (1 / n)
-        return Interval(-far, far, "exact")
-    shares = np.array([only_first, only_second, n - only_first - only_second]) / n
-    draws = np.random.default_rng(_SEED).multinomial(n, shares, N_RESAMPLES)
-    low, high = np.quantile((draws[:, 0] - draws[:, 1]) / n, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
-    return Interval(low, high, "bootstrap")
+    n = both + only_first + only_second + neither
+    first, second = both + only_first, both + only_second
+    difference = (only_first - only_second) / n
+    ours, theirs = wilson(first, n), wilson(second, n)
+    down, up = first / n - ours.low, ours.high - first / n
+    their_down, their_up = second / n - theirs.low, theirs.high - second / n
+    phi = _going_together(both, only_first, only_second, neither)
+    low = difference - math.sqrt(max(0.0, down**2 - 2 * phi * down * their_up + their_up**2))
+    high = difference + math.sqrt(max(0.0, up**2 - 2 * phi * up * their_down + their_down**2))
+    if mcnemar(only_first, only_second) >= ALPHA:
+        low, high = min(low, 0.0), max(high, 0.0)
+    return Interval(max(-1.0, low), min(1.0, high), "Newcombe")
+
+
+def _going_together(both: int, only_first: int, only_second: int, neither: int) -> float:
+    """Return the correlation of two shares, with Newcombe's correction for continuity."""
+    rows = (both + only_first) * (only_second + neither), (both + only_second) * (only_first + neither)
+    if not all(rows):
+        return 0.0
+    n, product = both + only_first + only_second + neither, both * neither - only_first * only_second
+    return (product if product <= 0 else max(0.0, product - n / 2)) / math.sqrt(rows[0] * rows[1])
 
 
 def pairs_of(right: NDArray[np.bool_]) -> list[Pair]:
     """Return every pair of runs; `right` (runs, images) says which answers were right."""
     found = []
-    n_runs, n = right.shape
+    n_runs = len(right)
     for first in range(n_runs):
         for second in range(first + 1, n_runs):
             ours, theirs = right[first], right[second]
             only_first, only_second = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())
             both, neither = int((ours & theirs).sum()), int((~ours & ~theirs).sum())
-            p, limits = mcnemar(only_first, only_second), difference_interval(only_first, only_second, n)
+            p, limits = mcnemar(only_first, only_second), difference_interval(both, only_first, only_second, neither)
             found.append(Pair(first, second, both, only_first, only_second, neither, p, p, limits))
     corrected = holm([each.p for each in found])
     return [replace(each, p_holm=p) for each, p in zip(found, corrected, strict=True)]

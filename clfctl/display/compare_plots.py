@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from clfctl.comparing.comparison import Side
+from clfctl.display.curve import letter_of
 
 # Of Okabe and Ito, which stay apart for every kind of colour vision; after them come other strokes.
 _COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -50,7 +51,8 @@ def _draw(axes: Axes, side: Side, place: int, name: str) -> None:
     epochs = [each.epoch for each in history]
     marker = "o" if len(history) == 1 else None
     values = [each.metric(name) for each in history]
-    axes.plot(epochs, values, stroke, color=color, label=side.name, marker=marker)
+    # With its letter, as in the tables; a label that begins with an underscore would be left out.
+    axes.plot(epochs, values, stroke, color=color, label=f"{letter_of(place)} {side.name}", marker=marker)
     if name == "val_loss":
         training = [each.metric("train_loss") for each in history]
         axes.plot(epochs, training, ":", color=color, alpha=0.7)

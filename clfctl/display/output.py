@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from clfctl.display.streams import forget_reader, make_writable
+from clfctl.display.wrapping import in_width, width_of
 from clfctl.settings.groups import OutputSettings
 from clfctl.settings.launch import launch
 from clfctl.storage.json_lines import dump_json
@@ -64,7 +65,9 @@ class Output:
         if not lines or self.is_quiet:
             return
         try:
-            print(*map(self.spelled, lines), sep="\n", file=sys.stderr, flush=True)
+            width = width_of(sys.stderr)
+            texts = (in_width(self.spelled(line), width) for line in lines)
+            print(*texts, sep="\n", file=sys.stderr, flush=True)
         except BrokenPipeError:  # nothing that was asked for is lost
             forget_reader(sys.stderr)
 

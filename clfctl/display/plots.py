@@ -3,6 +3,7 @@
 import io
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -10,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from clfctl.evaluation.epoch_metrics import METRICS
-from clfctl.runs.history import EpochResult
+from clfctl.runs.history import MOVED, START, EpochResult
 from clfctl.storage.files import explained, replace_file
 
 # Blue, vermilion and green of Okabe and Ito, which stay apart for every kind of colour vision.
@@ -24,7 +25,8 @@ _OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000")
 def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
     """Write loss.png, accuracy.png and lr.png into `folder`, which is made; return their paths, none without epochs.
 
-    Values that are not finite leave a gap. Uses no display and none of pyplot's global state.
+    Where a schedule moved momentum or weight decay, momentum.png and weight_decay.png are beside them. Values that are
+    not finite leave a gap. Uses no display and none of pyplot's global state.
     """
     if not history:
         return []
@@ -40,8 +42,15 @@ def save_plots(history: Sequence[EpochResult], folder: Path) -> list[Path]:
 
 
 def history_figures(history: Sequence[EpochResult], size: tuple[float, float]) -> Iterator[tuple[str, Figure]]:
-    """Yield `loss`, `accuracy` and `lr`, each with its figure of a size in inches; `history` is not empty."""
-    for name, draw in (("loss", _draw_loss), ("accuracy", _draw_accuracy), ("lr", _draw_lr)):
+    """Yield `loss`, `accuracy` and `lr`, each with its figure of a size in inches; `history` is not empty.
+
+    What else a schedule moved follows: `momentum` and `weight_decay`.
+    """
+    draws: dict[str, Callable[[Axes, Sequence[EpochResult]], None]]
+    draws = {"loss": _draw_loss, "accuracy": _draw_accuracy, "lr": _draw_lr}
+    moved = [name for name in MOVED if any(name in each.moved for each in history)]
+    draws |= {name: partial(_draw_moved, name) for name in moved}
+    for name, draw in draws.items():
         figure = Figure(figsize=size, dpi=150, layout="constrained")
         axes = figure.subplots()
         draw(axes, history)
@@ -94,6 +103,16 @@ def _draw_lr(axes: Axes, history: Sequence[EpochResult]) -> None:
         axes.ticklabel_format(axis="y", style="sci", scilimits=(-2, 3))
     axes.set_title("Learning rate")
     axes.set_ylabel("learning rate")
+
+
+def _draw_moved(name: str, axes: Axes, history: Sequence[EpochResult]) -> None:
+    """Draw what a schedule moved beside the rate, at the first and last step of each epoch; a gap where none did."""
+    times = [time for each in history for time in (each.epoch - 1, each.epoch)]
+    values = [each.moved.get(key, math.nan) for each in history for key in (name + START, name)]
+    axes.plot(times, values, color=_BLUE, linewidth=1.8)
+    words = name.replace("_", " ")
+    axes.set_title(words.capitalize())
+    axes.set_ylabel(words)
 
 
 def _draw_metric(

@@ -25,7 +25,13 @@ TEMPLATE = "report.html.jinja"
 # Of more the others are folded away; a phone scrolls past these in a second.
 N_CLASSES, N_PAIRS = 30, 20
 MIN_SIDE = 112
-CURVES = {"loss": "Loss", "accuracy": "Accuracy", "lr": "Learning rate"}
+CURVES = {
+    "loss": "Loss",
+    "accuracy": "Accuracy",
+    "lr": "Learning rate",
+    "momentum": "Momentum",
+    "weight_decay": "Weight decay",
+}
 
 
 @dataclass(frozen=True)

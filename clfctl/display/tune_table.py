@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from clfctl.display.epochs import format_time
 from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.tuning.found import TrialFound, Tuned
-from clfctl.tuning.space import DIGITS, Value
+from clfctl.tuning.space import MOST_DIGITS, Value
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,18 +49,25 @@ def summary_lines(tuned: Tuned) -> Iterator[str]:
     words = ("complete", "pruned", "failed", "running", "waiting")
     counts = [f"{n} {state}" for state in words if (n := tuned.n(state))]  # type: ignore[arg-type]  # its own states
     yield f"{len(tuned.trials)} {'trial' if len(tuned.trials) == 1 else 'trials'}: {', '.join(counts)}."
+    if same := sum(each.same_as is not None for each in tuned.trials):
+        yield f"{same} had the settings of an earlier one, and {'was' if same == 1 else 'were'} not trained again."
     best = tuned.best
     if not best or best.value is None:
         yield "None came to its end."
         return
     yield f"Best: trial {best.number}, {tuned.monitor} {in_words(tuned, best.value)}: {settings_words(best)}"
-    if again := tuned.confirmed:
+    if (again := tuned.confirmed) and again.failed:
+        n = len(again.failed)
+        yield f"With {n} of {n + len(again.values)} other seeds its settings could not be trained: they are at an edge."
+    if again and again.values:
         seeds = f"{len(again.values)} other {'seed' if len(again.values) == 1 else 'seeds'}"
         line = f"With {seeds}: {tuned.monitor} {in_words(tuned, again.mean)}"
         if limits := again.interval:
             line += f", 95 % interval of the mean {in_words(tuned, limits[0])} to {in_words(tuned, limits[1])}"
         yield f"{line}. That is what to expect: the best of many trials was lucky too."
-    else:
+        if len(again.values) == 2:
+            yield "Two seeds say next to nothing of how far seeds differ; `confirm=3` is the least that does."
+    elif not again:
         yield "The best of many is lucky too: what it is worth with other seeds is told with `confirm=3`."
     if shares := [f"{name} {100 * each:.0f} %" for name, each in tuned.importance.items() if each >= LEAST_IMPORTANCE]:
         yield f"What matters, of how the trials differ: {', '.join(shares)}."
@@ -79,7 +86,8 @@ def summary_record(tuned: Tuned) -> dict[str, Any]:
             "trial": again.trial,
             "seeds": list(again.seeds),
             "values": list(again.values),
-            "mean": again.mean,
+            "failed": list(again.failed),
+            "mean": again.mean if again.values else None,
             "interval": list(again.interval) if again.interval else None,
         }
         if again
@@ -98,10 +106,10 @@ def settings_words(trial: TrialFound) -> str:
 
 
 def value_words(value: Value) -> str:
-    """Return what was drawn of a setting, with few digits."""
+    """Return what was drawn of a setting, with the digits that it has."""
     if value is None:
         return "none"
-    return f"{value:.{DIGITS}g}" if isinstance(value, float) else str(value)
+    return f"{value:.{MOST_DIGITS}g}" if isinstance(value, float) else str(value)
 
 
 def accuracy_words(trial: TrialFound) -> str:

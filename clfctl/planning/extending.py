@@ -37,6 +37,7 @@ WAYS: dict[Way, str] = {
     "rewarm": "up again, and down",
     "anneal": "down from the last rate",
 }
+STAYS = "at the last rate, which is not lower than it would rise to, and down"
 # Settings that say what the rate is to be: whoever states one has chosen already.
 CHOOSING = ("scheduler", "lr", "warmup", *kind_options())
 
@@ -205,8 +206,10 @@ def _tail(how: Extend, share: float, lowest: float, base_lr: float, left: float)
             return times(share, f"wsd({','.join(filter(None, (f'decay={in_digits(how.share)}', floor)))})")
         case "anneal":
             return times(share, f"polynomial(power=1,{floor},every=batch)" if floor else "linear")
-    rise = f"linear(start={in_digits(share)},end={in_digits(top)}):{in_digits(float(f'{REWARM_SHARE * left:.3g}'))}"
-    return f"{rise} > cosine({floor + ',' if floor else ''}every=batch)"
+    rise = f"linear(start={in_digits(share)},end={in_digits(top)})" if top > share else times(share, "constant")
+    return (
+        f"{rise}:{in_digits(float(f'{REWARM_SHARE * left:.3g}'))} > cosine({floor + ',' if floor else ''}every=batch)"
+    )
 
 
 def _check(saved: PlanSettings, changed: PlanSettings, stated: Mapping[str, Any], at: Standing) -> None:
@@ -229,7 +232,9 @@ def _has_stopped(settings: PlanSettings, at: Standing) -> bool:
 
 def _line(way: Way, settings: PlanSettings, why: str = "") -> str:
     """Return how the rate goes on, as a line."""
-    line = f"Extend {way}: {WAYS[way]}"
+    # A rate that is as high as it would rise to stays there.
+    stays = way == "rewarm" and settings.scheduler.rpartition(">>")[2].partition(":")[0].endswith("constant")
+    line = f"Extend {way}: {STAYS if stays else WAYS[way]}"
     if why:
         line += f" (the default here: {why}; `extend=` takes {', '.join(get_args(Way))})"
     first = parse_expression(settings.scheduler).schedule()

@@ -15,6 +15,7 @@ from clfctl.planning.history import run_history
 from clfctl.planning.plan import Plan, keep_fitting, make_plan
 from clfctl.runs.folder import open_run
 from clfctl.schedules.base import before
+from clfctl.schedules.catalog import kind_options
 from clfctl.schedules.sampling import rates_of, sample_curve
 from clfctl.schedules.stable import with_known_warmup
 from clfctl.settings.groups import TrainSettings
@@ -74,7 +75,9 @@ def what_if(resolved: Resolved[TrainSettings], folder: Path, texts: Sequence[str
     saved = run_history(run)
     stated = stated_in(resolved)
     where = next((resolved.origins[name] for name in stated), "")
-    settings = saved.settings.model_copy(update={name: stated[name] for name in stated if name != "scheduler"})
+    # The parameters of its schedule are not those of another: a plateau is not to look every 100 batches as it did.
+    update = {**dict.fromkeys(kind_options()), **{name: stated[name] for name in stated if name != "scheduler"}}
+    settings = saved.settings.model_copy(update=update)
     if not saved.history:
         raise UsageError(f"{folder} has no finished epoch yet", "train it first", field="what_if")
     values = saved.metrics(settings.monitor)

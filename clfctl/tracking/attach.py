@@ -1,7 +1,6 @@
 """The trackers that a training's settings name."""
 
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,6 @@ from clfctl.data.onlookers import Onlookers, no_bar, no_line
 from clfctl.data.sources.base import Part
 from clfctl.engine.assemble import make_loader
 from clfctl.engine.session import Session
-from clfctl.errors import ClfctlError
 from clfctl.inference.evaluate import Measured, evaluate_checkpoint
 from clfctl.settings.groups import EvalSettings, TrainSettings
 from clfctl.settings.tracked import missing, trackers_in
@@ -21,7 +19,7 @@ from clfctl.tracking.backend import Backend, Final
 from clfctl.tracking.csv_files import CsvFiles
 from clfctl.tracking.mlflow_store import MlflowStore
 from clfctl.tracking.tensorboard_files import TensorBoardFiles
-from clfctl.tracking.tracker import Tracker
+from clfctl.tracking.tracker import Together, Tracker
 from clfctl.tracking.wandb_files import WandbFiles
 
 BACKENDS: dict[str, Callable[[], Backend]] = {
@@ -35,14 +33,13 @@ N_IMAGES = 16
 
 def trackers_for(session: Session, tell: Callable[[str], None]) -> list[Tracker]:
     """Return the trackers that the settings name; `tell` gets a sentence about one whose library is not there."""
-    settings = session.parts.settings
-    final = cache(lambda: final_of(session))
+    settings, together = session.parts.settings, Together(lambda: final_of(session))
     found = []
     for name in trackers_in(settings.track):
         if how := missing(name):
             tell(f"Warning: {name} is not installed, and is not written: {how}")
             continue
-        found.append(Tracker(name, BACKENDS[name](), plain_settings(settings), final))
+        found.append(Tracker(name, BACKENDS[name](), plain_settings(settings), together))
     return found
 
 
@@ -56,11 +53,11 @@ def plain_settings(settings: TrainSettings) -> dict[str, Any]:
     }
 
 
-def final_of(session: Session) -> Final:
-    """Measure the checkpoint to use on the validation images; without any there is nothing to say."""
+def final_of(session: Session) -> Final | None:
+    """Measure the checkpoint to use on the validation images; None where there are none, and nothing to say."""
     run = session.run
     if not len(session.trainer.val_loader.part):
-        raise ClfctlError("without validation images there is no confusion matrix")
+        return None
     measured = evaluate_checkpoint(run, run.chosen, EvalSettings(), Onlookers(no_line, no_bar))
     metrics = measured.evaluation.metrics
     numbers = {"top1": metrics.top1, "loss": metrics.loss, "f1": metrics.macro.f1}

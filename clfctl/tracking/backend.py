@@ -11,6 +11,8 @@ from clfctl.runs.folder import RunFolder
 
 # Values of windows of batches have this before their names; all others are of epochs.
 BATCH = "batch/"
+# Of the checkpoint to use, when training has ended; their step is the last epoch.
+FINAL = "final/"
 TRACK = "track"
 
 
@@ -59,10 +61,10 @@ class Backend(Protocol):
         """Write some items, in the order of time."""
         ...
 
-    def end(self, final: Final) -> None:
-        """Write what is known at the end of the training."""
+    def end(self, final: Final | None) -> None:
+        """Take note that the training came to its end; write what is known then, None if that is there already."""
         ...
 
     def close(self) -> None:
-        """Let go of everything that is open."""
+        """Let go of everything that is open, also where the training was stopped before its end."""
         ...

@@ -28,8 +28,10 @@ class CsvFiles:
             is_batch = next(iter(item.values)).startswith(BATCH)
             self._tables["batches.csv" if is_batch else "epochs.csv"].add(item)
 
-    def end(self, final: Final) -> None:
+    def end(self, final: Final | None) -> None:
         """Write the confusion matrix, a row a true class."""
+        if final is None:
+            return
         rows = [["true", *final.classes]]
         rows += [[name, *map(str, row)] for name, row in zip(final.classes, final.confusion.tolist(), strict=True)]
         write_text(self._folder / CONFUSION, _text(rows))

@@ -19,6 +19,9 @@ _MOST, _LONGEST = 1000, 500
 class MlflowStore:
     """One run of the experiment `clfctl`; its id is kept in the run's folder, so that it goes on there."""
 
+    def __init__(self) -> None:
+        self._id, self._state = "", "KILLED"
+
     def open(self, subject: Subject) -> Mapping[str, int]:
         """Find the run, or make it; note the settings that it has no value of."""
         os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
@@ -83,16 +86,21 @@ class MlflowStore:
         for start in range(0, len(metrics), _MOST):
             self._client.log_batch(self._id, metrics=metrics[start : start + _MOST])
 
-    def end(self, final: Final) -> None:
-        """Add the final metrics, the confusion matrix and images, and call the run finished."""
-        self.write([Item(0, 0, {f"final/{name}": value for name, value in final.metrics.items()})])
+    def end(self, final: Final | None) -> None:
+        """Add the confusion matrix and images, and call the run finished."""
+        if final is not None:
+            self._add(final)
+        self._state = "FINISHED"
+
+    def _add(self, final: Final) -> None:
         table = {"classes": list(final.classes), "confusion": final.confusion.tolist()}
         self._client.log_dict(self._id, table, "confusion.json")
         self._client.log_image(self._id, confusion_picture(final.confusion), "confusion.png")
         for number, (image, caption) in enumerate(zip(final.images, final.captions, strict=True)):
             self._client.log_image(self._id, image, f"images/{number:02}.png")
             self._client.log_text(self._id, caption + "\n", f"images/{number:02}.txt")
-        self._client.set_terminated(self._id, "FINISHED")
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Say how the run ended: it would count as running for ever."""
+        if self._id:
+            self._client.set_terminated(self._id, self._state)

@@ -33,6 +33,11 @@ class Record:
     _batches: int = 0
     _rates: list[Stretch] = field(default_factory=list)
 
+    @property
+    def reached(self) -> tuple[int, int]:
+        """Epochs and batches of what was returned until now."""
+        return self._n_epochs, self._batches
+
     def new_items(self) -> list[Item]:
         """Return what the checkpoint counts as done since the last call. Raises OSError or ValueError."""
         state = self.run.last.stat()

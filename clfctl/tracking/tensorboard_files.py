@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clfctl.tracking.backend import TRACK, Final, Item, Subject
+from clfctl.tracking.backend import FINAL, TRACK, Final, Item, Subject
 from clfctl.tracking.picture import confusion_picture, confusion_table
 
 
@@ -32,18 +32,18 @@ class TensorBoardFiles:
                 self._writer.add_scalar(name, value, item.step)
         self._writer.flush()
 
-    def end(self, final: Final) -> None:
+    def end(self, final: Final | None) -> None:
         """Add hyperparameters with the final metrics, the confusion matrix, and images."""
+        if final is None:
+            return
         from torch.utils.tensorboard.summary import hparams
 
-        metrics = {f"final/{name}": value for name, value in final.metrics.items()}
+        metrics = {f"{FINAL}{name}": value for name, value in final.metrics.items()}
         settings = {
             name: value for name, value in self._settings.items() if isinstance(value, bool | int | float | str)
         }
         for summary in hparams(settings, metrics):
             self._writer.file_writer.add_summary(summary)
-        for name, value in metrics.items():
-            self._writer.add_scalar(name, value, 0)
         self._writer.add_image("confusion matrix", confusion_picture(final.confusion), dataformats="HWC")
         self._writer.add_text("confusion matrix", confusion_table(final.classes, final.confusion))
         if len(final.images):

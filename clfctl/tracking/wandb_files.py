@@ -29,6 +29,9 @@ class WandbFiles:
         if not file.is_file():
             write_text(file, secrets.token_hex(4) + "\n")
         run_id = file.read_text(encoding="utf-8").strip()
+        if not run_id:  # a disk that was full
+            run_id = secrets.token_hex(4)
+            write_text(file, run_id + "\n")
         last: dict[str, int] = {}
         for values in rows_in(folder, run_id):
             for name in values:
@@ -53,10 +56,11 @@ class WandbFiles:
             is_batch = next(iter(item.values)).startswith(BATCH)
             self._run.log({**item.values, "batches" if is_batch else "epoch": item.step}, step=item.batches)
 
-    def end(self, final: Final) -> None:
-        """Add the final metrics to the summary, the confusion matrix, and images."""
+    def end(self, final: Final | None) -> None:
+        """Add the confusion matrix, and images; the final metrics are in the summary, as all that was written last."""
+        if final is None:
+            return
         wandb = self._wandb
-        self._run.summary.update({f"final/{name}": value for name, value in final.metrics.items()})
         rows = [[name, *row] for name, row in zip(final.classes, final.confusion.tolist(), strict=True)]
         images = [wandb.Image(image, caption=text) for image, text in zip(final.images, final.captions, strict=True)]
         self._run.log({

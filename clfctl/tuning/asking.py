@@ -8,6 +8,7 @@ from clfctl.settings.groups import TuneSettings
 from clfctl.settings.layers import layers_of
 from clfctl.settings.sources import Resolved
 from clfctl.tuning.folder import OF_PROCESS, Record, StudyFolder, read_record, without_password
+from clfctl.tuning.places import same_place
 from clfctl.tuning.space import default_space, read_space
 from clfctl.tuning.trial_settings import kind_of, names_in
 
@@ -54,17 +55,22 @@ def changes_of(folder: StudyFolder, resolved: Resolved[TuneSettings]) -> dict[st
             if value and {*space} != {*record.space}:
                 what = f"the study {folder.path} searches {', '.join(record.space)}, not {', '.join(space)}"
                 raise UsageError(what, "leave it out to go on, or begin another study", field=name)
-        elif name == "storage" and without_password(value) != without_password(mine.storage):
+        elif name == "storage" and without_password(value) != without_password(record.here({name: mine.storage})[name]):
             what = f"the study {folder.path} is noted at {mine.storage}, not at {without_password(value)}"
             raise UsageError(what, "leave it out to go on", field=name)
         elif name in OF_PROCESS:
-            changes[name] = value
-        elif value != getattr(mine, name) and (name, value) != ("run_name", folder.path.name):
+            changes |= record.kept({name: value})
+        elif not _is_kept(record, name, value) and (name, value) != ("run_name", folder.path.name):
             what = f"the study {folder.path} was begun with {_plain(getattr(mine, name))}, not {_plain(value)}"
             raise UsageError(what, "leave it out to go on, or begin another study", field=name)
     if "storage" not in changes:
         changes["storage"] = mine.storage
     return changes
+
+
+def _is_kept(record: Record, name: str, value: object) -> bool:
+    """Return whether a setting is what the study has, wherever its path is typed from."""
+    return same_place(value, record.here({name: getattr(record.settings, name)})[name])
 
 
 def _plain(value: object) -> str:

@@ -3,13 +3,12 @@
 import json
 import uuid
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from clfctl.errors import UsageError
+from clfctl.planning.place import working_folder
 from clfctl.runs.folder import RunFolder
 from clfctl.settings.groups import TuneSettings
 from clfctl.settings.layers import layers_of
@@ -18,12 +17,15 @@ from clfctl.settings.tuning import FILE_STORAGES
 from clfctl.storage.files import write_text
 from clfctl.storage.json_lines import dump_json
 from clfctl.storage.names import shell
+from clfctl.tuning.places import begun_in, led, seen_from
 
 FORMAT = 1
 # Settings of a process: they may be others on each machine, and each time that a study goes on.
 OF_PROCESS = (
     "trials", "time", "confirm", "write", "heartbeat", "storage", "device", "workers", "cache_dir", "download", "cache",
 )  # fmt: skip
+# Of these what is typed counts for the study, the others for the process alone.
+OF_STUDY = ("trials", "confirm")
 # Where things are: the same images may lie elsewhere on another machine.
 PLACES = ("data", "data_dir", "runs_dir", "run_name")
 
@@ -67,11 +69,15 @@ class StudyFolder:
 
 @dataclass(frozen=True)
 class Record:
-    """What a study was begun with: settings by source, and the space as texts; `id` tells its folder from others."""
+    """What a study was begun with: settings by source, and the space as texts, both as they were typed.
+
+    `id` tells its folder from others. `given_in` is the folder that relative paths in the settings start from.
+    """
 
     layers: Sequence[Layer]
     space: Sequence[str]
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    given_in: Path = field(default_factory=working_folder)
 
     @property
     def settings(self) -> TuneSettings:
@@ -86,12 +92,25 @@ class Record:
         """Return the record with some settings changed."""
         return replace(self, layers=[Layer("command line", dict(values)), *self.layers])
 
-    def as_json(self) -> dict[str, Any]:
-        """Return what `record_from` reads; a password in the address of a database is left out."""
+    def here(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of settings as they were typed with paths that lead from the working folder."""
+        return self._led(values, self.given_in, working_folder())
+
+    def kept(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values that are typed now as the record keeps them: their paths start from where it was begun."""
+        return self._led(values, working_folder(), self.given_in)
+
+    def _led(self, values: Mapping[str, Any], start: Path, end: Path) -> dict[str, Any]:
+        data_dir = Path(next((each.values["data_dir"] for each in self.layers if "data_dir" in each.values), "data"))
+        return {name: led(name, value, start, end, data_dir) for name, value in values.items()}
+
+    def as_json(self, study: Path) -> dict[str, Any]:
+        """Return what `record_from` reads, of a study there; a password in the address of a database is left out."""
         dumped = self.settings.model_dump(mode="json")
         dumped["storage"] = without_password(dumped["storage"])
         layers = [[each.label, {name: dumped[name] for name in each.values}] for each in layers_of(self.resolved())]
-        return {"format": FORMAT, "id": self.id, "space": list(self.space), "layers": layers}
+        given_in = seen_from(self.given_in, study)
+        return {"format": FORMAT, "id": self.id, "space": list(self.space), "layers": layers, "given_in": given_in}
 
     def same(self) -> dict[str, Any]:
         """Return what must be the same in every process that works on the study."""
@@ -100,18 +119,19 @@ class Record:
         return {"search": list(self.space), **dumped}
 
 
-def record_from(saved: Mapping[str, Any]) -> Record:
-    """Return the record of its JSON. Raises KeyError, TypeError or ValueError for what is none."""
+def record_from(saved: Mapping[str, Any], study: Path) -> Record:
+    """Return the record of its JSON, of a study there. Raises KeyError, TypeError or ValueError for what is none."""
     if int(saved["format"]) > FORMAT:
         raise ValueError("it was written by a newer version of clfctl")
     layers = [Layer(str(label), dict(values)) for label, values in saved["layers"]]
-    return Record(layers, [str(each) for each in saved["space"]], str(saved["id"]))
+    given_in = begun_in(str(saved.get("given_in", "")), study)
+    return Record(layers, [str(each) for each in saved["space"]], str(saved["id"]), given_in)
 
 
 def read_record(folder: StudyFolder) -> Record:
     """Return the record of a study's folder. Raises UsageError if it is none."""
     try:
-        return record_from(json.loads(folder.record.read_text(encoding="utf-8")))
+        return record_from(json.loads(folder.record.read_text(encoding="utf-8")), folder.path)
     except FileNotFoundError:
         hint = "`clfctl tune` without it begins a study"
         if RunFolder(folder.path).config.is_file():
@@ -123,7 +143,7 @@ def read_record(folder: StudyFolder) -> Record:
 
 def write_record(folder: StudyFolder, record: Record) -> None:
     """Write the record of a study. Raises WriteError."""
-    write_text(folder.record, dump_json(record.as_json()) + "\n")
+    write_text(folder.record, dump_json(record.as_json(folder.path)) + "\n")
 
 
 def difference(one: Record, other: Mapping[str, Any]) -> str:
@@ -151,10 +171,22 @@ def is_file_storage(storage: str) -> bool:
 
 
 def without_password(url: str) -> str:
-    """Return an address without the password in it, for messages and files."""
-    with suppress(ValueError):
-        parts = urlsplit(url)
-        if parts.password is not None:
-            user, _, host = parts.netloc.rpartition("@")
-            return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}"))
-    return url
+    """Return an address without the passwords in it, for messages and files; of what is none only how it begins."""
+    if "://" not in url:
+        return url
+    from sqlalchemy.engine import URL, make_url
+    from sqlalchemy.exc import ArgumentError
+
+    start = f"{url.partition('://')[0]}://…"
+    try:
+        found = make_url(url)
+    except (ArgumentError, ValueError):
+        return start
+    if "@" in (found.host or ""):  # a password with such a sign in it, of which a part was taken for the host
+        return start
+    secret = [name for name in found.query if "pass" in name.lower()]
+    if found.password is None and not secret:
+        return url
+    query = {name: each for name, each in found.query.items() if name not in secret}
+    shown = URL.create(found.drivername, found.username, None, found.host, found.port, found.database, query)
+    return shown.render_as_string()

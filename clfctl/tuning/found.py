@@ -24,7 +24,8 @@ class TrialFound:
 
     `value` is the best of the monitored metric over its epochs, None before the first; `settings` has what was drawn.
     `top1` is the accuracy of that epoch with the limits of its 95 % interval over the validation images. `run` is its
-    folder, which may be on another machine. `reason` says why it was pruned or failed.
+    folder, which may be on another machine. `reason` says why it was pruned or failed. One that is the `same_as` an
+    earlier one has the settings of that, and its value; it was not trained again.
     """
 
     number: int
@@ -38,6 +39,7 @@ class TrialFound:
     top1_interval: tuple[float, float] | None = None
     reason: str = ""
     retry_of: int | None = None
+    same_as: int | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Return the values by name, as JSON can hold them."""
@@ -48,22 +50,26 @@ class TrialFound:
 class Confirmed:
     """The best trial's settings trained with other seeds: the value with each, their mean, and its 95 % interval.
 
-    The interval is Student's, of the mean of so many; with one seed there is none.
+    The interval is Student's, of the mean of so many; with one seed there is none. `failed` are seeds with which the
+    settings could not be trained; they have no value. `is_share` is whether they are shares, from 0 to 1.
     """
 
     trial: int
     seeds: tuple[int, ...]
     values: tuple[float, ...]
+    failed: tuple[int, ...] = ()
+    is_share: bool = False
 
     @property
     def mean(self) -> float:
-        """The mean of the values."""
-        return statistics.fmean(self.values)
+        """The mean of the values, NaN if there is none."""
+        return statistics.fmean(self.values) if self.values else math.nan
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The limits between which the mean of very many seeds would be."""
-        return mean_interval(self.values)
+        found = mean_interval(self.values)
+        return (max(0.0, found[0]), min(1.0, found[1])) if found and self.is_share else found
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Tuned:
     `study` is its folder, `monitor` the metric that trials are judged by, in the direction `mode`. `trials` are in
     their order; `best` is the best of those that came to their end. `importance` has the share of each setting in how
     the trials differ, by fANOVA (Hutter et al. 2014); empty where there are too few of them. `confirmed` is the best
-    with other seeds. `notes` are sentences.
+    with other seeds. `notes` are sentences; `is_done` tells whether it has as many trials as it was to have.
     """
 
     study: Path
@@ -84,11 +90,16 @@ class Tuned:
     importance: Mapping[str, float]
     confirmed: Confirmed | None = None
     notes: tuple[str, ...] = ()
+    is_done: bool = True
 
     def ranked(self) -> list[TrialFound]:
-        """Return the trials that came to their end, the best first, then those that were pruned, by their value."""
+        """Return the trials that came to their end, the best first, then those that were pruned, by their value.
+
+        Those that are the same as another are left out.
+        """
         sign = 1 if self.mode == "min" else -1
-        ended = [each for each in self.trials if each.state in ("complete", "pruned") and each.value is not None]
+        own = [each for each in self.trials if each.same_as is None and each.value is not None]
+        ended = [each for each in own if each.state in ("complete", "pruned")]
         return sorted(ended, key=lambda each: (each.state != "complete", sign * (each.value or 0.0), each.number))
 
     def n(self, state: TrialState) -> int:

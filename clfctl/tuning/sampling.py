@@ -72,6 +72,11 @@ def grid_size(space: Space) -> int:
     return math.prod(len(each.every_value()) for each in space)
 
 
+def n_wanted(name: str, space: Space, trials: int) -> int:
+    """Return how many trials a study is to have: of a grid no more than it has combinations."""
+    return min(trials, grid_size(space)) if name == "grid" else trials
+
+
 def suggest(trial: Trial, dimension: Dimension) -> Value:
     """Return what a trial has of a dimension; the value of the setting is `Dimension.value` of it."""
     name, step = dimension.name, dimension.step

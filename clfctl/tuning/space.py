@@ -35,8 +35,8 @@ _RANGE = re.compile(rf"({_NUMBER})\.\.({_NUMBER})((?::[a-z]+(?:=[^:]*)?)*)")
 _WHOLE = re.compile(r"[-+]?\d+")
 _HINT = "write a range (`search=lr=1e-5..1e-2:log`) or a list (`search=batch-size=16,32`)"
 NONE = "none"
-# Digits of a number that is drawn from a range: more make no difference, and are hard to read.
-DIGITS = 4
+# Digits of a number that is drawn from a range as wide as its ends: more make no difference, and are hard to read.
+DIGITS, MOST_DIGITS = 4, 12
 
 
 @dataclass(frozen=True)
@@ -61,12 +61,19 @@ class Dimension:
         return self.choices or (self.value(self.low), self.value(self.high))
 
     def value(self, drawn: Value) -> Value:
-        """Return what the setting becomes for what was drawn: of a range a number with few digits, within it."""
+        """Return what the setting becomes for what was drawn: of a range a number with few digits, within it.
+
+        Of a narrow one, such as 0.999..0.99999, as many as tell a thousandth of it. A step has its own.
+        """
         if self.choices or not isinstance(drawn, int | float):
             return drawn
         if self.is_whole:
             return int(drawn)
-        return min(self.high, max(self.low, float(f"{drawn:.{DIGITS}g}")))
+        digits = MOST_DIGITS
+        if not self.step:
+            narrow = max(abs(self.low), abs(self.high)) / (self.high - self.low)
+            digits = min(MOST_DIGITS, max(DIGITS, math.ceil(math.log10(narrow)) + DIGITS - 1))
+        return min(self.high, max(self.low, float(f"{drawn:.{digits}g}")))
 
     def every_value(self) -> tuple[Value, ...]:
         """Return all values, empty for a range that has too many: one without a step."""

@@ -3,26 +3,23 @@
 import shutil
 import time
 from collections.abc import Mapping
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import optuna
-from optuna.importance import FanovaImportanceEvaluator, get_param_importances
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
 
 from clfctl.data.onlookers import Onlookers, no_bar, no_line
-from clfctl.errors import Interrupted, UsageError
+from clfctl.errors import ClfctlError, Interrupted, UsageError
 from clfctl.evaluation.epoch_metrics import METRICS
-from clfctl.planning.plan import keep_fitting
 from clfctl.runs.folder import RunFolder, create_run
 from clfctl.settings.clock import parse_clock
-from clfctl.settings.dump import toml_value
 from clfctl.storage.lock import locked_in_turn
 from clfctl.storage.names import shell
 from clfctl.tuning.folder import (
+    OF_PROCESS,
+    OF_STUDY,
     Record,
     StudyFolder,
     difference,
@@ -31,26 +28,19 @@ from clfctl.tuning.folder import (
     without_password,
     write_record,
 )
-from clfctl.tuning.found import Confirmed, TrialFound, Tuned, best_epoch
-from clfctl.tuning.found import TrialState as Words
+from clfctl.tuning.found import Confirmed, TrialFound, best_epoch
 from clfctl.tuning.sampling import pruner_of, sampler_of
-from clfctl.tuning.search import Search, counted
+from clfctl.tuning.search import ENDING, PAUSE_S, Search
 from clfctl.tuning.space import Space, read_space
 from clfctl.tuning.storage import answering, open_storage
 from clfctl.tuning.training import Outcome, probe_run, train_run
-from clfctl.tuning.trial_settings import check_study, names_in, probe_of, stated_of, training_of
+from clfctl.tuning.trial_settings import check_study, names_in, probe_of, training_of
 
-_STATES: Mapping[TrialState, Words] = {
-    TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "pruned",
-    TrialState.FAIL: "failed",
-    TrialState.RUNNING: "running",
-    TrialState.WAITING: "waiting",
-}
 # The name in a storage of its own, so that the same study is the same wherever it lies: brackets of hyperband go by it.
 OWN_NAME = "study"
 _ABOUT = "clfctl"
-N_FOR_IMPORTANCE = 4
+# How long another process is waited for that makes the same study at the same moment: its folder, and its record.
+MAKING_S, ABOUT_S = 15.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -81,13 +71,18 @@ def begin_study(record: Record) -> Opened:
     check_study(record, space)
     storage = None if is_file_storage(settings.storage) else open_storage(settings.storage, None, settings.heartbeat)
     path = settings.runs_dir / settings.run_name
-    if storage and settings.run_name and "{n}" not in settings.run_name and StudyFolder(path).record.is_file():
+    if storage and settings.run_name and "{n}" not in settings.run_name and _is_there(StudyFolder(path)):
         return go_on_with(StudyFolder(path), record)
     if settings.run_name and path.exists():
         numbered = f"let clfctl number it (`run_name={path.name}-{{n}}`)"
         hint = f"choose another name, {numbered}, or go on with: {shell('tune', path)}"
         raise UsageError(f"{path} exists already", hint, field="run_name")
-    run = create_run(settings.runs_dir, settings.run_name or "tune-{n}", "tune")
+    try:
+        run = create_run(settings.runs_dir, settings.run_name or "tune-{n}", "tune")
+    except UsageError:  # another process was faster by a moment
+        if storage and _is_there(StudyFolder(path)):
+            return go_on_with(StudyFolder(path), record)
+        raise
     folder = StudyFolder(run.path)
     try:
         run.last.parent.rmdir()
@@ -100,17 +95,44 @@ def begin_study(record: Record) -> Opened:
     return opened
 
 
+def _is_there(folder: StudyFolder) -> bool:
+    """Return whether there is a study in a folder; one that another process is making this moment is waited for."""
+    end_s = time.monotonic() + MAKING_S
+    while not folder.record.is_file() and _is_being_made(folder.path) and time.monotonic() < end_s:
+        time.sleep(PAUSE_S)
+    return folder.record.is_file()
+
+
+def _is_being_made(path: Path) -> bool:
+    """Return whether a folder has nothing but what a study begins with; a run and others have files."""
+    try:
+        return all(each.is_dir() for each in path.iterdir())
+    except OSError:  # it is not there, or not any more
+        return False
+
+
 def go_on_with(folder: StudyFolder, asked: Record | None, changes: Mapping[str, Any] | None = None) -> Opened:
     """Open a study that there is, with `changes` of what may differ. Raises UsageError if `asked` is another study."""
-    record = read_record(folder)
-    if asked:
-        _check_same(f"{folder.path}", asked, record.same())
-        names = ("storage", "trials", "time", "confirm", "write", "heartbeat", "device", "workers")
-        changes = {name: getattr(asked.settings, name) for name in names}
-    if changes:
-        record = record.with_values(changes)
-        write_record(folder, record)
+    with locked_in_turn(folder.lock("record"), lambda _: None):  # two may change it at once
+        record = read_record(folder)
+        if asked:
+            _check_same(f"{folder.path}", asked, record.same())
+            changes = _asked_of(folder, record, asked)
+        kept = {name: value for name, value in (changes or {}).items() if name in OF_STUDY}
+        if any(getattr(record.settings, name) != value for name, value in kept.items()):
+            write_record(folder, record.with_values(kept))
+    record = record.with_values(changes) if changes else record
     return _opened(folder, record, space_of(record), None)
+
+
+def _asked_of(folder: StudyFolder, record: Record, asked: Record) -> dict[str, Any]:
+    """Return what is stated of a study that is there already. Raises UsageError if its trials are noted elsewhere."""
+    resolved, (ours, theirs) = asked.resolved(), (each.settings.storage for each in (asked, record))
+    if without_password(ours) != without_password(record.here({"storage": theirs})["storage"]):
+        what = f"the study {folder.path} is noted at {theirs}, not at {without_password(ours)}"
+        raise UsageError(what, "choose another name with `run_name=`, or another `runs_dir=`", field="storage")
+    stated = {name: getattr(resolved.settings, name) for name in OF_PROCESS if resolved.is_stated(name)}
+    return {"time": "", "write": None, **record.kept(stated)}
 
 
 def _check_same(name: str, asked: Record, there: Mapping[str, Any]) -> None:
@@ -121,23 +143,37 @@ def _check_same(name: str, asked: Record, there: Mapping[str, Any]) -> None:
 
 def _opened(folder: StudyFolder, record: Record, space: Space, storage: BaseStorage | None) -> Opened:
     settings = record.settings
-    storage = storage or open_storage(settings.storage, folder, settings.heartbeat)
-    mode, name = METRICS[settings.monitor].mode, OWN_NAME if is_file_storage(settings.storage) else folder.path.name
-    with answering(settings.storage):
-        study = optuna.create_study(
-            storage=storage,
-            sampler=sampler_of(settings.sampler, space, settings.seed),
-            pruner=pruner_of(settings.pruner, _most_epochs(record, space)),
-            study_name=name,
-            direction="minimize" if mode == "min" else "maximize",
-            load_if_exists=True,
-        )
-        there = study.user_attrs.get(_ABOUT)
+    address = record.here({"storage": settings.storage})["storage"]
+    storage = storage or open_storage(address, folder, settings.heartbeat)
+    mode, name = METRICS[settings.monitor].mode, OWN_NAME if is_file_storage(address) else folder.path.name
+    sampler = sampler_of(settings.sampler, space, settings.seed)
+    pruner = pruner_of(settings.pruner, _most_epochs(record, space))
+    with answering(address):
+        try:
+            study = optuna.create_study(
+                storage=storage,
+                sampler=sampler,
+                pruner=pruner,
+                study_name=name,
+                direction="minimize" if mode == "min" else "maximize",
+            )
+            there = None
+        except optuna.exceptions.DuplicatedStudyError:
+            study = optuna.load_study(study_name=name, storage=storage, sampler=sampler, pruner=pruner)
+            there = _about(study)
         if there is None:
             study.set_user_attr(_ABOUT, record.same())
     if there is not None:
-        _check_same(f"{name} at {without_password(settings.storage)}", record, there)
+        _check_same(f"{name} at {without_password(address)}", record, there)
     return Opened(folder, record, space, study, storage)
+
+
+def _about(study: optuna.Study) -> Mapping[str, Any] | None:
+    """Return what whoever made a study says of it; None if that process ended before it could."""
+    end_s = time.monotonic() + ABOUT_S
+    while (there := study.user_attrs.get(_ABOUT)) is None and time.monotonic() < end_s:
+        time.sleep(PAUSE_S)
+    return there
 
 
 def _most_epochs(record: Record, space: Space) -> int:
@@ -163,78 +199,31 @@ def confirm(opened: Opened, best: TrialFound, to: Onlookers, *, listens: bool) -
     seeds = tuple(settings.seed + n for n in range(1, settings.confirm + 1))
     if not seeds:
         return None
-    values = []
+    values = dict[int, float]()
     with locked_in_turn(opened.folder.lock("confirm"), lambda holder: to.tell(f"Waiting for {holder}")):
         for seed in seeds:
+            whose = f"Trial {best.number} with seed {seed}"
             run = opened.folder.confirmation(best.number, seed)
-            if epoch := best_epoch(_again(opened, best, seed, run, listens=listens).history, settings.monitor):
-                values.append(epoch.metric(settings.monitor))
-                to.tell(f"Trial {best.number} with seed {seed}: {settings.monitor} {values[-1]:.4f}")
-    return Confirmed(best.number, seeds, tuple(values)) if values else None
+            try:
+                epoch = best_epoch(_again(opened, best, seed, run, listens=listens).history, settings.monitor)
+            except ENDING:
+                raise
+            except ClfctlError as error:  # other first weights may diverge where the best did not
+                to.tell(f"{whose}: {error}")
+                continue
+            if epoch:
+                values[seed] = epoch.metric(settings.monitor)
+                to.tell(f"{whose}: {settings.monitor} {values[seed]:.4f}")
+    failed, is_share = tuple(seed for seed in seeds if seed not in values), METRICS[settings.monitor].kind == "share"
+    return Confirmed(best.number, tuple(values), tuple(values.values()), failed, is_share)
 
 
 def _again(opened: Opened, best: TrialFound, seed: int, run: RunFolder, *, listens: bool) -> Outcome:
     quiet, record = Onlookers(no_line, no_bar), opened.record
     if record.settings.stage == "probe":
-        return probe_run(probe_of(record, best.settings, run.path, seed=seed), run, quiet)
+        return probe_run(probe_of(record, best.settings, run.path, seed=seed), best.settings, run, quiet)
     try:
         settings = training_of(record, best.settings, run.path, seed=seed).settings
-        return train_run(settings, run, [], quiet, listens=listens)
+        return train_run(settings, best.settings, run, [], quiet, listens=listens)
     except Interrupted as error:
         raise Interrupted(error.message, f"go on with: {shell('tune', opened.folder.path)}", error.exit_code) from None
-
-
-def result_of(opened: Opened) -> Tuned:
-    """Return what a study has found by now."""
-    with answering(opened.record.settings.storage):
-        trials = counted(opened.study.get_trials(deepcopy=False))
-    monitor = opened.record.settings.monitor
-    found = tuple(_found(each, opened.space, METRICS[monitor].mode) for each in trials)
-    result = Tuned(opened.folder.path, monitor, METRICS[monitor].mode, found, None, {})
-    ended = [each for each in result.ranked() if each.state == "complete"]
-    return replace(result, best=ended[0] if ended else None, importance=_importance(opened.study, ended))
-
-
-def _found(trial: FrozenTrial, space: Space, mode: str) -> TrialFound:
-    noted, values = trial.user_attrs, [*trial.intermediate_values.values()]
-    value = trial.value if trial.state == TrialState.COMPLETE else None
-    if value is None and values:
-        value = (min if mode == "min" else max)(values)
-    limits = noted.get("top1_interval")
-    return TrialFound(
-        number=trial.number,
-        state=_STATES[trial.state],
-        value=value,
-        settings={each.name: each.value(trial.params[each.name]) for each in space if each.name in trial.params},
-        run=noted.get("run", ""),
-        epochs=noted.get("epochs", len(values)),
-        seconds=noted.get("seconds", 0.0),
-        top1=noted.get("top1"),
-        top1_interval=(limits[0], limits[1]) if limits else None,
-        reason=noted.get("reason", ""),
-        retry_of=trial.system_attrs.get("failed_trial"),
-    )
-
-
-def _importance(study: optuna.Study, ended: list[TrialFound]) -> dict[str, float]:
-    if len(ended) < N_FOR_IMPORTANCE:
-        return {}
-    with suppress(ValueError, RuntimeError):  # all trials alike
-        return get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-    return {}
-
-
-def best_toml(opened: Opened, best: TrialFound) -> str:
-    """Return the settings of the best trial as TOML for `clfctl train`: those that are stated or were drawn."""
-    head = [f"# Trial {best.number} of {opened.folder.path}: {opened.record.settings.monitor} {best.value:.6g}."]
-    if opened.record.settings.stage == "probe":
-        stated: dict[str, Any] = {"start_from": Path(best.run), "recipe": "probe-then-finetune"}
-        stated["data"] = opened.record.settings.data
-        head.append("# A training that begins with the probe's classifier.")
-    else:
-        settings = keep_fitting(stated_of(opened.record, best.settings)).settings
-        left_out = ("export", "run_name", "runs_dir", "time")
-        stated = {name: getattr(settings, name) for name in type(settings).model_fields if name not in left_out}
-        stated = {name: each for name, each in stated.items() if name in settings.model_fields_set}
-    lines = [f"{name} = {toml_value(each)}" for name, each in stated.items() if each is not None]
-    return "\n".join([*head, *lines]) + "\n"

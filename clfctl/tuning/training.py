@@ -1,13 +1,15 @@
 """A trial as a training or a probe: its run is begun, or gone on with where its folder is there, to its end."""
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from clfctl.data.onlookers import Onlookers
 from clfctl.engine.check import check_training
 from clfctl.engine.session import Session, begin, reopen
 from clfctl.engine.watching import Training, Watcher
-from clfctl.errors import Interrupted
+from clfctl.errors import CheckpointError, Interrupted
 from clfctl.probing.check import check_probe
 from clfctl.probing.run import probe_networks
 from clfctl.runs.folder import RunFolder, discard_run
@@ -15,6 +17,14 @@ from clfctl.runs.header import read_header
 from clfctl.runs.history import EpochResult
 from clfctl.settings.groups import ProbeSettings, TrainSettings
 from clfctl.settings.sources import PASSED
+from clfctl.storage.files import write_text
+from clfctl.storage.json_lines import dump_json
+from clfctl.tracking.attach import trackers_for
+from clfctl.tuning.space import Value
+
+# What was drawn for the run of a trial: a JSON object in its folder.
+DRAWN = "trial.json"
+Drawn = Mapping[str, Value]
 
 
 class PrunedError(Interrupted):
@@ -27,15 +37,10 @@ class OutOfTimeError(Interrupted):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a run: its epochs, how many validation images judged them, and the seconds that they took."""
+    """What came of a run: its epochs, and how many validation images judged them."""
 
     history: Sequence[EpochResult]
     n_val: int
-
-    @property
-    def seconds(self) -> float:
-        """The time of its epochs."""
-        return sum(each.time_s for each in self.history)
 
 
 class Judge(Watcher):
@@ -63,19 +68,21 @@ class Judge(Watcher):
 
 
 def train_run(
-    settings: TrainSettings, run: RunFolder, watchers: Sequence[Watcher], to: Onlookers, *, listens: bool
+    settings: TrainSettings, drawn: Drawn, run: RunFolder, watchers: Sequence[Watcher], to: Onlookers, *, listens: bool
 ) -> Outcome:
     """Train a run to its end, from where it is if its folder is there. Raises ClfctlError, Interrupted if it stops.
 
     With `listens` a signal ends it after the running batch, with its state saved.
     """
     if run.config.is_file():
+        _check_drawn(run, drawn)
         with reopen(run, {}, PASSED, allow_data_change=False) as session:
             session.keep_changes(to)
             return _trained(session, watchers, to, listens=listens)
     discard_run(run)  # what was killed while it was being made
     data, _ = check_training(settings, to.tell)
     with begin(settings, data, to) as session:
+        write_text(run.path / DRAWN, dump_json({"drawn": {**drawn}}) + "\n")
         return _trained(session, watchers, to, listens=listens)
 
 
@@ -83,18 +90,36 @@ def _trained(session: Session, watchers: Sequence[Watcher], to: Onlookers, *, li
     trainer = session.trainer
     if not trainer.is_finished():
         trainer.signals.listens = listens
-        session.train(watchers, to)
+        session.train([*watchers, *trackers_for(session, to.tell)], to)
     part = trainer.val_loader.part
     return Outcome(tuple(trainer.state.cursor.history), len(part) if part else 0)
 
 
-def probe_run(settings: ProbeSettings, run: RunFolder, to: Onlookers) -> Outcome:
+def _check_drawn(run: RunFolder, drawn: Drawn) -> int:
+    """Return how many images judged a probe, 0 if that is not known.
+
+    Raises CheckpointError if the run in the place of a trial has other settings: those of another trial.
+    """
+    try:
+        noted = json.loads((run.path / DRAWN).read_text(encoding="utf-8"))
+        there, n_val = dict(noted["drawn"]), int(noted.get("n_val", 0))
+    except (OSError, ValueError, TypeError, KeyError):  # an older study's, or killed when it was just begun
+        return 0
+    if there != {**drawn}:
+        was, now = (", ".join(f"{name} {value}" for name, value in each.items()) for each in (there, drawn))
+        hint = f"is it from before {run.path.parent} lost its trials? Move {run.path.name} away, and it is trained anew"
+        raise CheckpointError(f"{run.path} was trained with {was}, and the trial has {now}", hint)
+    return n_val
+
+
+def probe_run(settings: ProbeSettings, drawn: Drawn, run: RunFolder, to: Onlookers) -> Outcome:
     """Probe a network as a run, unless its folder is there and whole; features are kept for the next one."""
     if run.config.is_file():
-        history = tuple(read_header(run.best).history)
-        return Outcome(history, 0)
+        n_val = _check_drawn(run, drawn)
+        return Outcome(tuple(read_header(run.best).history), n_val)
     discard_run(run)
     data = check_probe(settings, to.tell)
     found = probe_networks(settings, data, to)
-    history = tuple(read_header(RunFolder(found.run).best).history)
-    return Outcome(history, len(found.best.places))
+    history, n_val = tuple(read_header(RunFolder(found.run).best).history), len(found.best.places)
+    write_text(Path(found.run) / DRAWN, dump_json({"drawn": {**drawn}, "n_val": n_val}) + "\n")
+    return Outcome(history, n_val)

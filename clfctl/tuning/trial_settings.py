@@ -1,7 +1,8 @@
 """The settings of a trial: those of its study, with what was drawn for it; and which spaces are impossible."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+import random
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from clfctl.data.onlookers import no_line
@@ -17,6 +18,7 @@ from clfctl.planning.start import taken_over
 from clfctl.probing.check import check_probe
 from clfctl.settings.groups import ProbeSettings, TrainSettings, TuneSettings
 from clfctl.settings.sources import Layer, Resolved, from_layers
+from clfctl.settings.tracked import check_installed
 from clfctl.tuning.folder import Record
 from clfctl.tuning.sampling import check_sampler
 from clfctl.tuning.space import Space, Value
@@ -70,10 +72,10 @@ def _layers(record: Record, drawn: Drawn, place: Path | None, **more: Value) -> 
     layers = [Layer("study", {**of_trial, **more})]
     # Stronger than the parameters of a schedule, so that those which the drawn one lacks give way.
     groups = [["scheduler"], [name for name in drawn if name != "scheduler"]]
-    searched = [{name: drawn[name] for name in names if name in drawn} for names in groups]
+    searched = [record.here({name: drawn[name] for name in names if name in drawn}) for names in groups]
     layers += [Layer(SEARCH, values) for values in searched if values]
     stated = (
-        (each.label, {name: value for name, value in each.values.items() if name not in _OF_STUDY})
+        (each.label, record.here({name: value for name, value in each.values.items() if name not in _OF_STUDY}))
         for each in record.layers
     )
     return [*layers, *(Layer(*each) for each in stated)]
@@ -88,6 +90,7 @@ def check_study(record: Record, space: Space) -> None:
     if settings.stage == "probe" and METRICS[settings.monitor].part != "val":
         what = f"a probe has no {settings.monitor}: nothing is trained"
         raise UsageError(what, "use `monitor=val_loss` or `monitor=val_top1`", field="monitor")
+    check_installed(settings.track)
     check_sampler(settings.sampler, space)
     for dimension in space:
         for value in dimension.samples:
@@ -108,22 +111,16 @@ def _combinations(space: Space) -> Iterator[dict[str, Value]]:
 
 
 def _check_combinations(record: Record, space: Space) -> None:
-    """Raise the reason if every combination is impossible, or all of those with one of the choices."""
+    """Raise the reason if every combination is impossible, or all of those with one of the choices.
+
+    Where there are too many to look at all of them some are drawn, and only one reason that all of them have counts.
+    """
     looked_at = list(itertools.islice(_combinations(space), N_LOOKED_AT + 1))
     is_whole = len(looked_at) <= N_LOOKED_AT
-    reasons: list[UsageError | CheckpointError | None] = []
-    data: Data | None = None
-    for drawn in looked_at[:N_LOOKED_AT]:
-        try:
-            settings = training_of(record, drawn).settings
-            source_of(settings.model)
-            data = data or open_data(settings, settings.seed)
-            check_with(settings, data)
-            reasons.append(None)
-        except (UsageError, CheckpointError) as error:
-            reasons.append(error)
+    looked_at = looked_at if is_whole else [*_spread(space)]
+    reasons = [*_reasons(record, looked_at)]
     first = next(filter(None, reasons), None)
-    if first and all(reasons):
+    if first and all(reasons) and (is_whole or len({str(each) for each in reasons}) == 1):
         raise first
     for dimension in space if is_whole else ():
         for value in dimension.choices:
@@ -131,3 +128,27 @@ def _check_combinations(record: Record, space: Space) -> None:
             if (why := found[0]) and all(found):
                 hint = f"leave {value} out of `search={dimension}`"
                 raise UsageError(f"{dimension.name} {value} is impossible: {why.message}", hint, field="search")
+
+
+def _spread(space: Space) -> Iterator[dict[str, Value]]:
+    """Yield combinations from all over a space that is too large to be gone through, each choice once at least."""
+    draw = random.Random(0)
+    for number in range(N_LOOKED_AT):
+        yield {
+            each.name: each.samples[number] if number < len(each.samples) else draw.choice(each.samples)
+            for each in space
+        }
+
+
+def _reasons(record: Record, every: Sequence[Drawn]) -> Iterator[UsageError | CheckpointError | None]:
+    """Yield why each of some combinations is impossible, None for one that is not."""
+    data: Data | None = None
+    for drawn in every:
+        try:
+            settings = training_of(record, drawn).settings
+            source_of(settings.model)
+            data = data or open_data(settings, settings.seed)
+            check_with(settings, data)
+            yield None
+        except (UsageError, CheckpointError) as error:
+            yield error

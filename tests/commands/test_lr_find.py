@@ -25,7 +25,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
     folder = tmp_path_factory.mktemp("lr-find")
     (folder / "c.toml").write_text('# mine\nlr = "auto"  # to be found\nepochs = 3\n', encoding="utf-8")
-    words = ["lr-find", *SHORT, "--plot", str(folder / "a.png"), "--write", str(folder / "c.toml")]
+    words = ["lr-find", *SHORT, "--output", str(folder / "a.png"), "--write", str(folder / "c.toml")]
     result = CliRunner(env={"COLUMNS": "80"}).invoke(make_app("lr-find"), words)
     assert result.exit_code == 0, result.output
     return result
@@ -75,8 +75,8 @@ REFUSED: list[tuple[tuple[str, ...], str]] = [
     (("--end-lr", "1e-7"), "--end-lr: 1e-07 is less than ten times 1e-07, at which the sweep starts"),
     (("--take", "vally"), "--take: 'vally' is not allowed; it must be one of valley, steepest, slide, minimum"),
     (("--format", "xml"), "--format: 'xml' is not allowed; it must be one of plot, table, csv, json"),
-    (("--plot", "a.pdf"), "--plot: cannot tell the format from a.pdf"),
-    (("--plot", "none/a.png"), "--plot: none is not a folder"),
+    (("--output", "a.pdf"), "--output: cannot tell the format from a.pdf"),
+    (("--plot", "none/a.png"), "--output: none is not a folder"),  # what it was called first
     (("--write", "a.yaml"), "--write: a.yaml is not a TOML file"),
     (("--lr", "fast"), "--lr: 'fast' (from the command line) is not allowed; it must be a number greater than 0, or"),
     (("nowhere",), "nowhere is not a run folder"),

@@ -44,10 +44,51 @@ def test_pairs_count_every_image_once() -> None:
     assert pair.interval.low < pair.difference < pair.interval.high
 
 
-def test_two_that_never_differ_may_still_do_so_on_other_images() -> None:
-    limits = difference_interval(0, 0, 100)
-    assert limits.method == "exact"
+@pytest.mark.parametrize(("both", "neither"), [(100, 0), (75, 25), (0, 100)])
+def test_two_that_never_differ_may_still_do_so_on_other_images(both: int, neither: int) -> None:
+    limits = difference_interval(both, 0, 0, neither)
     assert -0.05 < limits.low < 0 < limits.high < 0.05
+
+
+def test_the_interval_is_newcombes() -> None:
+    """The example of his paper (1998, II, table III), by method 10: 36, 12, 2, 0 of 50 images."""
+    limits = difference_interval(36, 12, 2, 0)
+    assert (limits.low, limits.high) == pytest.approx((0.0569, 0.3404), abs=5e-4)
+
+
+@given(counts, counts, counts, counts)
+def test_the_interval_and_the_exact_test_agree_on_what_cannot_be_told(a: int, b: int, c: int, d: int) -> None:
+    if not a + b + c + d:
+        return
+    limits = difference_interval(a, b, c, d)
+    assert -1 <= limits.low <= (b - c) / (a + b + c + d) <= limits.high <= 1
+    if mcnemar(b, c) >= 0.05:
+        assert limits.low <= 0 <= limits.high
+    turned = difference_interval(a, c, b, d)
+    assert (-turned.high, -turned.low) == pytest.approx((limits.low, limits.high))
+
+
+# Found by a reader: the bootstrap of few images called a lead real that the test did not.
+@pytest.mark.parametrize(("a", "b", "n"), [(4, 0, 200), (5, 0, 200), (7, 1, 300)])
+def test_a_lead_of_few_images_may_be_none(a: int, b: int, n: int) -> None:
+    limits = difference_interval(n - a - b, a, b, 0)
+    assert mcnemar(a, b) > 0.05
+    assert limits.low <= 0 < limits.high
+
+
+def test_bad_runs_beside_it_do_not_make_a_worse_run_as_good_as_the_best() -> None:
+    n = 400
+    best, worse = np.ones(n, bool), np.ones(n, bool)
+    best[:1], worse[1:13] = False, False
+    rest = [np.arange(n) % 2 == i % 2 for i in range(8)]
+    costs = [SLOW, FAST, *[SLOW] * 8]
+    names = [str(i) for i in range(10)]
+    pairs = pairs_of(np.array([best, worse]))
+    assert pairs[0].is_told_apart
+    alone = choose([best.mean(), worse.mean()], costs[:2], pairs, names[:2])
+    right = np.array([best, worse, *rest])
+    among = choose([float(each.mean()) for each in right], costs, pairs_of(right), names)
+    assert (alone.run, among.run) == (0, 0)
 
 
 def chosen(only_first: int, only_second: int, costs: list[Cost]) -> tuple[int, str]:

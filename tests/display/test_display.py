@@ -4,8 +4,10 @@ import io
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +18,7 @@ from clfctl.display.curve import draw_curve, format_lr
 from clfctl.display.epochs import format_time, plain_line
 from clfctl.display.live import LiveTable, epoch_table
 from clfctl.display.output import Output
-from clfctl.display.plots import save_plots
+from clfctl.display.plots import history_figures, save_plots
 from clfctl.display.watchers import EpochLines, Plots, watchers_for
 from clfctl.engine.progress import Progress
 from clfctl.engine.watching import Training
@@ -184,6 +186,18 @@ def test_plots_are_images(tmp_path: Path) -> None:
             assert image.size == (1080, 660)
             assert colors is not None
             assert len(colors) > 20
+
+
+def test_what_a_schedule_moved_beside_the_rate_is_drawn_too(tmp_path: Path) -> None:
+    moved = {"momentum_start": 0.95, "momentum": 0.85, "weight_decay_start": 0.1, "weight_decay": 0.05}
+    # The first epoch was trained before a schedule moved anything.
+    history = [result(1), *(replace(result(epoch), moved=moved) for epoch in (2, 3))]
+    figures = dict(history_figures(history, (4, 3)))
+    assert [*figures] == ["loss", "accuracy", "lr", "momentum", "weight_decay"]
+    (line,) = figures["momentum"].axes[0].lines
+    np.testing.assert_equal(line.get_ydata(), [math.nan, math.nan, 0.95, 0.85, 0.95, 0.85])
+    assert figures["weight_decay"].axes[0].get_title() == "Weight decay"
+    assert [path.name for path in save_plots(history[:1], tmp_path)] == ["loss.png", "accuracy.png", "lr.png"]
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

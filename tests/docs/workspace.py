@@ -30,6 +30,11 @@ RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "
          "--keep", "every 2")  # fmt: skip
 
 
+# The study that docs/tuning.md goes on with.
+STUDY = "runs/tune-1"
+MAKE_STUDY = ("tune", *SHORT, "--epochs", "1", "--trials", "1", "--search", "lr=1e-4..1e-2:log", "--run-name", "tune-1")
+
+
 def make_workspace(root: Path) -> Path:
     """Fill `root`: photos/, new-photos/, album/, cat.jpg, the losses of the guide, the module of own schedules."""
     for n, color in enumerate(("blue", "green", "red")):
@@ -102,17 +107,32 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         words = (*words[:named], "custom", *words[named + 1 :])
         return (*words, "--no-pretrained", "--image-size", "32", "--runs-dir", str(runs_dir))
     if words[0] == "tune":
-        # One trial, of what the last options say.
-        words = tuple(str(runs_dir.parent / word) if word.endswith(".toml") else word for word in words)
-        words = tuple("batch-size=4,8" if word.startswith("batch-size=") else word for word in words)
-        short = [word for word in SHORT if word not in ("--batch-size", "9")]
-        return (*words, *short, "--trials", "1", "--confirm", "0", "--epochs", "1", "--runs-dir", str(runs_dir))
+        return _words_of_tune(words, runs_dir)
     if words[0] != "train":
         return words
     if "probe-then-finetune" in words:
         words = (*words, "--unfreeze-at", "1")  # within two epochs
     dry = DRY if any(word.startswith(mark) for word in words for mark in NEEDS_DRY) else ()
     return (*words, *SHORT, NO_EXPORT, *dry, "--runs-dir", str(runs_dir))
+
+
+def _words_of_tune(words: tuple[str, ...], runs_dir: Path) -> tuple[str, ...]:
+    """Return the words of a study with one trial, of what the last options say; two of a study that goes on."""
+    words = tuple(str(runs_dir.parent / word) if word.endswith(".toml") else word for word in words)
+    if words[1] == STUDY:
+        made = invoke((*MAKE_STUDY, "--runs-dir", str(runs_dir)))
+        assert made.exit_code == 0, made.output
+        more = ("--trials", "2") if "--trials" in words else ()
+        return (words[0], str(runs_dir / Path(STUDY).name), *words[2:], *more)
+    words = tuple(f"sqlite:///{runs_dir.parent}/studies.db" if "://" in word else word for word in words)
+    of_study = ("--trials", "1", "--confirm", "0", "--runs-dir", str(runs_dir))
+    if "probe" in words:
+        words = tuple("model=custom,resnet9_small" if word.startswith("model=") else word for word in words)
+        model = ("--model", "custom") if "--model" in words else ()
+        return (*words, *model, "--no-pretrained", "--image-size", "32", *of_study)
+    words = tuple("batch-size=4,8" if word.startswith("batch-size=") else word for word in words)
+    short = [word for word in SHORT if word not in ("--batch-size", "9")]
+    return (*words, *short, "--epochs", "1", *of_study)
 
 
 def _copied(word: str, root: Path) -> str:

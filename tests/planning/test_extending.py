@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
@@ -222,3 +223,17 @@ def test_a_warmup_in_batches_is_as_long_as_it_was_whatever_batches_come(way: str
     at = standing(saved, 3.0)
     new = extended(saved, longer(saved, 9), at, parse_extend(way))
     assert [make_plan(new, n).lr(3.0) for n in (N, 2 * N, 50)] == pytest.approx([at.last_lr] * 3)
+
+
+def test_a_rate_that_is_as_high_as_it_would_rise_to_stays_there_and_that_is_said() -> None:
+    saved = settings(scheduler="constant")
+    at = standing(saved, 4.0)
+    found = extend(saved, longer(saved, 24), {"epochs": 24}, at, "rewarm")
+    assert "linear" not in found.settings.scheduler
+    assert found.line.startswith("Extend rewarm: at the last rate, which is not lower than it would rise to, and down")
+    plan = make_plan(found.settings, N)
+    assert plan.lr(4.0) == plan.lr(5.9) == pytest.approx(1e-3)
+    assert plan.lr(23.9) < 1e-4
+    lower = extend(saved, longer(saved, 24), {"epochs": 24}, replace(at, last_lr=1e-4), "rewarm")
+    assert "up again, and down" in lower.line
+    assert "linear(start=0.1,end=0.5)" in lower.settings.scheduler

@@ -88,6 +88,14 @@ def test_settings_of_the_run_count_and_typed_ones_before_them(run: RunFolder) ->
     assert "early stopping ends it after epoch 9" in outcome_words(stopped, is_run=False)
 
 
+def test_parameters_of_the_runs_own_schedule_are_not_those_of_another(run: RunFolder) -> None:
+    of_run = {**FIELDS, "scheduler": "plateau", "step_size": None, "gamma": 0.9, "patience": 9, "plateau_every": "2b"}
+    run.config.write_text(saved_config(TrainSettings.model_validate(of_run)))
+    with_own = found(run, "plateau(patience=2)", "step(3)")
+    run.config.write_text(saved_config(TrainSettings.model_validate(FIELDS)))
+    assert with_own.outcomes[1:] == found(run, "plateau(patience=2)", "step(3)").outcomes[1:]
+
+
 def test_it_is_shown_side_by_side(run: RunFolder) -> None:
     what = found(run, "plateau(patience=2)", "cosine")
     lines = [*what_if_lines(what, 80, log=False, color=False)]

@@ -1,20 +1,21 @@
 """What a search is written as, what it stands for, and what is refused of it."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from clfctl.display.tune_table import summary_lines, summary_record
 from clfctl.errors import UsageError
 from clfctl.settings.groups import TrainSettings, TuneSettings
 from clfctl.settings.sources import from_fields
 from clfctl.settings.tuning import in_search
 from clfctl.tuning.asking import new_record
-from clfctl.tuning.folder import without_password
-from clfctl.tuning.found import mean_interval
+from clfctl.tuning.found import Confirmed, TrialFound, Tuned, mean_interval
 from clfctl.tuning.sampling import check_sampler, grid_size
 from clfctl.tuning.space import Dimension, default_space, read_space
-from clfctl.tuning.trial_settings import kind_of, names_in, stated_of, training_of
+from clfctl.tuning.trial_settings import check_study, kind_of, names_in, stated_of, training_of
 
 KNOWN = names_in("train")
 
@@ -139,6 +140,24 @@ def test_numbers_of_a_range_have_few_digits_and_stay_in_it() -> None:
     assert found.value(0.0999999) == 0.1
 
 
+NARROW = [
+    (Dimension("ema", (), 0.999, 0.99999), 0.99954321, 0.9995432),
+    (Dimension("ema", (), 0.999, 0.99999), 0.999961, 0.999961),
+    (Dimension("ema", (), 0.9999, 0.99999, step=0.00001), 0.99993, 0.99993),
+    (Dimension("lr", (), 1e-5, 1e-2, is_log=True), 0.00123456789, 0.001235),
+]
+
+
+@pytest.mark.parametrize(("dimension", "drawn", "expected"), NARROW, ids=str)
+def test_a_narrow_range_has_as_many_digits_as_it_needs(dimension: Dimension, drawn: float, expected: float) -> None:
+    assert dimension.value(drawn) == pytest.approx(expected, rel=1e-9)
+
+
+def test_every_step_is_a_value_of_its_own() -> None:
+    (dimension,) = read_space(["ema=0.9999..0.99999:step=0.00001"], KNOWN)
+    assert len({dimension.value(each) for each in dimension.every_value()}) == 10
+
+
 def test_a_grid_has_an_end_and_cma_es_has_ranges() -> None:
     space = read_space(["batch-size=16,32", "lr=0.1..0.3:step=0.1"], KNOWN)
     assert [each.every_value() for each in space] == [("16", "32"), pytest.approx((0.1, 0.2, 0.3))]
@@ -150,10 +169,47 @@ def test_a_grid_has_an_end_and_cma_es_has_ranges() -> None:
         check_sampler("cmaes", space)
 
 
-def test_a_password_is_neither_kept_nor_shown() -> None:
-    assert without_password("postgresql://me:secret@host:5432/name") == "postgresql://me@host:5432/name"
-    record = record_of(storage="postgresql://me:secret@host/name", run_name="x")
-    assert "secret" not in str(record.as_json())
+@pytest.mark.parametrize("url", ["postgresql://me:secret@host/name", "postgresql://host/db?user=me&password=secret"])
+def test_a_password_is_not_kept(url: str) -> None:
+    assert "secret" not in str(record_of(storage=url, run_name="x").as_json(Path("runs/x")))
+
+
+@pytest.mark.slow
+def test_of_a_large_space_no_choice_is_refused_for_what_the_first_of_another_cannot() -> None:
+    """The first 200 of more combinations all have the first choice of the first setting."""
+    ranges = ("lr", "dropout", "label_smoothing", "random_erasing", "mixup", "cutmix", "weight_decay", "clip_grad")
+    fields = {"data": "digits", "model": "resnet9_small", "max_per_class": 5, "freeze": "backbone", "epochs": 3}
+    record = record_of(search=["unfreeze-at=7,1", *(f"{name}=0.1..0.2" for name in ranges)], **fields)
+    check_study(record, read_space(record.space, KNOWN))
+    hopeless = record_of(search=["unfreeze-at=7,7.0", *(f"{name}=0.1..0.2" for name in ranges)], **fields)
+    with pytest.raises(UsageError, match="after the end"):  # that nothing of it is possible is said
+        check_study(hopeless, read_space(hopeless.space, KNOWN))
+
+
+def test_shares_of_other_seeds_are_shares() -> None:
+    low, high = Confirmed(0, (1, 2), (0.95, 0.97), (), True).interval or (0.0, 0.0)
+    assert low == pytest.approx(0.833, abs=1e-3)
+    assert high == 1.0
+    assert (Confirmed(0, (1, 2), (0.95, 0.97)).interval or (0, 0))[1] > 1
+
+
+def test_what_other_seeds_could_not_train_is_told() -> None:
+    trial = TrialFound(3, "complete", 0.9, {"lr": 0.1})
+    tuned = Tuned(Path("runs/s"), "val_top1", "max", (trial,), trial, {}, Confirmed(3, (1, 3), (0.9, 0.8), (2,), True))
+    lines = [*summary_lines(tuned)]
+    assert "With 1 of 3 other seeds its settings could not be trained: they are at an edge." in lines
+    assert any("val_top1 85.00 %, 95 % interval of the mean 21.47 % to 100.00 %" in line for line in lines)
+    assert any("Two seeds say next to nothing" in line for line in lines)
+    none = [*summary_lines(replace(tuned, confirmed=Confirmed(3, (), (), (1,), True)))]
+    assert not [line for line in none if line.startswith("With 0") or "is told with" in line]
+    assert summary_record(replace(tuned, confirmed=Confirmed(3, (), (), (1,), True)))["confirmed"]["mean"] is None
+
+
+def test_trials_with_the_settings_of_another_are_counted_and_not_listed() -> None:
+    first = TrialFound(0, "complete", 0.9, {"lr": 0.1})
+    tuned = Tuned(Path("runs/s"), "val_top1", "max", (first, replace(first, number=1, same_as=0)), first, {})
+    assert tuned.ranked() == [first]
+    assert "1 had the settings of an earlier one, and was not trained again." in [*summary_lines(tuned)]
 
 
 def test_the_interval_of_a_mean_is_students() -> None:

@@ -239,3 +239,30 @@ def test_probes_are_tuned_on_kept_features(photos: Path, cli: Cli) -> None:
     assert result.exit_code == 0, result.stderr
     assert tuned.best
     assert json.loads(result.stdout)["start_from"]["value"] == tuned.best.run
+
+
+@pytest.mark.slow
+def test_what_is_typed_for_one_process_is_not_kept_and_what_is_for_the_study_is() -> None:
+    clfctl.tune(search={"batch_size": [25, 50]}, trials=1, run_name="s", **SMALL)
+    record = Path("runs/s/study.json")
+    before = record.read_text()
+    clfctl.tune("runs/s", device="cpu", workers=1)
+    assert record.read_text() == before
+    clfctl.tune("runs/s", trials=2)
+    assert len(clfctl.tune("runs/s").trials) == 2
+
+
+@pytest.mark.slow
+def test_a_trial_is_tracked_as_any_run() -> None:
+    clfctl.tune(search={"batch_size": [25, 50]}, trials=1, track="csv", run_name="s", **SMALL)
+    rows = Path("runs/s/trial-0/track/epochs.csv").read_text().splitlines()
+    assert len(rows) == 3
+    assert "final/top1" in rows[0]
+
+
+@pytest.mark.slow
+def test_settings_that_were_drawn_before_are_not_trained_again() -> None:
+    tuned = clfctl.tune(search={"batch_size": [25, 50]}, sampler="random", trials=6, run_name="s", **SMALL)
+    assert tuned.n("complete") == 6
+    assert len(tuned.ranked()) == len([*Path("runs/s").glob("trial-*/history.jsonl")]) == 2
+    assert len({(str(each.settings), each.value, each.run) for each in tuned.trials}) == 2

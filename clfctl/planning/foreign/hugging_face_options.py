@@ -59,7 +59,7 @@ OLDER = {
 
 
 @dataclass(frozen=True)
-class Course:
+class TheirTraining:
     """The training that a schedule is for; lengths in steps need `known`."""
 
     words: Words
@@ -87,7 +87,7 @@ class Course:
         return self.words.values.pop(name, default)
 
 
-def course_of(words: Words, known: Known) -> Course:
+def training_of(words: Words, known: Known) -> TheirTraining:
     """Return the training that is stated, with the defaults of TrainingArguments."""
     values = words.values
     lr = known.setting("lr", values.pop("learning_rate", None), DEFAULT_LR)
@@ -107,7 +107,7 @@ def course_of(words: Words, known: Known) -> Course:
     found = warmup or share or 0.0
     if not found >= 0 or (not warmup and found > 1):
         raise UsageError(f"a warmup of {found:g} cannot be", "give steps, or a share of the training below 1")
-    return Course(words, known, lr, epochs, found)
+    return TheirTraining(words, known, lr, epochs, found)
 
 
 def flatten(words: Words) -> None:

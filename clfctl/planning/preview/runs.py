@@ -1,6 +1,6 @@
 """The track of a run: what it has used, and what is to come."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +52,7 @@ def of_run(asked: Asked, past: RunHistory, settings: TrainSettings, n_batches: i
         t,
         last_lr,
         segments_of(plan, metrics),
-        notes=past.notes,
+        notes=(*past.notes, *_about_batches(asked, past, settings)),
         applied=_applied(past, running, metrics.windows) if quantity == LEARNING_RATE else None,
         quantity=quantity,
     )
@@ -77,6 +77,13 @@ def batches_ahead(asked: Asked, past: RunHistory, settings: TrainSettings) -> in
     here = place.here(settings)
     with place.explaining(past.run, here, "lr-preview"):
         return batches_per_epoch(here, here.seed, lambda _: None)
+
+
+def _about_batches(asked: Asked, past: RunHistory, settings: TrainSettings) -> Iterator[str]:
+    """Yield a sentence where another number of batches is stated than the run goes on with."""
+    if asked.are_stated and asked.n_batches != (n := batches_ahead(asked, past, settings)):
+        what = f"an epoch of {past.run.path} has {n} batches, and keeps them"
+        yield f"Note: {what}: `steps_per_epoch={asked.n_batches}` counts with `batch_size=` of another size."
 
 
 def _applied(past: RunHistory, running: Sequence[Mapping[str, Any]], windows: tuple[Window, ...]) -> Applied | None:
