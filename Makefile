@@ -35,6 +35,7 @@ bench: $(VENV)/installed-dev
 	$(BIN)/python benchmarks/checkpoint.py
 	$(BIN)/python benchmarks/data.py
 	$(BIN)/python -m benchmarks.inference
+	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m tests.data.test_fuzz 20000
 	$(BIN)/python -m benchmarks.memory
 	$(BIN)/python benchmarks/folder.py

@@ -11,7 +11,7 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "clfctl"
 # From the top down: a module may import its own layer and those after it.
 LAYERS = [
-    "__init__", "__main__", "cli", "commands", "bench", "display", "api", "comparing", "tuning", "tracking",
+    "__init__", "__main__", "cli", "commands", "serving", "bench", "display", "api", "comparing", "tuning", "tracking",
     "probing", "inference", "engine", "models", "planning", "finding", "data", "runs", "settings", "evaluation",
     "schedules", "storage", "errors", "version",
 ]  # fmt: skip

@@ -19,6 +19,7 @@ from clfctl.cli.probing import probe
 from clfctl.cli.recipes import asks_for_recipes, print_recipes
 from clfctl.cli.reporting import GRACE_S, leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
+from clfctl.cli.serving import serve
 from clfctl.cli.spinning import SHORT, VARIABLE, spin_where_quiet
 from clfctl.cli.trained import evaluate, export, predict
 from clfctl.cli.training import branch, debug_batch, resume, runs, train
@@ -31,6 +32,8 @@ from clfctl.version import __version__
 TOGETHER = ("train", "resume")
 # Commands that import no library that logs, and are to start at once.
 LIGHT = ("", "runs", "lr-preview")
+# Commands that run beside others until somebody stops them: they give memory back, and their threads do not spin.
+FOR_WEEKS = ("serve",)
 EPILOG = "Every option can also be set as CLFCTL_OPTION in the environment or in .env, or in clfctl.toml."
 
 # Name, function, and the settings groups whose fields are its options.
@@ -49,6 +52,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("compare", compare, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("OutputSettings",)),
     ("export", export, ("OutputSettings",)),
+    ("serve", serve, ("ServeSettings", "OutputSettings")),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
 )
@@ -96,12 +100,13 @@ def main() -> None:
     completing = os.environ.get("_CLFCTL_COMPLETE")
     words = os.environ.get("COMP_WORDS", os.environ.get("_TYPER_COMPLETE_ARGS", "")).split()
     wanted = wanted_command(words[1:] if completing else sys.argv[1:])
-    if wanted in LIGHT:
+    if wanted in (*LIGHT, *FOR_WEEKS):
         os.environ.setdefault(VARIABLE, SHORT)
-    elif not completing:
+    if not completing and wanted not in LIGHT:
         silence_logs()
-        keep_freed_memory()
-        spin_where_quiet()
+        if wanted not in FOR_WEEKS:
+            keep_freed_memory()
+            spin_where_quiet()
     if not completing and wanted in ("train", "lr-preview", "lr-find") and asks_for_recipes(sys.argv[1:]):
         print_recipes(as_json="--json" in sys.argv)
         return

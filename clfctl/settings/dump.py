@@ -82,6 +82,6 @@ def saved_config(settings: "TrainSettings") -> str:
 
 
 if __name__ == "__main__":
-    from clfctl.settings.groups import OutputSettings, TrainSettings
+    from clfctl.settings.groups import OutputSettings, ServeSettings, TrainSettings
 
-    print(env_example((TrainSettings, OutputSettings)), end="")
+    print(env_example((TrainSettings, ServeSettings, OutputSettings)), end="")

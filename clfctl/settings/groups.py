@@ -19,6 +19,7 @@ from clfctl.settings.processes import ProcessSettings
 from clfctl.settings.running import LoopSettings, MachineSettings, MonitorSettings, RunSettings
 from clfctl.settings.running import RunsDirSettings as RunsDirSettings  # a command of its own takes it
 from clfctl.settings.schedule import BesideSettings, KindSettings, ScheduleSettings
+from clfctl.settings.serving import ServeSettings as ServeSettings  # a command of its own takes it
 from clfctl.settings.tuning import StudyNameSettings
 from clfctl.settings.tuning import TuningSettings as TuningSettings  # the first panel of its command
 

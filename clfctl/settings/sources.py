@@ -19,6 +19,7 @@ from clfctl.settings.groups import (
     EvalSettings,
     OutputSettings,
     ResumeSettings,
+    ServeSettings,
     SourceSettings,
     TrainSettings,
 )
@@ -42,7 +43,7 @@ ENCODING = "utf-8-sig"
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
 # What a run was made with does not change with the environment or a config file.
 TYPED_ONLY = (ResumeSettings, BranchSettings, EvalSettings)
-KNOWN: tuple[type[Settings], ...] = (TrainSettings, OutputSettings, SourceSettings)
+KNOWN: tuple[type[Settings], ...] = (TrainSettings, ServeSettings, OutputSettings, SourceSettings)
 
 
 @dataclass(frozen=True)

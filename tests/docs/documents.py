@@ -29,6 +29,7 @@ _OTHERS = (
     "docs/own-schedule.md",
     "docs/comparing.md",
     "docs/tracking.md",
+    "docs/serving.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 

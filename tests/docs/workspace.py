@@ -23,8 +23,8 @@ NO_EXPORT = "--no-export"
 # seconds for each. Everything but the training itself is done.
 DRY = ("--dry-run", "--no-pretrained")
 NEEDS_DRY = ("efficientnet", "--pretrained", "--model")
-# One writes into the user's shell configuration, the other never ends.
-NOT_RUN = ("--install-completion", "--watch")
+# One writes into the user's shell configuration, the others never end.
+NOT_RUN = ("--install-completion", "--watch", "serve")
 # `runs/x` of the guide, with its four epochs: what follows in the guide shows them.
 RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4", NO_EXPORT,
          "--keep", "every 2")  # fmt: skip

@@ -49,8 +49,8 @@ def read_image(path: str | os.PathLike[str]) -> Image.Image:
     return open_image(content)
 
 
-def open_image(content: bytes) -> Image.Image:
-    """Open an image from the bytes of its file; as `read_image`."""
+def open_image(content: bytes, formats: tuple[str, ...] | None = None) -> Image.Image:
+    """Open an image from the bytes of its file, of any format or of one of Pillow's `formats`; as `read_image`."""
     if not content:
         raise BadImageError("has no bytes")
     if content.startswith(_TIFF):
@@ -58,7 +58,7 @@ def open_image(content: bytes) -> Image.Image:
     if is_maybe_heic(content):
         let_pillow_read_heic()
     try:
-        image = Image.open(BytesIO(content))
+        image = Image.open(BytesIO(content), formats=formats)
     except UnidentifiedImageError:
         raise UnidentifiedImageError("cannot identify image file") from None
     except MemoryError:

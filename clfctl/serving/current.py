@@ -1,0 +1,114 @@
+"""The model that answers now: opened once, and anew when its file has changed, without a pause between the two."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import xxhash
+
+from clfctl.errors import ClfctlError
+from clfctl.inference.open import check_model, open_predictor
+from clfctl.inference.predictor import Predictor
+from clfctl.inference.write_onnx import export_model, is_exported
+from clfctl.runs.folder import RunFolder
+
+Tell = Callable[[str], None]
+# What tells a file from another that has taken its place: name, inode, bytes, and nanoseconds of its last change.
+Look = tuple[tuple[str, int, int, int], ...]
+_CHUNK = 1 << 20
+
+
+def what_answers(path: Path, tell: Tell) -> Path:
+    """Return the file or folder that is opened for what the user names: of a run its model.onnx, exported where needed.
+
+    What keeps it from being exported is told, and the checkpoint answers. Raises UsageError if it is no model.
+    """
+    check_model(path)
+    run = RunFolder(path)
+    if not (path.is_dir() and run.config.is_file()):
+        return path
+    if run.chosen.is_file() and not is_exported(run):
+        try:
+            tell(f"Exported {export_model(path)}.")
+        except ClfctlError as error:
+            tell(f"{run.onnx} could not be made: {error}; torch answers instead.")
+            return path
+    return run.onnx if run.onnx.is_file() else path
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model, what tells its file from every other (hexadecimal), and when it was loaded (seconds since 1970)."""
+
+    predictor: Predictor
+    mark: str
+    loaded_s: float
+
+
+class Current:
+    """The model that answers now. `problem` says why a newer file does not."""
+
+    def __init__(self, path: Path, n_threads: int, tell: Tell) -> None:
+        """Open it. Raises ClfctlError."""
+        self.path, self.n_threads, self.tell = path, n_threads, tell
+        self.problem = ""
+        self._opened = self._seen = look_at(path)
+        self.loaded = self._load()
+
+    def refresh(self) -> bool | None:
+        """Open it anew if its file is another than before; return whether that worked, None if there was no need.
+
+        A file that still changes is left until it is the same twice. What cannot be opened leaves what was there.
+        """
+        before, self._seen = self._seen, look_at(self.path)
+        if self._seen in (self._opened, ()) or self._seen != before:
+            return None
+        self._opened = self._seen
+        try:
+            loaded = self._load()
+        except (ClfctlError, OSError) as error:
+            self.problem = str(error)
+            self.tell(f"{error}. What was loaded before goes on to answer.")
+            return False
+        self.problem, self.loaded = "", loaded
+        self.tell(f"Loaded {self.path} again: it has changed.")
+        return True
+
+    def _load(self) -> Loaded:
+        return Loaded(open_predictor(self.path, self.n_threads, self.tell), mark_of(self.path), time.time())
+
+
+def look_at(path: Path) -> Look:
+    """Return what would be different if a model were another; nothing if it is not there."""
+    return tuple(_looks(path))
+
+
+def mark_of(path: Path) -> str:
+    """Return the hash of a model's files, of 16 hexadecimal digits."""
+    whole = xxhash.xxh3_64()
+    for file in files_of(path):
+        with file.open("rb") as content:
+            while chunk := content.read(_CHUNK):
+                whole.update(chunk)
+    return whole.hexdigest()
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return the files that a model is made of: itself, the checkpoint of a run, or all that lies in a folder."""
+    if not path.is_dir():
+        return [path]
+    run = RunFolder(path)
+    found = [run.chosen, run.onnx] if run.config.is_file() else sorted(path.iterdir())
+    return [each for each in found if each.is_file()]
+
+
+def _looks(path: Path) -> "list[tuple[str, int, int, int]]":
+    found = []
+    try:
+        for file in files_of(path):
+            status = file.stat()
+            found.append((file.name, status.st_ino, status.st_size, status.st_mtime_ns))
+    except OSError:
+        return []
+    return found
