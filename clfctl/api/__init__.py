@@ -7,7 +7,7 @@ Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from clfctl.planning.plan import keep_fitting
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
+from clfctl.runs.header import read_last
 from clfctl.runs.relaunch import run_to_go_on_with
 from clfctl.settings.groups import EvalSettings, ResumeSettings, TrainSettings
 from clfctl.settings.launch import launch
@@ -179,9 +180,15 @@ def reopen(
     from clfctl.engine import session
     from clfctl.engine.as_it_was import as_it_was
 
+    # Its own settings are read when the processes are together, for which two of them are needed.
+    own: Mapping[str, Any] = {}
+    if launch().size > 1:
+        with suppress(OSError, ValueError):
+            own = read_last(run.last).settings
     device = stated.get("device", "auto")
+    wait_limit = stated.get("wait_limit", own.get("wait_limit", WAIT_LIMIT))
     with (
-        _joined(device, stated.get("wait_limit", WAIT_LIMIT)) as world,
+        _joined(str(own.get("device", "auto")) if device == "auto" else device, str(wait_limit)) as world,
         as_it_was(device),
         session.reopen(run, stated, where, allow_data_change=allow_data_change, world=world) as reopened,
     ):

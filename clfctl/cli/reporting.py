@@ -14,7 +14,7 @@ import typer
 
 from clfctl.display.streams import forget_reader, make_writable
 from clfctl.display.wrapping import in_width, width_of
-from clfctl.errors import SETTING, ClfctlError, StoppedAtOnce, UsageError
+from clfctl.errors import SETTING, ClfctlError, LostProcessError, StoppedAtOnce, UsageError
 from clfctl.settings.launch import launch
 from clfctl.storage.names import quoted
 
@@ -46,7 +46,7 @@ def report_errors() -> Iterator[None]:
 def _show(message: str, hint: str, error: BaseException) -> None:
     one = launch()
     # Of several processes the first tells what all know; what a setting is wrong with they all know.
-    if getattr(error, "is_told", False) or (one.rank and isinstance(error, UsageError)):
+    if getattr(error, "is_told", False) or (one.rank and isinstance(error, UsageError | LostProcessError)):
         # Once the first has spoken torchrun ends the others; if one of these were faster, it could not speak.
         time.sleep(GRACE_S if getattr(error, "exit_code", 1) else 0)
         if getattr(error, "is_told", False):

@@ -14,6 +14,7 @@ from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
 from clfctl.runs.folder import open_run
+from clfctl.runs.relaunch import is_of_this_launch
 from clfctl.runs.state import states_in
 from clfctl.storage.names import shell
 
@@ -29,6 +30,8 @@ def resume(
     if chosen is None:
         return
     run = open_run(chosen)
+    if is_of_this_launch(run):  # torchrun's first start has changed it
+        stated = {}
     with (
         stopping_at_once(f"go on with: {shell('resume', run.path)}"),
         api.reopen(run, stated, allow_data_change=allow_data_change) as session,

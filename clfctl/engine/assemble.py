@@ -27,7 +27,7 @@ from clfctl.engine.rates import check_momentum, note_what_moves
 from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
-from clfctl.engine.sync_norm import share_statistics
+from clfctl.engine.sync_norm import share_statistics, stop_sharing
 from clfctl.engine.teacher import Lesson, build_lesson
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
@@ -117,7 +117,8 @@ def _parts(
     optimizer = build_optimizer(settings, built.model, source_of(settings.model))
     check_momentum(optimizer, settings)
     # With statistics of all processes together a share may be a single image.
-    if max(1, settings.images_at_once // (1 if settings.sync_batch_norm else world.size)) == 1:
+    is_shared_on_gpu = settings.sync_batch_norm and not world.is_alone and precision.device.type == "cuda"
+    if settings.images_at_once // (1 if settings.sync_batch_norm else world.size) <= 1 and not is_shared_on_gpu:
         _check_single_image(settings, built, optimizer, precision.device, world)
     lesson = build_lesson(settings, data.classes, built.preprocess, precision)
     return Parts(settings, data, built, optimizer, precision, lesson)
@@ -131,6 +132,7 @@ def _check_single_image(
     try:
         with torch.no_grad():
             model, optimizer = copy.deepcopy((built.model, optimizer))
+            stop_sharing(model)  # the first process may be here alone
             begin_epoch(model, optimizer, settings.epochs)  # with all that will ever be trained
             model(torch.zeros(1, 3, *sides(size), device=device))
     except ValueError as error:

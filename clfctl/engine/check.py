@@ -66,6 +66,12 @@ def check_processes(settings: TrainSettings, n: int) -> None:
         what = f"{n} processes cannot share batches of {settings.batch_size} images: one of them would have none"
         hint = f"use `batch_size={n}` or more, or start {settings.batch_size} with torchrun"
         raise UsageError(what, hint, field="batch_size")
+    if settings.static_graph and settings.accumulate > 1:
+        what = "parts of a batch are not sent, and torch's static graph loses the gradients of such"
+        raise UsageError(what, "leave it out, or use `accumulate=1`", field="static_graph")
+    if settings.device.startswith("cuda:"):
+        hint = "use `device=cuda`: each process takes a GPU of its own; `CUDA_VISIBLE_DEVICES` says which there are"
+        raise UsageError(f"{n} processes cannot train on the one GPU {settings.device}", hint, field="device")
     measured = (
         ("time", "say `epochs=`"),
         ("find_batch_size", "say `batch_size=`"),

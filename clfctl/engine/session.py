@@ -43,6 +43,7 @@ from clfctl.runs.checkpoint import load_last
 from clfctl.runs.folder import RunFolder, create_run
 from clfctl.runs.history import EpochResult, check_measured
 from clfctl.runs.kept import put_later_kept_aside
+from clfctl.runs.relaunch import note_launch
 from clfctl.runs.state import held
 from clfctl.schedules import sample_curve
 from clfctl.settings.dump import saved_config
@@ -265,7 +266,9 @@ def _reopened(
     check_unfreezing(settings, trainer.plan)
     refuse_cautions(settings, trainer.plan)
     other = other_processes(checkpoint.resumption.n_processes, world.size)
-    told = (warning, *left_out, other, set_threads(checkpoint.header.n_threads), kept_decay(saved, checkpoint))
+    # As many threads give the same bits. With other processes they are others anyway, and so are the cores of each.
+    threads = "" if other else set_threads(checkpoint.header.n_threads)
+    told = (warning, *left_out, other, threads, kept_decay(saved, checkpoint))
     warnings = [each for each in (*told, gone(trainer, trainer.best())) if each]
     old_plan = make_plan(saved, standing.n_batches)
     reopened = Reopened(old_plan, standing.last_lr, changes, change, restarts, extension.line)
@@ -284,5 +287,6 @@ def _keep(run: RunFolder, trainer: Trainer, data: Data, reopened: Reopened) -> N
     trainer.save_last()
     write_json_lines(run.changes, state.changes)
     write_text(run.config, saved_config(trainer.saver.place.kept(state.settings)))
+    note_launch(run)  # started anew, these processes need not change it again
     if reopened.data_change:
         write_listing(run.data, list_images(data, state.settings.data))

@@ -31,13 +31,18 @@ def cook(trainer: Trainer, tell: Callable[[str], None]) -> None:
     """
     run, history = trainer.saver.run, trainer.state.cursor.history
     settings, criterion = trainer.state.settings, trainer.criterion()
-    if not settings.soup or _is_cooked(trainer):
+    world = trainer.world
+    if not settings.soup or world.first_says(_is_cooked(trainer)):
         return
-    ranked = [each for each in best_epochs(history, criterion, settings.soup) if run.ingredient(each.epoch).is_file()]
+    # The first process says which are there: it may have been writing the last of them until now.
+    there = [each for each in best_epochs(history, criterion, settings.soup) if run.ingredient(each.epoch).is_file()]
+    numbers = world.first_says([each.epoch for each in there])
+    ranked = [each for each in best_epochs(history, criterion, settings.soup) if each.epoch in numbers]
     if len(ranked) < 2:
         tell(f"Soup   not made: the weights of {len(ranked)} of the best epochs are there, and it takes two")
         return
     first, *others = ranked
+    former = as_souped(run, first, criterion.metric)
     pot, best, chosen = _Pot(trainer, first), first, [first.epoch]
     tell(f"Soup   of the {len(ranked)} best epochs, each tried on the validation images")
     for each in others:
@@ -46,14 +51,13 @@ def cook(trainer: Trainer, tell: Callable[[str], None]) -> None:
             pot.keep()
             best, chosen = tried, [*chosen, each.epoch]
     value, before = best.metric(criterion.metric), first.metric(criterion.metric)
-    former = as_souped(run, first, criterion.metric)
     if former is not first and not criterion.is_better(best, former):
         record = json.loads(run.soup.read_text(encoding="utf-8")) | {"n_epochs": len(history)}
         tell(f"Soup   of now, {criterion.metric} {value:.4f}, is not better than the one of before, which stays")
         _write(trainer, record)
         return
     if len(chosen) > 1:
-        if trainer.world.is_first:
+        if world.is_first:
             trainer.saver.save_weights(run.best, trainer.state, pot.filled(), chosen)
         epochs = ", ".join(map(str, chosen))
         tell(f"Soup   of epochs {epochs}: {criterion.metric} {value:.4f} instead of {before:.4f}; it is saved as best")

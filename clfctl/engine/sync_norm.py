@@ -28,11 +28,20 @@ def share_statistics(model: nn.Module, world: World, device: torch.device) -> nn
     return model
 
 
+def stop_sharing(model: nn.Module) -> None:
+    """Let batch normalization of a copy see its own images alone again; torch's for GPUs stays as it is."""
+    for norm in norms_of(model):
+        if hasattr(norm, "world"):
+            own: Any = norm
+            own.__class__ = type(norm).__mro__[1]
+
+
 @cache
 def _shared(kind: type[nn.Module]) -> type[nn.Module]:
     """Return a kind of batch normalization whose statistics in training are those of all processes."""
 
-    class Shared(kind):  # type: ignore[valid-type, misc]
+    # By a class of its own, not a wrapper: names of weights, and whoever asks for a BatchNorm2d, know no difference.
+    class Shared(kind):  # type: ignore[valid-type, misc]  # a base of run time
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             """Return `x` (B, C, …) normalized; B may be 0 here."""
             if not self.training:

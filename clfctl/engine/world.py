@@ -55,10 +55,6 @@ class World:
             distributed.all_reduce(total)
         return total
 
-    def any(self, flag: bool) -> bool:
-        """Return whether the flag is set in any process."""
-        return flag if self.is_alone else bool(self.sum(torch.tensor(int(flag))).item())
-
     def gather(self, *values: float) -> list[list[float]]:
         """Return some numbers of every process, in the order of the processes."""
         if self.is_alone:
@@ -158,7 +154,8 @@ class World:
             late = "timed out" in str(error).lower() or "timeout" in str(error).lower()
             what = f"has not come for {self.wait_limit}" if late else "has ended"
             hint = "wait longer with `wait_limit=`" if late else "what it said is the reason; `clfctl resume` goes on"
-            raise self.known(LostProcessError(f"another of the {self.size} processes {what}", hint)) from error
+            # Not `known`: the first may be the one that is gone. The others give it the time to speak before they do.
+            raise LostProcessError(f"another of the {self.size} processes {what}", hint) from error
 
 
 ALONE = World()
@@ -190,7 +187,8 @@ def joined(device: str, wait_limit: str) -> Iterator[World]:
         limit = timedelta(seconds=parse_clock(wait_limit))
         store, *_ = next(rendezvous("env://", one.rank, one.size, timeout=limit))
         # The agent's store outlives a restart, and has the addresses of those that ended.
-        store = distributed.PrefixStore(f"clfctl/{one.n_restarts}/{next(_TIMES)}", store)  # type: ignore[attr-defined]
+        prefixed: Any = distributed  # torch's own list lacks PrefixStore
+        store = prefixed.PrefixStore(f"clfctl/{one.n_restarts}/{next(_TIMES)}", store)
         backend = "cpu:gloo,cuda:nccl" if on_cuda else "gloo"
         distributed.init_process_group(backend, store=store, rank=one.rank, world_size=one.size, timeout=limit)
     try:

@@ -10,7 +10,8 @@ class Launch:
     """A process among those that torchrun started, from 0: the `rank`-th of `size`, the `local_rank`-th on its machine.
 
     `n_local` run on this machine. `n_restarts` is how often torchrun has started them anew, `job` what all those times
-    have in common.
+    have in common on one machine, "" if torchrun is not there to do so. `store` is where its own store listens, which
+    outlives a restart.
     """
 
     rank: int = 0
@@ -19,6 +20,7 @@ class Launch:
     n_local: int = 1
     n_restarts: int = 0
     job: str = ""
+    store: tuple[str, int] | None = None
 
     @property
     def is_first(self) -> bool:
@@ -33,15 +35,16 @@ def launch() -> Launch:
         return Launch()
     try:
         numbers = [int(os.environ.get(name, default)) for name, default in zip(names, "01010", strict=True)]
+        port = int(os.environ.get("MASTER_PORT", "0"))
     except ValueError:
         return Launch()
     rank, size, local_rank, n_local, n_restarts = numbers
-    return Launch(rank, size, local_rank, n_local, n_restarts, _job())
+    has_store = os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and port
+    store = (os.environ["MASTER_ADDR"], port) if has_store else None
+    return Launch(rank, size, local_rank, n_local, n_restarts, _job(), store)
 
 
 def _job() -> str:
     """Return what is the same in all restarts of a launch, and in no other launch on this machine."""
-    identity = os.environ.get("TORCHELASTIC_RUN_ID", "none")
-    if os.environ.get("GROUP_WORLD_SIZE", "1") != "1":  # the first process may move to another machine
-        return identity
-    return f"{identity}/{socket.gethostname()}/{os.getppid()}"
+    identity = os.environ.get("TORCHELASTIC_RUN_ID")
+    return f"{identity}/{socket.gethostname()}/{os.getppid()}" if identity else ""

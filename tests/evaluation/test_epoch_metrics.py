@@ -119,8 +119,6 @@ def test_a_metric_is_added_by_one_entry(monkeypatch: pytest.MonkeyPatch, cli: Cl
 
 def test_a_process_alone_is_the_first_and_has_all() -> None:
     assert ALONE.is_first
-    assert ALONE.any(True)
-    assert not ALONE.any(False)
     assert ALONE.sum(torch.arange(3)).tolist() == [0, 1, 2]
     assert ALONE.gather(1, 2.5) == [[1, 2.5]]
     assert ALONE.first_says("it") == "it"

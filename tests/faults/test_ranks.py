@@ -1,5 +1,6 @@
 """Processes that train together: whatever happens to one of them happens to all, and nothing is lost."""
 
+import json
 import os
 import signal
 import subprocess
@@ -83,6 +84,59 @@ def test_a_process_that_is_killed_ends_the_others_at_once(photos: Path) -> None:
     assert first.wait(20) == 1
     assert "another of the 2 processes has ended" in first.err.read_text()
     assert state_of(RunFolder(Path("runs/r"))).state == "failed"
+
+
+def test_if_the_first_process_is_killed_the_others_say_so(photos: Path) -> None:
+    first, *others = start_together(3, *words_of(photos, "--run-name", "r", "--batch-size", "6"), prepare=SLOWLY)
+    first.wait_for('"epoch": 1')
+    os.kill(first.pid, signal.SIGKILL)
+    assert [each.wait(30) for each in others] == [1, 1]
+    for rank, each in enumerate(others, 2):
+        assert f"Process {rank} of 3: Error: another of the 3 processes has ended" in each.err.read_text()
+
+
+def test_all_processes_make_the_same_soup_though_the_first_is_still_writing(photos: Path) -> None:
+    slow_save = "import time\nfrom clfctl.engine.saving import RunSaver as each\nold = each.save_weights\n"
+    slow_save += "each.save_weights = lambda *a, **k: (time.sleep(0.5), old(*a, **k))[1]"
+    words = words_of(photos, "--run-name", "r", "--soup", "3", "--lr", "0.001")
+    codes, errors = run_together(2, *words, prepare=slow_save)
+    assert codes == [0, 0], errors
+    record = json.loads(RunFolder(Path("runs/r")).soup.read_text())
+    assert len(record["tried"]) == 3
+    assert errors[0].count("each tried on the validation images") == 1
+    assert not errors[1]
+
+
+def test_one_image_at_once_with_shared_statistics_does_not_hang(photos: Path) -> None:
+    words = words_of(photos, "--run-name", "r", "--sync-batch-norm", "--accumulate", "4", "--epochs", "1")
+    codes, errors = run_together(2, *words)
+    assert codes in ([0, 0], [2, 2]), errors
+
+
+def test_what_torch_cannot_do_in_several_processes_is_refused(photos: Path) -> None:
+    codes, errors = run_together(2, *words_of(photos, "--static-graph", "--accumulate", "2"))
+    assert codes == [2, 2], errors
+    assert "torch's static graph loses the gradients of such" in errors[0]
+    assert not Path("runs").exists()
+
+
+def test_one_process_under_torchrun_goes_on_after_a_restart_and_a_later_launch_begins_anew(photos: Path) -> None:
+    program = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "1", "--max-restarts", "1"]
+    dies = "import os, sys, clfctl.engine.trainer as each; old = each.evaluate\n"
+    dies += "first = os.environ['TORCHELASTIC_RESTART_COUNT'] == '0'\n"
+    dies += "def die(*a, **k):\n    if first and os.path.exists('runs/one/history.jsonl'): os._exit(9)\n"
+    dies += "    return old(*a, **k)\neach.evaluate = die\n"
+    dies += "from clfctl.cli.app import main\nsys.argv[0] = 'clfctl'; main()"
+    Path("dies.py").write_text(dies, encoding="utf-8")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    words = words_of(photos, "--run-name", "one", "--save-every", "1")
+    done = subprocess.run([*program, "dies.py", *words], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert state_of(RunFolder(Path("runs/one"))).state == "finished"
+    # Another launch, with the id that torchrun gives to all, is not taken for the first one.
+    again = subprocess.run([*program, "dies.py", *words], env=environment, capture_output=True, text=True, check=False)
+    assert again.returncode != 0
+    assert "runs/one exists already" in again.stderr
 
 
 def _children(pid: int) -> list[int]:
