@@ -134,9 +134,7 @@ def run_all(pool: ThreadPoolExecutor, call: Callable[[Any], object], values: Seq
 def folder(report: Report, onnx: Predictor, files: list[str], n_turns: int) -> None:
     """All files of a folder, against decoding alone and the model alone, each with every core."""
     cores = n_cores()
-    pixels = np.stack(
-        [each for file in files[: onnx.batch_size] if not isinstance(each := read_pixels(onnx, file), str)]
-    )
+    pixels = [each for file in files[: onnx.batch_size] if not isinstance(each := read_pixels(onnx, file), str)]
     rates: dict[str, list[float]] = {"decode": [], "model": [], "folder": []}
     with ThreadPoolExecutor(cores) as pool:
         for _ in range(n_turns):

@@ -96,8 +96,8 @@ async def put_load(url: str, requests: Sequence[bytes], n_connections: int, seco
 
 def own_rate(predictor: Predictor, seconds: float) -> float:
     """Return the images a second that a model computes by itself, of pixels that are ready."""
-    height, width = predictor.info.preprocess.size
-    pixels = np.random.default_rng(0).integers(0, 256, (predictor.batch_size, height, width, 3), np.uint8)
+    draw, sizes = np.random.default_rng(0), [view.size for view in predictor.info.views]
+    pixels = [tuple(draw.integers(0, 256, (*size, 3), np.uint8) for size in sizes) for _ in range(predictor.batch_size)]
     ends_s = time.perf_counter() + seconds
 
     def compute() -> int:

@@ -21,9 +21,11 @@ if TYPE_CHECKING:
     )
     from clfctl.api.branching import branch
     from clfctl.api.comparing import compare
+    from clfctl.api.ensembling import ensemble
     from clfctl.api.tuning import tune
     from clfctl.comparing.comparison import Comparison
     from clfctl.engine.watching import Steps, Training, Watcher
+    from clfctl.ensembles.make import MadeEnsemble
     from clfctl.errors import (
         CheckpointError,
         ClfctlError,
@@ -69,6 +71,7 @@ __all__ = [
     "Interrupted",
     "InverseSqrt",
     "Linear",
+    "MadeEnsemble",
     "ModelError",
     "MultiStep",
     "NonFiniteLossError",
@@ -100,6 +103,7 @@ __all__ = [
     "__version__",
     "branch",
     "compare",
+    "ensemble",
     "evaluate",
     "export",
     "find_lr",
@@ -115,10 +119,12 @@ _HOMES = {
     "clfctl.api": ("Preview", "Trained", "evaluate", "export", "predict", "preview", "resume", "train"),
     "clfctl.api.branching": ("branch",),
     "clfctl.api.comparing": ("compare",),
+    "clfctl.api.ensembling": ("ensemble",),
     "clfctl.api.finding": ("find_lr",),
     "clfctl.api.probing": ("probe",),
     "clfctl.api.tuning": ("tune",),
     "clfctl.comparing.comparison": ("Comparison",),
+    "clfctl.ensembles.make": ("MadeEnsemble",),
     "clfctl.engine.watching": ("Steps", "Training", "Watcher"),
     "clfctl.errors": (
         "CheckpointError", "ClfctlError", "DamagedError", "DataError", "Interrupted", "ModelError",

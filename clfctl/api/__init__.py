@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clfctl.api.named import Named, model_named
 from clfctl.api.notes import Notes
 from clfctl.api.previewing import Preview as Preview
 from clfctl.api.previewing import preview as preview
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from clfctl.inference.evaluate import Measured
     from clfctl.inference.prediction import Prediction
     from clfctl.inference.write_onnx import Exported
+    from clfctl.runs.ensemble import Model
     from clfctl.runs.history import EpochResult
 
 
@@ -108,8 +110,9 @@ def resume(
 
 
 def evaluate(
-    run: Path | str,
+    run: Named,
     *,
+    ensemble: str | None = None,
     data: str | Path | None = None,
     split: str = "val",
     checkpoint: str | Path = "best",
@@ -120,18 +123,20 @@ def evaluate(
     """Measure a trained model and return the numbers; nothing is written.
 
     `data` is other data than the run's own, `split` val or test, `checkpoint` best, last or a file; `tta` is the number
-    of views of each image.
+    of views of each image. Several runs are measured as one, by the rule `ensemble`, and each beside the whole:
+    `"mean"`, `"vote"`, `"weighted"` or `"geometric"`.
     """
     stated = {"data": data, "split": split, "checkpoint": checkpoint, "tta": tta, "device": device}
     stated = {name: str(value) if isinstance(value, Path) else value for name, value in stated.items()}
     options = from_fields(EvalSettings, {**stated, "batch_size": batch_size}).settings
-    return measured(Path(run), options, Notes().onlookers()).evaluation
+    return measured(model_named(run, ensemble, fits=True), options, Notes().onlookers()).evaluation
 
 
 def predict(
-    model: Path | str,
+    model: Named,
     images: Any,
     *,
+    ensemble: str | None = None,
     top_k: int = 3,
     threshold: float = 0.0,
     batch_size: int = 0,
@@ -139,7 +144,8 @@ def predict(
 ) -> "list[Prediction]":
     """Return what a trained model says of images, in their order.
 
-    `model` is a run folder, a checkpoint or an .onnx file. `images` is one or several of: paths of files or folders
+    `model` is a run folder, a checkpoint, an .onnx file or an ensemble; several of the first three answer as one, by
+    the rule `ensemble`: `"mean"`, `"vote"` or `"geometric"`. `images` is one or several of: paths of files or folders
     (their images take the folder's place), Pillow images, and uint8 arrays (H, W, 3) RGB or (H, W) grey. `top_k`
     classes are named, none less likely than `threshold`; `batch_size` and `workers` 0 choose. An image that cannot be
     read has an `error` and no classes.
@@ -147,14 +153,25 @@ def predict(
     from clfctl.inference.from_python import predict_images
     from clfctl.inference.prediction import Choice
 
-    return predict_images(Path(model), images, Choice(top_k, threshold), batch_size, workers)
+    return predict_images(model_named(model, ensemble), images, Choice(top_k, threshold), batch_size, workers)
 
 
-def export(run: Path | str, output: Path | str | None = None) -> "Exported":
-    """Write the model of a run, or of a checkpoint file, as ONNX, if that gives what torch gives."""
+def export(run: Named, output: Path | str | None = None, *, ensemble: str | None = None) -> "Exported":
+    """Write the model of a run, of a checkpoint file or of an ensemble as ONNX, if that gives what torch gives.
+
+    Several runs become one file, `output`, that answers by the rule `ensemble`, as in `predict`.
+    """
+    from clfctl.runs.ensemble import ensemble_in
+
+    model, target = model_named(run, ensemble), None if output is None else Path(output)
+    if found := ensemble_in(model):
+        from clfctl.inference.write_whole import export_ensemble
+
+        return export_ensemble(found, target)
     from clfctl.inference.write_onnx import export_model
 
-    return export_model(Path(run), None if output is None else Path(output))
+    assert isinstance(model, Path)
+    return export_model(model, target)
 
 
 @contextmanager
@@ -235,9 +252,18 @@ def debug_batch(run: RunFolder, to: "Onlookers", *, exact: bool) -> "Replay":
         return replay(run, to, exact=exact)
 
 
-def measured(path: Path, options: EvalSettings, to: "Onlookers") -> "Measured":
-    """Measure a checkpoint of a run, and return the evaluation with all that it was made of."""
-    run = open_run(path)
+def measured(model: "Model", options: EvalSettings, to: "Onlookers") -> "Measured":
+    """Measure a checkpoint of a run, or an ensemble, and return the evaluation with all that it was made of."""
+    from clfctl.runs.ensemble import ensemble_in
+
+    if ensemble := ensemble_in(model):
+        from clfctl.engine.as_it_was import as_it_was
+        from clfctl.ensembles.evaluate import evaluate_ensemble
+
+        with as_it_was(options.device or "auto"):
+            return evaluate_ensemble(ensemble, options, to)
+    assert isinstance(model, Path)
+    path, run = model, open_run(model)
     # A checkpoint that is named in the place of its run is the one that is meant.
     is_named = path.is_file() and path.suffix == CHECKPOINT_SUFFIX and options.checkpoint == "best"
     file = checkpoint_file(run, str(path) if is_named else options.checkpoint)

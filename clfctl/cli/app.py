@@ -21,7 +21,7 @@ from clfctl.cli.reporting import GRACE_S, leave_hanging_threads, reporting
 from clfctl.cli.schedules import lr_preview
 from clfctl.cli.serving import serve
 from clfctl.cli.spinning import SHORT, VARIABLE, spin_where_quiet
-from clfctl.cli.trained import evaluate, export, predict
+from clfctl.cli.trained import ensemble, evaluate, export, predict
 from clfctl.cli.training import branch, debug_batch, resume, runs, train
 from clfctl.cli.tuning import tune
 from clfctl.display.streams import make_writable, open_what_is_closed, silence_libraries, silence_logs
@@ -48,10 +48,11 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("tune", tune, ("TuningSettings", "TuneSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("TrainSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
-    ("eval", evaluate, ("EvalSettings", "OutputSettings")),
+    ("eval", evaluate, ("EvalSettings", "EnsembleSettings", "OutputSettings")),
     ("compare", compare, ("EvalSettings", "OutputSettings")),
-    ("predict", predict, ("OutputSettings",)),
-    ("export", export, ("OutputSettings",)),
+    ("predict", predict, ("EnsembleSettings", "OutputSettings")),
+    ("export", export, ("EnsembleSettings", "OutputSettings")),
+    ("ensemble", ensemble, ("KeptEnsembleSettings", "OutputSettings")),
     ("serve", serve, ("ServeSettings", "OutputSettings")),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
@@ -78,7 +79,7 @@ def make_app(only: str | None = None, words: list[str] | None = None) -> typer.T
         command = with_settings(function, groups, shown, words) if is_wanted else without_settings(function)
         rules = option_rules(groups if is_wanted else ())
         # What a run was made with counts there, not the environment or the files of today.
-        epilog = None if name in ("resume", "branch", "eval", "compare") else EPILOG
+        epilog = None if name in ("resume", "branch", "eval", "compare", "ensemble") else EPILOG
         app.command(name, epilog=epilog, context_settings=rules)(reporting(command))
     return app
 

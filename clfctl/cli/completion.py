@@ -116,15 +116,29 @@ def checkpoints(incomplete: str) -> list[str]:
 
 
 def trained(incomplete: str) -> list[str]:
-    """Offer what can be asked about images: runs, and files of models."""
+    """Offer what can be asked about images: runs, ensembles, and files of models."""
     from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX
 
-    return [*runs(incomplete), *_entries(incomplete, (ONNX_SUFFIX, CHECKPOINT_SUFFIX))]
+    return [*measurable(incomplete), *_entries(incomplete, (ONNX_SUFFIX, CHECKPOINT_SUFFIX))]
 
 
 def exportable(incomplete: str) -> list[str]:
-    """Offer runs and checkpoints."""
+    """Offer runs, ensembles and checkpoints."""
+    return [*measurable(incomplete), *_entries(incomplete, (".safetensors",))]
+
+
+def with_checkpoints(incomplete: str) -> list[str]:
+    """Offer runs and checkpoints, such as another network may learn from."""
     return [*runs(incomplete), *_entries(incomplete, (".safetensors",))]
+
+
+def measurable(incomplete: str) -> list[str]:
+    """Offer the runs that exist under runs/, newest first, and the ensembles."""
+    from clfctl.runs.ensemble import find_ensembles
+    from clfctl.runs.folder import find_runs
+
+    found = [str(each) for each in (*find_runs(Path("runs")), *find_ensembles(Path("runs")))]
+    return _starting(found, incomplete) or folders(incomplete)
 
 
 def prediction_formats(incomplete: str) -> list[str]:
@@ -172,7 +186,7 @@ COMPLETERS: dict[str, Callable[[str], list[str]]] = {
     "runs": runs,
     "folders": folders,
     "checkpoints": checkpoints,
-    "trained": exportable,
+    "trained": with_checkpoints,
     "metrics": metrics,
     "trackers": trackers,
     "ways": ways,

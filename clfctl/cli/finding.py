@@ -24,7 +24,7 @@ def lr_find(
         typer.Argument(
             help="Run or checkpoint that is to go on; without one, it is a new training with the options of train.",
             metavar="RUN|CHECKPOINT",
-            autocompletion=completion.trained,
+            autocompletion=completion.with_checkpoints,
             show_default=False,
         ),
     ] = None,

@@ -6,23 +6,32 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl.cli import completion
-from clfctl.cli.arguments import RunArgument
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
+    from clfctl.settings.ensembles import EnsembleSettings, KeptEnsembleSettings
     from clfctl.settings.groups import EvalSettings
     from clfctl.settings.sources import Resolved
 
 ModelArgument = Annotated[
     Path,
     typer.Argument(
-        help="Run folder, checkpoint, or .onnx file.", metavar="RUN|FILE", autocompletion=completion.trained
+        help="Run folder, ensemble, checkpoint, or .onnx file.", metavar="RUN|FILE", autocompletion=completion.trained
+    ),
+]
+RunsArgument = Annotated[
+    list[Path],
+    typer.Argument(
+        help="Run folder or ensemble; several runs, or checkpoints, answer as one.",
+        metavar="RUN...",
+        autocompletion=completion.measurable,
     ),
 ]
 ImagesArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        help="Image files, folders of images, patterns ('photos/**/*.jpg'), or - for an image on standard input.",
+        help="Image files, folders of images, patterns ('photos/**/*.jpg'), or - for an image on standard input; "
+        "before them more runs, which answer as one with the first.",
         metavar="IMAGE|DIR|-...",
     ),
 ]
@@ -54,17 +63,22 @@ WARM = "Answer each line of standard input, a path, with a line of JSON, until i
 
 def evaluate(
     settings: "Resolved[EvalSettings]",
+    ensemble: "Resolved[EnsembleSettings]",
     output: "Output",
     *,
-    run: RunArgument,
+    runs: RunsArgument,
 ) -> None:
-    """Measure a trained model on its validation or test images, or on other data, and write a report."""
+    """Measure a trained model on its validation or test images, or on other data, and write a report.
+
+    Several runs are measured as one, with each of them beside the whole.
+    """
     from clfctl.commands.evaluate import evaluate as command
 
-    command(run, settings.settings, output)
+    command(runs, ensemble.settings.ensemble, settings.settings, output)
 
 
 def predict(
+    ensemble: "Resolved[EnsembleSettings]",
     output: "Output",
     *,
     run: ModelArgument,
@@ -78,21 +92,45 @@ def predict(
     workers: Annotated[int, typer.Option(help="Threads that decode; 0 is one a core.", min=0)] = 0,
     warm: Annotated[bool, typer.Option("--warm", help=WARM)] = False,
 ) -> None:
-    """Name the class of images."""
+    """Name the class of images; several runs before them answer as one."""
     from clfctl.commands.predict import predict_or_warm as command
     from clfctl.commands.predict_options import PredictOptions
 
     options = PredictOptions(top_k, threshold, format_, output_file, copy_to, batch_size, workers)
-    if not command(run, images or [], options, output, warm=warm):
+    if not command(run, images or [], ensemble.settings.ensemble, options, output, warm=warm):
         raise typer.Exit(1)
 
 
-def export(
+def ensemble(
+    settings: "Resolved[KeptEnsembleSettings]",
     output: "Output",
     *,
-    run: Annotated[
-        Path,
-        typer.Argument(help="Run folder, or checkpoint.", metavar="RUN|FILE", autocompletion=completion.exportable),
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Two or more run folders, or checkpoints.",
+            metavar="RUN RUN...",
+            autocompletion=completion.with_checkpoints,
+        ),
+    ],
+) -> None:
+    """Keep several trained models as one, in a folder that eval, predict, explain, export and compare take."""
+    from clfctl.commands.ensemble import ensemble as command
+
+    command(runs, settings.settings, output)
+
+
+def export(
+    ensemble: "Resolved[EnsembleSettings]",
+    output: "Output",
+    *,
+    runs: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Run folder, ensemble, or checkpoint; several runs or checkpoints become one file.",
+            metavar="RUN|FILE...",
+            autocompletion=completion.exportable,
+        ),
     ],
     output_file: Annotated[
         Path | None,
@@ -102,4 +140,4 @@ def export(
     """Write a trained model as ONNX: `clfctl predict` is then done before torch would have started."""
     from clfctl.commands.export import export as command
 
-    command(run, output_file, output)
+    command(runs, ensemble.settings.ensemble, output_file, output)

@@ -2,13 +2,16 @@
 
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clfctl import api
 from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
+from clfctl.runs.ensemble import EnsembleFolder, Model, model_from
 from clfctl.runs.folder import RunFolder, open_run
+from clfctl.settings.ensembles import Rule
 from clfctl.settings.groups import EvalSettings
 
 if TYPE_CHECKING:
@@ -17,29 +20,58 @@ if TYPE_CHECKING:
     from clfctl.inference.evaluate import Measured
 
 
-def evaluate(path: Path, options: EvalSettings, output: Output) -> None:
-    """Measure a checkpoint, print the numbers, and write the files of the evaluation into the run's folder."""
+FOLDER = "ensembles"
+_LONGEST = 80
+
+
+def evaluate(paths: Sequence[Path], rule: Rule | None, options: EvalSettings, output: Output) -> None:
+    """Measure a checkpoint, or several as one, print the numbers, and write the files of the evaluation.
+
+    They go into the run's folder, or that of an ensemble; where several runs are named, into one beside the first.
+    """
+    model = model_from(paths, rule, fits=True)
     with stopping_at_once("nothing was written; the results before it are as they were"):
-        measured = api.measured(path, options, output.onlookers())
-        run = open_run(path)
-        folder = run.eval / folder_name(run, measured, options)
+        measured = api.measured(model, options, output.onlookers())
+        run = None if measured.evaluation.members else open_run(paths[0])
+        folder = folder_of(model, run, measured, options)
         _print(measured, folder, options.top, output)
-        if os.access(run.path, os.W_OK):
+        place = run.path if run else next(each for each in folder.absolute().parents if each.is_dir())
+        if os.access(place, os.W_OK):
             _write(run, folder, measured, output)
         else:
-            output.note(f"Nothing is saved: {run.path} is read-only.")
+            output.note(f"Nothing is saved: {place} is read-only.")
+
+
+def folder_of(model: Model, run: RunFolder | None, measured: "Measured", options: EvalSettings) -> Path:
+    """Return the folder of an evaluation's files."""
+    if run:
+        return run.eval / folder_name(run, measured, options)
+    words = [measured.chosen.split, *_of_other_data(measured)]
+    if isinstance(model, Path):
+        return EnsembleFolder(model).eval / "-".join([*words, *_views(options)])
+    if options.checkpoint != "best":
+        words.append(options.checkpoint)
+    whole = "-".join(sorted(each.name.replace(os.sep, "_") for each in model.members))
+    digest = hashlib.sha256("\0".join(sorted(str(each.path.resolve()) for each in model.members)).encode()).hexdigest()
+    name = whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}-{digest[:6]}"
+    first = measured.evaluation.members[0]
+    return Path(first.run).parent / FOLDER / "-".join([name, model.rule, *words, *_views(options)])
 
 
 def folder_name(run: RunFolder, measured: "Measured", options: EvalSettings) -> str:
     """Return the name of an evaluation's folder: what is measured with what; another data set has another name."""
-    chosen, file = measured.chosen, measured.trained.file
-    words = [chosen.split]
-    if not chosen.is_own:
-        words.append(_named(Path(chosen.data)))
+    file = measured.trained.file
+    words = [measured.chosen.split, *_of_other_data(measured)]
     words.append(file.stem if file in (run.best, run.last) else _named(file))
-    if options.tta > 1:
-        words.append(f"tta{options.tta}")
-    return "-".join(words)
+    return "-".join([*words, *_views(options)])
+
+
+def _of_other_data(measured: "Measured") -> list[str]:
+    return [] if measured.chosen.is_own else [_named(Path(measured.chosen.data))]
+
+
+def _views(options: EvalSettings) -> list[str]:
+    return [f"tta{options.tta}"] if options.tta > 1 else []
 
 
 def _named(path: Path) -> str:
@@ -64,7 +96,7 @@ def _print(measured: "Measured", folder: Path, top: int, output: Output) -> None
     )
 
 
-def _write(run: RunFolder, folder: Path, measured: "Measured", output: Output) -> None:
+def _write(run: RunFolder | None, folder: Path, measured: "Measured", output: Output) -> None:
     from clfctl.display.eval_files import save_evaluation
 
     written = save_evaluation(folder, run, measured)

@@ -18,8 +18,10 @@ from clfctl.display.output import Output, no_bar
 from clfctl.engine.signals import EXIT_CODES, StopSignals, stopping_at_once
 from clfctl.errors import DataError, Interrupted, UsageError
 from clfctl.inference.inputs import Inputs, find_inputs, why_no_path
-from clfctl.inference.open import check_model, open_predictor
+from clfctl.inference.open import check_model, named_models, open_predictor
 from clfctl.inference.sorted_copies import SortedCopies, check_folder
+from clfctl.runs.ensemble import Model, model_from
+from clfctl.settings.ensembles import Rule
 from clfctl.storage.files import explained, replace_file
 from clfctl.storage.names import plain
 
@@ -50,8 +52,15 @@ class Tally:
                 self.bad.append(prediction.name)
 
 
-def predict_or_warm(model: Path, words: Sequence[str], options: PredictOptions, output: Output, *, warm: bool) -> bool:
-    """Name the classes of images that are named now, or line by line; return whether all of the former were read."""
+def predict_or_warm(
+    first: Path, words: Sequence[str], rule: Rule | None, options: PredictOptions, output: Output, *, warm: bool
+) -> bool:
+    """Name the classes of images that are named now, or line by line; return whether all of the former were read.
+
+    The words are images, and before them the models that answer as one with the first, by the rule.
+    """
+    paths, words = named_models(first, words)
+    model = model_from(paths, rule)
     check_model(model)
     if warm and words:
         raise UsageError("the paths come on standard input", f"leave {words[0]} out", field="warm")
@@ -63,7 +72,7 @@ def predict_or_warm(model: Path, words: Sequence[str], options: PredictOptions, 
     return predict(model, words, options, output)
 
 
-def predict(model: Path, words: Sequence[str], options: PredictOptions, output: Output) -> bool:
+def predict(model: Model, words: Sequence[str], options: PredictOptions, output: Output) -> bool:
     """Name the classes of images; return whether all of them could be read."""
     style = choose_format(options, as_json=output.as_json)
     inputs = find_inputs(words)
@@ -100,7 +109,7 @@ def predict(model: Path, words: Sequence[str], options: PredictOptions, output: 
     return not (tally.n_bad or inputs.unlisted)
 
 
-def answer_lines(model: Path, options: PredictOptions, output: Output) -> None:
+def answer_lines(model: Model, options: PredictOptions, output: Output) -> None:
     """Answer each line of standard input, the path of an image, with a line of JSON, at once; until its end."""
     if options.format or options.output:
         given = "format" if options.format else "output"

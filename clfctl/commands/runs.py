@@ -1,12 +1,14 @@
 """clfctl runs: what runs there are and how they are doing. No torch."""
 
 from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from clfctl.display.curve import format_lr
 from clfctl.display.output import Output
-from clfctl.errors import UsageError
+from clfctl.errors import ClfctlError, UsageError
+from clfctl.runs.ensemble import find_ensembles, is_ensemble, read_ensemble
 from clfctl.runs.family import from_words, in_families
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import RunState, state_of, states_in
@@ -20,15 +22,18 @@ def runs(folder: Path, output: Output, *, tree: bool = False) -> None:
 
     A `tree` has each branch below its trunk, with where it leaves it.
     """
-    states = look(folder)
-    if not states and not output.as_json:
+    if is_ensemble(folder):
+        states, ensembles = [], [folder]
+    else:
+        states, ensembles = look(folder), find_ensembles(folder)
+    if not states and not ensembles and not output.as_json:
         output.note(f"There are no runs in {folder}.")
         return
     rows = list(in_families(states)) if tree else [(state, "") for state in states]
     output.result(
-        json=lambda: (state.as_record() for state, _ in rows),
-        plain=lambda: (before + plain_line(state) for state, before in rows),
-        rich=lambda console: _print_table(rows, console),
+        json=lambda: chain((state.as_record() for state, _ in rows), map(_ensemble_record, ensembles)),
+        plain=lambda: chain((before + plain_line(state) for state, before in rows), map(_ensemble_line, ensembles)),
+        rich=lambda console: _print_all(rows, ensembles, console),
     )
 
 
@@ -40,10 +45,31 @@ def look(folder: Path) -> list[RunState]:
     return [state_of(run)] if run.config.is_file() else states_in(folder)
 
 
-def _print_table(rows: Sequence[tuple[RunState, str]], console: "Console") -> None:
-    from clfctl.display.runs_table import print_runs
+def _print_all(rows: Sequence[tuple[RunState, str]], ensembles: Sequence[Path], console: "Console") -> None:
+    if rows:
+        from clfctl.display.runs_table import print_runs
 
-    print_runs([state for state, _ in rows], console, [before for _, before in rows])
+        print_runs([state for state, _ in rows], console, [before for _, before in rows])
+    for each in ensembles:
+        console.print(_ensemble_line(each), markup=False, highlight=False)
+
+
+def _ensemble_line(path: Path) -> str:
+    """Return an ensemble as one line of words two blanks apart."""
+    record = _ensemble_record(path)
+    if "why" in record:
+        return "  ".join([path.name, "broken ensemble", record["why"]])
+    members = ", ".join(f"{name} {share:.3f}" for name, share in record["members"].items())
+    return "  ".join([path.name, "ensemble", f"{record['rule']} of {members}"])
+
+
+def _ensemble_record(path: Path) -> dict[str, Any]:
+    try:
+        found = read_ensemble(path)
+    except ClfctlError as error:
+        return {"name": path.name, "path": str(path), "state": "broken", "why": str(error)}
+    members = {each.name: share for each, share in zip(found.members, found.shares, strict=True)}
+    return {"name": path.name, "path": str(path), "state": "ensemble", "rule": found.rule, "members": members}
 
 
 def plain_line(state: RunState) -> str:

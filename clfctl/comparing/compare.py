@@ -13,7 +13,7 @@ from clfctl.comparing.entries import Entry, differences, names_of
 from clfctl.comparing.files import of_files
 from clfctl.comparing.images import Common, common_images
 from clfctl.comparing.pairs import pairs_of
-from clfctl.comparing.speed import costs_of
+from clfctl.comparing.speed import Cost, all_of, costs_of
 from clfctl.evaluation.intervals import LEVEL, Interval, Z
 from clfctl.evaluation.metrics import Metrics
 from clfctl.evaluation.outputs import Outputs
@@ -31,7 +31,7 @@ def compare_measured(entries: Sequence[Entry], measured: Sequence[Measured], sor
     Raises UsageError if they cannot be sorted so.
     """
     common, notes = common_images(measured)
-    costs = costs_of([each.trained for each in measured])
+    costs = _costs(measured)
     sides = []
     for place, (entry, name) in enumerate(zip(entries, names_of(entries), strict=True)):
         cost = costs[place]
@@ -63,12 +63,20 @@ def of_beginnings(sides: Sequence[Side], common: Common) -> list[str]:
     """Return a sentence for each run that began with the weights of another, which may know the images compared."""
     notes = []
     for side in sides:
-        start, measured = side.entry.settings.start_from, side.measured
+        settings, measured = side.entry.settings, side.measured
+        start = settings.start_from if settings else None
         of_run = measured and Path(measured.trained.settings.data).absolute() == Path(common.data).absolute()
         if start is not None and of_run and not side.entry.holds_out_alike:
             what = f"{side.name} began with the weights of {start}, which may have been trained on these images"
             notes.append(f"Warning: {what}: then it looks better than it is. `data=` names images that neither knows.")
     return notes
+
+
+def _costs(measured: Sequence[Measured]) -> list[Cost]:
+    """Return what each costs; an ensemble as much as all its members, one after the other."""
+    of_models = [(each.trained, *each.others) for each in measured]
+    every = iter(costs_of([trained for models in of_models for trained in models]))
+    return [all_of([next(every) for _ in models]) for models in of_models]
 
 
 def numbers_of(metrics: Metrics) -> dict[str, float]:

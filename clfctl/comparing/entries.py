@@ -10,6 +10,7 @@ from clfctl.errors import CheckpointError, ClfctlError, UsageError
 from clfctl.planning.place import place_of
 from clfctl.planning.start import start_file
 from clfctl.runs.best import criterion_of, kept_of
+from clfctl.runs.ensemble import is_ensemble, read_ensemble
 from clfctl.runs.folder import RunFolder, open_run, run_of
 from clfctl.runs.header import last_or_previous, read_last
 from clfctl.runs.history import EpochResult, read_history
@@ -23,6 +24,7 @@ from clfctl.storage.json_lines import read_json_lines
 MOST = 26
 # Where a run lies is not what it is made of.
 NOT_COMPARED = ("runs_dir", "run_name")
+NO_SETTING = "–"  # of an ensemble
 # What else a result may depend on, of environment.json.
 MACHINE = ("device", "clfctl", "first_weights")
 # What decides which images a run holds out, beside where they are.
@@ -31,7 +33,7 @@ SPLITTING = ("seed", "val_split", "group_by", "max_per_class")
 
 @dataclass(frozen=True)
 class Entry:
-    """A run that is compared, as its files tell.
+    """A run that is compared, as its files tell, or an ensemble, which has no settings and no epochs.
 
     `path` is what was named, the run's folder or a checkpoint in it. `epochs` are finished, `history` has a record of
     each; `best` is the one whose weights are kept, by `best_metric`. `made_with` is of environment.json;
@@ -41,7 +43,7 @@ class Entry:
     path: Path
     run: RunFolder
     model: str
-    settings: TrainSettings
+    settings: TrainSettings | None
     history: Sequence[EpochResult]
     best: EpochResult | None
     best_metric: str
@@ -53,6 +55,14 @@ class Entry:
     def epochs(self) -> int:
         """How many epochs are finished."""
         return len(self.history)
+
+    @property
+    def about(self) -> str:
+        """What it is, and how far it was trained."""
+        if self.settings is None:
+            return self.model
+        best = f", best epoch {self.best.epoch}" if self.best else ""
+        return f"{self.model}, {self.epochs} of {self.planned_epochs} epochs{best}"
 
     @property
     def shown_epoch(self) -> EpochResult | None:
@@ -90,6 +100,10 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
 
 def read_entry(path: Path) -> Entry:
     """Return a run as its files tell of it. Raises UsageError if there is none, CheckpointError if it is damaged."""
+    if is_ensemble(path):
+        ensemble = read_ensemble(path)
+        model = f"{ensemble.rule} of {', '.join(each.name for each in ensemble.members)}"
+        return Entry(path, RunFolder(path), model, None, [], None, "", 0, {})
     run = open_run(path)
     try:
         header, _ = last_or_previous(run.last, read_last, (OSError, ValueError))
@@ -138,14 +152,20 @@ def differences(entries: Sequence[Entry]) -> list[Difference]:
     """Return every setting that is not the same in all runs, in the order of the help, then what else they had."""
     found = []
     for name in TrainSettings.model_fields:
-        values = tuple(getattr(each.settings, name) for each in entries)
+        values = [getattr(each.settings, name) for each in entries if each.settings]
         if name not in NOT_COMPARED and any(each != values[0] for each in values):
-            found.append(Difference(name, values))
+            found.append(Difference(name, _of_all(entries, values)))
     for name in MACHINE:
-        values = tuple(each.made_with.get(name) for each in entries)
+        values = [each.made_with.get(name) for each in entries if each.settings]
         if any(each != values[0] for each in values):
-            found.append(Difference(name, values, is_setting=False))
+            found.append(Difference(name, _of_all(entries, values), is_setting=False))
     return found
+
+
+def _of_all(entries: Sequence[Entry], values: Sequence[Any]) -> tuple[Any, ...]:
+    """Return a value for each: those of the runs, in their order, and a dash for ensembles."""
+    rest = iter(values)
+    return tuple(next(rest) if each.settings else NO_SETTING for each in entries)
 
 
 def _made_with(run: RunFolder) -> Mapping[str, Any]:

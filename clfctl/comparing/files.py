@@ -16,5 +16,7 @@ def compare_files(entries: Sequence[Entry], sort: str) -> Comparison:
 
 def of_files(entry: Entry) -> dict[str, float]:
     """Return what the history tells of the epoch that stands for a run."""
+    if entry.settings is None:
+        return {}
     epoch = entry.shown_epoch
     return {**(epoch.metrics if epoch else {}), "epochs": float(entry.epochs)}

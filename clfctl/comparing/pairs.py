@@ -100,11 +100,14 @@ def _going_together(both: int, only_first: int, only_second: int, neither: int) 
     return (product if product <= 0 else max(0.0, product - n / 2)) / math.sqrt(rows[0] * rows[1])
 
 
-def pairs_of(right: NDArray[np.bool_]) -> list[Pair]:
-    """Return every pair of runs; `right` (runs, images) says which answers were right."""
+def pairs_of(right: NDArray[np.bool_], firsts: int | None = None) -> list[Pair]:
+    """Return every pair of runs; `right` (runs, images) says which answers were right.
+
+    With `firsts` only those of the first so many runs with those after each of them.
+    """
     found = []
     n_runs = len(right)
-    for first in range(n_runs):
+    for first in range(n_runs if firsts is None else firsts):
         for second in range(first + 1, n_runs):
             ours, theirs = right[first], right[second]
             only_first, only_second = int((ours & ~theirs).sum()), int((theirs & ~ours).sum())

@@ -30,6 +30,17 @@ class Cost:
     device: str
 
 
+def all_of(costs: Sequence[Cost]) -> Cost:
+    """Return what several models cost that answer one after the other."""
+    return Cost(
+        sum(each.n_parameters for each in costs),
+        sum(each.n_bytes for each in costs),
+        sum(each.latency_ms for each in costs),
+        1 / sum(1 / each.images_per_s for each in costs),
+        costs[0].device,
+    )
+
+
 def costs_of(models: Sequence[TrainedModel]) -> list[Cost]:
     """Return what each of the models costs on its device, measured in turn."""
     alone = _best_times(models, 1)

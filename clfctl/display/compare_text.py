@@ -106,8 +106,7 @@ def _titled(title: str, below: Sequence[RenderableType]) -> RenderableType:
 
 def _name_line(place: int, side: Side, width: int) -> Text:
     entry = side.entry
-    best = f", best epoch {entry.best.epoch}" if entry.best else ""
-    tail = f"  {entry.model}, {entry.epochs} of {entry.planned_epochs} epochs{best}"
+    tail = f"  {entry.about}"
     line = Text.assemble(
         (letter_of(place), _color(place)), " ", (cut(side.name, max(12, width - len(tail) - 2)), "bold")
     )

@@ -36,14 +36,15 @@ def pictures_of(trained: TrainedModel, source: ImageSource, indices: Numbers) ->
     return images.permute(0, 2, 3, 1).contiguous().numpy()
 
 
-def save_evaluation(folder: Path, run: RunFolder, measured: Measured) -> list[str]:
+def save_evaluation(folder: Path, run: RunFolder | None, measured: Measured) -> list[str]:
     """Write everything into `folder`, in place of what was there, and return the names of the files.
 
+    `run` is that whose history the report shows, None for an ensemble: the pictures are then as its first member sees.
     Raises WriteError; the old folder is untouched then.
     """
     evaluation, outputs, source = measured.evaluation, measured.outputs, measured.chosen.part.source
     pictures = pictures_of(measured.trained, source, outputs.indices[outputs.worst(N_MISTAKES)])
-    history, metrics = _history(run), evaluation.metrics
+    history, metrics = _history(run) if run else [], evaluation.metrics
     with replacing_folder(folder) as new:
         with drawing():
             save_figure(new / "confusion.png", confusion_figure(metrics))

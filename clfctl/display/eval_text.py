@@ -7,6 +7,7 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from clfctl.display.ensemble_table import members_table, plain_members, verdict
 from clfctl.display.epochs import WIDE
 from clfctl.evaluation.intervals import Interval
 from clfctl.evaluation.metrics import ClassMetrics, Confusion, Metrics
@@ -30,6 +31,9 @@ def evaluation_view(evaluation: Evaluation, top: int, width: int) -> RenderableT
     """
     metrics = evaluation.metrics
     parts: list[RenderableType] = [Text(headline(evaluation), "bold"), Text(), _numbers(metrics), Text()]
+    if evaluation.members:
+        title = Text("The members alone, on the same images", "bold")
+        parts += [title, members_table(evaluation, width), Text(verdict(evaluation)), Text()]
     worst = metrics.worst_classes()
     shown = worst[:top]
     what = f"The {len(shown)} worst of {len(worst)} classes" if len(shown) < len(worst) else "Classes, the worst first"
@@ -47,8 +51,7 @@ def headline(evaluation: Evaluation) -> str:
     views = f", {subject.n_views} views each" if subject.n_views > 1 else ""
     which = "" if subject.split == "all" else f"{subject.split} "
     images = f"{evaluation.metrics.n_images:,} {which}images of {subject.data}{views}"
-    checkpoint = subject.checkpoint.replace("\\", "/").rpartition("/")[2]
-    return f"{subject.run}, {checkpoint} of epoch {subject.epoch}: {images}, {n} classes"
+    return f"{subject.run}, {subject.state}: {images}, {n} classes"
 
 
 def number_rows(metrics: Metrics) -> list[tuple[str, str, str]]:
@@ -76,6 +79,7 @@ def plain_lines(evaluation: Evaluation, top: int) -> list[str]:
     metrics = evaluation.metrics
     lines = [headline(evaluation)]
     lines += [f"{name}  {value}  {more}" for name, value, more in number_rows(metrics)]
+    lines += plain_members(evaluation) if evaluation.members else []
     lines += [
         f"class  {each.name}  images {each.support}  precision {share(each.precision)}  recall {share(each.recall)}"
         f"  F1 {share(each.f1)}  AUC {share(each.auc)}"

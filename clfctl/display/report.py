@@ -13,6 +13,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 
+from clfctl.display.ensemble_table import TITLES, lines_of, verdict
 from clfctl.display.eval_plots import INK, confusion_figure, drawing, reliability_figure, svg_of
 from clfctl.display.eval_text import interval_words, number_rows, percent, share
 from clfctl.display.plots import history_figures
@@ -62,6 +63,9 @@ def render_report(
         subject=evaluation.subject,
         metrics=metrics,
         numbers=number_rows(metrics),
+        titles=TITLES,
+        members=lines_of(evaluation) if evaluation.members else [],
+        verdict=verdict(evaluation) if evaluation.members else "",
         worst=metrics.worst_classes(),
         n_classes=N_CLASSES,
         pairs=metrics.confused(N_PAIRS),

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from clfctl.evaluation.intervals import Interval
 from clfctl.evaluation.metrics import Metrics
 
 MAX_PAIRS = 50
@@ -15,7 +16,8 @@ MAX_PAIRS = 50
 class Subject:
     """What was asked: the run and its checkpoint file, the data and its split, and how many views of each image.
 
-    `image_size` is a number of pixels for a square, else height and width, such as 128x256.
+    `image_size` is a number of pixels for a square, else height and width, such as 128x256. Of an ensemble `run` names
+    the members, and `rule` says how they answer as one; epoch and size are those of the first.
     """
 
     run: str
@@ -26,6 +28,78 @@ class Subject:
     split: str
     n_views: int
     image_size: int | str
+    rule: str = ""
+
+    @property
+    def state(self) -> str:
+        """What was asked of the run: `best.safetensors of epoch 7`, or how the members of an ensemble answer."""
+        if self.rule:
+            return f"the {self.rule} of {self.model}" if self.rule != "vote" else f"the votes of {self.model}"
+        name = self.checkpoint.replace("\\", "/").rpartition("/")[2]
+        return f"{name} of epoch {self.epoch}"
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member of an ensemble on the same images and classes as the whole, and the whole beside it.
+
+    `weight` is how much it counts, of 1. `only_whole` images were right in the whole alone, `only_member` in the member
+    alone; `p` is that of McNemar's exact test, `p_holm` what is left of it for so many members. `difference` is the
+    accuracy of the whole minus that of the member, and `interval` how far that may be off.
+    """
+
+    name: str
+    run: str
+    checkpoint: str
+    epoch: int
+    model: str
+    image_size: int | str
+    weight: float
+    metrics: Metrics
+    only_whole: int
+    only_member: int
+    p: float
+    p_holm: float
+    interval: Interval
+
+    @property
+    def difference(self) -> float:
+        """The accuracy of the whole minus that of the member."""
+        return (self.only_whole - self.only_member) / self.metrics.n_images
+
+    def as_record(self) -> dict[str, Any]:
+        """Return all but the metrics of each class, as JSON can hold it."""
+        plain = {name: value for name, value in vars(self).items() if name not in ("metrics", "interval")}
+        metrics = self.metrics
+        return {
+            **plain,
+            "top1": metrics.top1,
+            "top1_interval": asdict(metrics.top1_interval),
+            "top5": metrics.top5,
+            "loss": metrics.loss,
+            "f1": metrics.macro.f1,
+            "ece": metrics.calibration.ece,
+            "difference": self.difference,
+            "difference_interval": asdict(self.interval),
+        }
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How the weights of an ensemble came about: on `n_images` of `data`, all of them for the weights themselves.
+
+    For `loss` each image was answered with weights fitted on the other folds; `equal_loss` is that of equal weights.
+    `of_folds` are the weights of each of these fits.
+    """
+
+    data: str
+    split: str
+    n_images: int
+    n_folds: int
+    weights: tuple[float, ...]
+    of_folds: tuple[tuple[float, ...], ...]
+    loss: float
+    equal_loss: float
 
 
 @dataclass(frozen=True)
@@ -45,7 +119,8 @@ class Evaluation:
     """Metrics and where they come from.
 
     `unknown` counts the images left out because the model does not know their class, by class; `absent` are classes of
-    the model without images; `bad` are images that could not be read, with the reason; `notes` are sentences.
+    the model without images; `bad` are images that could not be read, with the reason; `notes` are sentences. Of an
+    ensemble there are its `members`, and how its weights were `fitted` if they were.
     """
 
     subject: Subject
@@ -55,13 +130,16 @@ class Evaluation:
     bad: Mapping[str, str]
     notes: tuple[str, ...]
     mistakes: tuple[Mistake, ...]
+    members: tuple[Member, ...] = ()
+    fitted: Fitted | None = None
 
     def as_record(self) -> dict[str, Any]:
         """Return everything that JSON can hold, with null for what cannot be computed; no number is NaN."""
         metrics = self.metrics
         confused = metrics.confused()
+        subject = {name: value for name, value in asdict(self.subject).items() if value or name != "rule"}
         return {
-            **asdict(self.subject),
+            **subject,
             "n_images": metrics.n_images,
             "loss": metrics.loss,
             "top1": metrics.top1,
@@ -83,6 +161,8 @@ class Evaluation:
             "absent_classes": list(self.absent),
             "bad_images": dict(self.bad),
             "notes": list(self.notes),
+            **({"members": [each.as_record() for each in self.members]} if self.members else {}),
+            **({"fitted": asdict(self.fitted)} if self.fitted else {}),
         }
 
 

@@ -24,6 +24,7 @@ N_FIRST = 5
 class Chosen:
     """Images with the model's labels; `is_own` tells whether they lie where the run's data does.
 
+    `is_of_run` tells whether they are those that the run held out from its training, wherever they lie now.
     `unknown` counts the images left out because the model has no such class, `absent` are classes without images.
     """
 
@@ -34,6 +35,7 @@ class Chosen:
     unknown: dict[str, int]
     absent: tuple[str, ...]
     notes: tuple[str, ...]
+    is_of_run: bool = True
 
 
 def choose_data(
@@ -66,7 +68,9 @@ def choose_data(
         what = f"{len(matched.absent)} of the model's {len(trained.info.classes)} classes"
         have = "has no images and is" if len(matched.absent) == 1 else "have no images and are"
         notes.append(f"{what} {have} left out of every mean: {_listed(matched.absent)}.")
-    return Chosen(settings.data, labelled.split, is_own, matched.part, matched.unknown, matched.absent, tuple(notes))
+    unknown, absent = matched.unknown, matched.absent
+    is_of_run = own is not None
+    return Chosen(settings.data, labelled.split, is_own, matched.part, unknown, absent, tuple(notes), is_of_run)
 
 
 def _is_same_place(data: str, settings: TrainSettings) -> bool:

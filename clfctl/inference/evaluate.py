@@ -27,17 +27,23 @@ N_MISTAKES = 24
 
 @dataclass(frozen=True)
 class Measured:
-    """An evaluation, and what it was made of: the model, the images and the model's answer for each of them."""
+    """An evaluation, and what it was made of: the model, the images and the model's answer for each of them.
+
+    Of an ensemble `trained` is the first member, under the ensemble's name and classes, and `others` are the rest.
+    """
 
     evaluation: Evaluation
     trained: TrainedModel
     chosen: Chosen
     outputs: Outputs
+    others: tuple[TrainedModel, ...] = ()
 
 
-def evaluate_checkpoint(run: RunFolder, file: Path, options: EvalSettings, to: Onlookers) -> Measured:
-    """Measure a checkpoint of a run as the settings say. Raises ClfctlError."""
-    trained = load_trained(run, file, options.device)
+def evaluate_checkpoint(
+    run: RunFolder, file: Path, options: EvalSettings, to: Onlookers, home: RunFolder | None = None
+) -> Measured:
+    """Measure a checkpoint of a run as the settings say; see `load_trained` for `home`. Raises ClfctlError."""
+    trained = load_trained(run, file, options.device, home)
     chosen = choose_data(run, trained, options.data, options.split, to.tell)
     for note in (*trained.notes, *chosen.notes):
         to.tell(note)
@@ -54,7 +60,7 @@ def evaluate_checkpoint(run: RunFolder, file: Path, options: EvalSettings, to: O
         absent=tuple(map(readable, chosen.absent)),
         bad={readable(name): readable(reason) for name, reason in bad.found.items()},
         notes=tuple(map(readable, (*chosen.notes, *left_out))),
-        mistakes=_mistakes(outputs, chosen, classes),
+        mistakes=mistakes_in(outputs, chosen, classes),
     )
     return Measured(evaluation, trained, chosen, outputs)
 
@@ -91,7 +97,8 @@ def _subject(run: RunFolder, trained: TrainedModel, chosen: Chosen, n_views: int
     )
 
 
-def _mistakes(outputs: Outputs, chosen: Chosen, classes: Sequence[str]) -> tuple[Mistake, ...]:
+def mistakes_in(outputs: Outputs, chosen: Chosen, classes: Sequence[str]) -> tuple[Mistake, ...]:
+    """Return the worst mistakes, the worst first."""
     found = []
     for place in outputs.worst(N_MISTAKES).tolist():
         row, true = outputs.probabilities[place], int(outputs.labels[place])

@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -16,8 +16,9 @@ from torch import nn
 from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.errors import ModelError, first_line
-from clfctl.inference.onnx_file import INPUT, OUTPUT, to_metadata, with_checksum
+from clfctl.inference.onnx_file import OUTPUT, input_names, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import OnnxPredictor
+from clfctl.inference.predictor import Seen
 from clfctl.models.card import Card
 from clfctl.version import __version__
 
@@ -49,19 +50,24 @@ class FromPixels(nn.Module):
 
 
 def to_onnx(model: nn.Module, info: Card) -> bytes:
-    """Return a model, on the CPU and in evaluation mode, as the bytes of a model.onnx. Raises ModelError.
+    """Return a model, on the CPU and in evaluation mode, as the bytes of a model.onnx. Raises ModelError."""
+    return whole_to_onnx(FromPixels(model, info.preprocess).eval(), info, ({0: torch.export.Dim("batch")},))
 
-    torch has two exporters: the newer is tried first, the older where it fails.
+
+def whole_to_onnx(whole: nn.Module, info: Card, shapes: Any) -> bytes:
+    """Return a module that takes pixels, in each of the card's views, and gives probabilities, as `to_onnx` does.
+
+    `shapes` are the dynamic shapes of its inputs, as torch.export takes them. torch has two exporters: the newer is
+    tried first, the older where it fails.
     """
     import onnx
 
-    example = torch.zeros(2, *info.preprocess.size, 3, dtype=torch.uint8)
-    whole = FromPixels(model, info.preprocess).eval()
+    example = tuple(torch.zeros(2, *view.size, 3, dtype=torch.uint8) for view in info.views)
     errors: list[Exception] = []
     for export in (_by_graph, _by_trace):
         try:
             with _quiet():
-                proto = onnx.load_from_string(export(whole, example))
+                proto = onnx.load_from_string(export(whole, example, shapes))
             _forget_sources(proto)
             for key, text in to_metadata(info, __version__).items():
                 proto.metadata_props.add(key=key, value=text)
@@ -87,14 +93,14 @@ def _forget_sources(proto: Any) -> None:
         del each.metadata_props[:]
 
 
-def _by_graph(whole: nn.Module, example: torch.Tensor) -> bytes:
+def _by_graph(whole: nn.Module, example: tuple[torch.Tensor, ...], shapes: Any) -> bytes:
     """Export by torch.export, which follows the code of the model."""
     program = torch.onnx.export(
         whole,
-        (example,),
-        input_names=[INPUT],
+        example,
+        input_names=input_names(len(example)),
         output_names=[OUTPUT],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        dynamic_shapes=shapes,
         dynamo=True,
         external_data=False,
         verbose=False,
@@ -107,16 +113,16 @@ def _by_graph(whole: nn.Module, example: torch.Tensor) -> bytes:
     return content
 
 
-def _by_trace(whole: nn.Module, example: torch.Tensor) -> bytes:
+def _by_trace(whole: nn.Module, example: tuple[torch.Tensor, ...], shapes: Any) -> bytes:  # noqa: ARG001 (as above)
     """Export by a trace of what the model does with an example, as versions of torch before 2.5 did."""
     file: Any = BytesIO()  # this exporter writes to one, though it is typed for paths alone
     torch.onnx.export(
         whole,
-        (example,),
+        example,
         file,
-        input_names=[INPUT],
+        input_names=input_names(len(example)),
         output_names=[OUTPUT],
-        dynamic_axes={INPUT: {0: "batch"}, OUTPUT: {0: "batch"}},
+        dynamic_axes={name: {0: "batch"} for name in (*input_names(len(example)), OUTPUT)},
         opset_version=TRACED_OPSET,
         dynamo=False,
         verbose=False,
@@ -132,16 +138,21 @@ def _root(error: BaseException) -> BaseException:
     return error
 
 
-@torch.inference_mode()
 def difference(exported: OnnxPredictor, model: nn.Module, info: Card, pixels: Pixels) -> float:
-    """Return by how much at most the probabilities of two models differ over images (B, H, W, 3) uint8.
+    """Return by how much at most the probabilities of two models differ over images (B, H, W, 3) uint8."""
+    return whole_difference(exported, FromPixels(model, info.preprocess).eval(), [(each,) for each in pixels])
+
+
+@torch.inference_mode()
+def whole_difference(exported: OnnxPredictor, whole: nn.Module, seen: Sequence[Seen]) -> float:
+    """Return by how much at most the probabilities differ of images that were seen in all views.
 
     They are asked for all at once, and for one alone: an exported model may have learned the number by heart.
     """
-    whole = FromPixels(model, info.preprocess).eval()
     differences: list[NDArray[np.float32]] = []
-    for images in (pixels, pixels[:1]):
-        expected: NDArray[np.float32] = whole(torch.from_numpy(images)).numpy()
+    for images in (seen, seen[:1]):
+        views = [torch.from_numpy(np.stack(each)) for each in zip(*images, strict=True)]
+        expected: NDArray[np.float32] = whole(*views).numpy()
         found = exported.probabilities(images)
         if found.shape != expected.shape:
             return math.inf

@@ -3,13 +3,11 @@
 import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from clfctl.data.pixels.transform import to_pixels
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
@@ -18,11 +16,12 @@ from clfctl.inference.open import open_predictor
 from clfctl.inference.prediction import Choice, Prediction
 from clfctl.inference.predictor import Predictor
 from clfctl.inference.stream import Read, answers, predictions
+from clfctl.runs.ensemble import Model
 
 ALLOWED = "give paths, Pillow images, or uint8 arrays of the shape (H, W, 3), (H, W, 4) or (H, W)"
 
 
-def predict_images(model: Path, images: Any, choice: Choice, batch_size: int, workers: int) -> list[Prediction]:
+def predict_images(model: Model, images: Any, choice: Choice, batch_size: int, workers: int) -> list[Prediction]:
     """Return a prediction for each image, in their order. Raises UsageError for what is not an image, ModelError."""
     given = _several(images)
     are_paths = all(isinstance(each, str | os.PathLike) for each in given)
@@ -69,6 +68,6 @@ def _read(predictor: Predictor, number: int, image: Any) -> Read:
     """Return the name of an image and what the model is to see of it, or why it cannot be read."""
     name = os.fspath(image) if isinstance(image, str | os.PathLike) else f"image {number}"
     try:
-        return name, to_pixels(open_any(image), predictor.info.preprocess, predictor.resize)
+        return name, predictor.look(open_any(image))
     except Exception as error:  # a lazy Pillow image may be damaged as a file may be
         return name, reason_of(error, name)

@@ -2,7 +2,8 @@
 
 Its graph takes `pixels` (B, H, W, 3) uint8 RGB and gives `probabilities` (B, n_classes) float32:
 scaling by mean and standard deviation is part of it, so that nobody can do it wrong. Under the key `clfctl` its
-metadata has a JSON object with all that is needed to make the pixels and to name the classes.
+metadata has a JSON object with all that is needed to make the pixels and to name the classes. An ensemble whose members
+see an image in several ways takes each of them: `pixels`, `pixels_2`, `pixels_3`, ….
 """
 
 import json
@@ -15,7 +16,8 @@ from clfctl.errors import DamagedError, ModelError
 from clfctl.models.card import Card
 from clfctl.storage.files import reason_of
 
-FORMAT = 1
+# The second is that of several inputs; an older clfctl says that it cannot read that, and still reads the others.
+FORMAT = 2
 META, INPUT, OUTPUT = "clfctl", "pixels", "probabilities"
 _DIGEST_CHARS = 32
 # One more entry of the metadata, as bytes: protocol buffers that are put one after the other are one message. Field 14
@@ -27,7 +29,13 @@ _BEFORE_DIGEST = bytes([0x72, len(_ENTRY) + _DIGEST_CHARS]) + _ENTRY
 
 def to_metadata(card: Card, version: str) -> dict[str, str]:
     """Return the metadata of a model that clfctl `version` exports."""
-    return {META: json.dumps({"format": FORMAT, "clfctl": version, **card.as_json()})}
+    needed = FORMAT if card.others else 1
+    return {META: json.dumps({"format": needed, "clfctl": version, **card.as_json()})}
+
+
+def input_names(n_views: int) -> list[str]:
+    """Return what the inputs of a graph are called that takes an image in so many views."""
+    return [INPUT, *(f"{INPUT}_{n}" for n in range(2, n_views + 1))]
 
 
 def from_metadata(path: Path, metadata: dict[str, str]) -> Card:

@@ -1,5 +1,6 @@
 """A model computed by ONNX Runtime on the CPU: a whole process of it is done before torch is imported."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.data.pixels.decode import Pixels, Resize, resize_by_pillow
+from clfctl.data.pixels.decode import Picture, Resize, resize_by_pillow
 from clfctl.errors import DamagedError, ModelError, first_line
-from clfctl.inference.onnx_file import INPUT, from_metadata, read_onnx
+from clfctl.inference.onnx_file import from_metadata, input_names, read_onnx
 from clfctl.inference.packages import has_runtime
+from clfctl.inference.predictor import Seen, look_at
 from clfctl.models.card import Card
 
 _SILENT = 4  # ONNX Runtime's severity: what goes wrong is raised too
@@ -39,10 +41,16 @@ class OnnxPredictor:
     def begin_thread(self) -> None:
         """Nothing: neither the decoders nor the session start threads here."""
 
-    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+    def look(self, image: Picture) -> Seen:
         """See `Predictor`."""
+        return look_at(image, self.info, self.resize)
+
+    def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
+        """See `Predictor`."""
+        names = input_names(len(self.info.views))
+        given = {name: np.stack([each[place] for each in images]) for place, name in enumerate(names)}
         try:
-            found: NDArray[np.float32] = self.session.run(None, {INPUT: pixels})[0]
+            found: NDArray[np.float32] = self.session.run(None, given)[0]
         except Exception as error:  # ONNX Runtime's own classes have no common base but this
             raise ModelError(f"{self.file} cannot be computed: {first_line(error)}") from error
         return found

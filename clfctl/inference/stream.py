@@ -4,19 +4,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain, islice
 
-import numpy as np
-
 from clfctl.data.ahead import work_ahead
-from clfctl.data.pixels.decode import Pixels
-from clfctl.data.pixels.transform import to_pixels
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.inference.inputs import open_input
 from clfctl.inference.prediction import Choice, Prediction, choose
-from clfctl.inference.predictor import Predictor
+from clfctl.inference.predictor import Predictor, Seen
 
 AHEAD = 2
 Batch = tuple[str, ...]
-Read = tuple[str, Pixels | str]  # a name with its pixels, or why there are none
+Read = tuple[str, Seen | str]  # a name with what is seen of it, or why nothing is
 
 
 def predictions(
@@ -49,19 +45,19 @@ def predict_one(predictor: Predictor, name: str, choice: Choice) -> Prediction:
     return answers(predictor, [(name, read_pixels(predictor, name))], choice)[0]
 
 
-def read_pixels(predictor: Predictor, name: str) -> Pixels | str:
-    """Return what the model is to see of an image, (H, W, 3) uint8 RGB, or why it cannot be read."""
+def read_pixels(predictor: Predictor, name: str) -> Seen | str:
+    """Return what the model is to see of an image, or why it cannot be read."""
     try:
         with open_input(name) as image:
-            return to_pixels(image, predictor.info.preprocess, predictor.resize)
+            return predictor.look(image)
     except Exception as error:  # whatever a decoder raises for one image, the others get their answers
         return reason_of(error, name)
 
 
 def answers(predictor: Predictor, read: Sequence[Read], choice: Choice) -> list[Prediction]:
     """Return the predictions for a batch of images that were read, in their order. Raises ModelError."""
-    pixels = [each for _, each in read if not isinstance(each, str)]
-    rows = iter(predictor.probabilities(np.stack(pixels)) if pixels else ())
+    images = [each for _, each in read if not isinstance(each, str)]
+    rows = iter(predictor.probabilities(images) if images else ())
     return [
         Prediction(name, error=each)
         if isinstance(each, str)

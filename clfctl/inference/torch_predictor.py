@@ -1,5 +1,6 @@
 """A model computed by torch: of any checkpoint, on any device."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +10,11 @@ from numpy.typing import NDArray
 from torch import nn
 
 from clfctl.data.loader import compute_alone
-from clfctl.data.pixels.decode import Pixels, Resize, resize
+from clfctl.data.pixels.decode import Picture, Resize, resize
 from clfctl.engine.device import Precision
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError
+from clfctl.inference.predictor import Seen, look_at
 from clfctl.models.card import Card
 
 
@@ -41,16 +43,20 @@ class TorchPredictor:
         """Let the thread's resizes stay in it."""
         compute_alone()
 
+    def look(self, image: Picture) -> Seen:
+        """See `Predictor`."""
+        return look_at(image, self.info, self.resize)
+
     @torch.inference_mode()
-    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+    def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
         """See `Predictor`."""
         normalize = Normalize(self.info.preprocess, self.precision.device)
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2)
+        pixels = torch.from_numpy(np.stack([each for (each,) in images])).permute(0, 3, 1, 2)
         try:
             with self.precision.autocast():
-                logits = self.model(normalize(images))
+                logits = self.model(normalize(pixels))
         except torch.OutOfMemoryError:
-            what = f"{len(pixels)} images at once need more memory than there is"
+            what = f"{len(images)} images at once need more memory than there is"
             raise ModelError(what, "choose a smaller batch", field="batch_size") from None
         found: NDArray[np.float32] = logits.float().softmax(1).cpu().numpy()
         return found

@@ -36,10 +36,13 @@ class TrainedModel:
     notes: tuple[str, ...] = ()
 
 
-def load_trained(run: RunFolder, file: Path | None = None, device: str | None = None) -> TrainedModel:
+def load_trained(
+    run: RunFolder, file: Path | None = None, device: str | None = None, home: RunFolder | None = None
+) -> TrainedModel:
     """Load a checkpoint, by default the best of a run, or the last where there is none, on the device of its training.
 
-    Raises CheckpointError if it cannot be used, UsageError if there is no such device.
+    `home` is the run that it is from, where it does not lie in its run any more. Raises CheckpointError if it cannot be
+    used, UsageError if there is no such device.
     """
     file = file or run.chosen
     try:
@@ -48,7 +51,7 @@ def load_trained(run: RunFolder, file: Path | None = None, device: str | None = 
         # Not of itself: another model that answers in its place would not be noticed.
         raise CheckpointError(str(error), f"remove {file} to use the last one" if file == run.best else "") from None
     (settings, notes), info = saved_settings(checkpoint), card_of(checkpoint)
-    place = place_of(run_of(file.absolute()), checkpoint.header)
+    place = place_of(home or run_of(file.absolute()), checkpoint.header)
     settings = place.here(_with_data_of(run, settings) if file == run.best else settings)
     chosen = pick_device(device or settings.device)
     # What was trained in fp16 on a GPU is computed in full elsewhere.

@@ -40,6 +40,15 @@ def export_model(path: Path, output: Path | None = None) -> Exported:
     """Write the model of a run, or of a checkpoint file, as ONNX; by default beside it. Raises ClfctlError."""
     run, file = which_checkpoint(path)
     target = output or (run.onnx if path.is_dir() else path.with_suffix(ONNX_SUFFIX))
+    check_target(target)
+    from clfctl.engine.as_it_was import as_it_was
+
+    with as_it_was():
+        return write_onnx(run, file, target)
+
+
+def check_target(target: Path) -> None:
+    """Raise UsageError if a file cannot be an export's, ModelError if the packages for it are missing."""
     if target.suffix != ONNX_SUFFIX:
         hint = f"its name must end in {ONNX_SUFFIX}"
         raise UsageError(f"{target} is not a name for an ONNX file", hint, field="output")
@@ -47,10 +56,6 @@ def export_model(path: Path, output: Path | None = None) -> Exported:
         raise UsageError(f"there is no folder {target.parent}", "make it first, or choose another", field="output")
     if missing := missing_packages():
         raise ModelError(f"clfctl export needs {' and '.join(missing)}, which cannot be found", INSTALL)
-    from clfctl.engine.as_it_was import as_it_was
-
-    with as_it_was():
-        return write_onnx(run, file, target)
 
 
 def export_after_training(run: RunFolder, part: "Part", tell: Callable[[str], None]) -> Exported | None:
@@ -100,7 +105,7 @@ def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = N
     trained = load_trained(run, file)
     info = replace(trained.info, made_of=checksum_of(file))
     model = trained.model.to("cpu").float()
-    pixels, images = _some_pixels(part, trained.settings, info.preprocess)
+    pixels, images = some_pixels(part, trained.settings, info.preprocess)
     content = to_onnx(model, info)
     found = difference(start_onnx(target, content, n_threads=1), model, info, pixels)
     if not found <= TOLERANCE:  # nor if it is not a number
@@ -111,7 +116,7 @@ def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = N
     return Exported(target, len(content), found, len(pixels), images)
 
 
-def _some_pixels(part: "Part | None", settings: TrainSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":
+def some_pixels(part: "Part | None", settings: TrainSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":
     """Return (B, H, W, 3) uint8 of real images as the model sees them, and where they are from."""
     import numpy as np
 

@@ -17,29 +17,41 @@ if TYPE_CHECKING:
 class Card:
     """A model by `name`, its classes in the order of its outputs, and what it was trained to see.
 
-    `made_of` is the checksum of the checkpoint that an exported model was made of; a checkpoint has none.
+    `made_of` is the checksum of the checkpoint that an exported model was made of; a checkpoint has none. The members
+    of an ensemble may see an image in several ways: then `others` are those after `preprocess`, and it is asked about
+    all of these pictures of an image at once. Mean and deviation are each member's own, and not said of an ensemble.
     """
 
     name: str
     classes: tuple[str, ...]
     preprocess: Preprocess
     made_of: str = ""
+    others: tuple[Preprocess, ...] = ()
+
+    @property
+    def views(self) -> tuple[Preprocess, ...]:
+        """In which ways an image has to be seen, one for a single model."""
+        return (self.preprocess, *self.others)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads, without `made_of` where there is none."""
+        """Return what `from_json` reads, without `made_of` and `others` where there are none."""
         made_of = {"checkpoint": self.made_of} if self.made_of else {}
+        others = {"other_inputs": [preprocess_as_json(each) for each in self.others]} if self.others else {}
         return {
             "model": self.name,
             "classes": self.classes,
             "preprocess": preprocess_as_json(self.preprocess),
             **made_of,
+            **others,
         }
 
     @classmethod
     def from_json(cls, record: Mapping[str, Any]) -> Self:
         """Read a card. Raises KeyError, TypeError or ValueError if it is not one; what is unknown is ignored."""
         preprocess = preprocess_from(record["preprocess"])
-        return cls(str(record["model"]), tuple(record["classes"]), preprocess, str(record.get("checkpoint", "")))
+        others = tuple(preprocess_from(each) for each in record.get("other_inputs", ()))
+        made_of = str(record.get("checkpoint", ""))
+        return cls(str(record["model"]), tuple(record["classes"]), preprocess, made_of, others)
 
 
 def preprocess_as_json(preprocess: Preprocess) -> dict[str, Any]:

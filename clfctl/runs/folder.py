@@ -10,6 +10,7 @@ from clfctl.storage.names import shell
 
 INGREDIENT, KEPT = "epoch-", "kept-"
 CHECKPOINT_SUFFIX, ONNX_SUFFIX = ".safetensors", ".onnx"
+ENSEMBLE = "ensemble.json"  # what is in the folder of an ensemble, see `runs/ensemble.py`
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,9 @@ def open_run(path: Path) -> RunFolder:
         # What lies in a run, such as its checkpoint, stands for it.
         run = next((each for each in map(RunFolder, path.parents) if each.config.is_file()), run)
     if not run.config.is_file():
+        if (path / ENSEMBLE).is_file():
+            hint = "`clfctl eval`, predict, explain, export and compare take it; its members are runs"
+            raise UsageError(f"{path} is an ensemble, not a run", hint)
         if run.last.parent.is_dir():
             hint = "it ended while it was being made: remove it and train again"
             raise UsageError(f"{path} is not a whole run folder: it has no {run.config.name}", hint)
@@ -197,7 +201,7 @@ def create_run(runs_dir: Path, name: str, made_from: str) -> RunFolder:
     pattern = name or made_from.replace("/", "-") + "-{n}"
     try:
         runs_dir.mkdir(parents=True, exist_ok=True)
-        for path in _candidates(runs_dir, pattern):
+        for path in names_in(runs_dir, pattern):
             try:
                 path.mkdir()
             except FileExistsError:
@@ -226,11 +230,13 @@ def check_new_run(runs_dir: Path, name: str) -> None:
 
 def _taken(path: Path) -> UsageError:
     numbered = f"let clfctl number it (`run_name={path.name}-{{n}}`)"
-    hint = f"choose another name, {numbered}, or go on with: {shell('resume', path)}"
+    going_on = f", or go on with: {shell('resume', path)}" if RunFolder(path).config.is_file() else ""
+    hint = f"choose another name, or {numbered}" if not going_on else f"choose another name, {numbered}{going_on}"
     return UsageError(f"{path} exists already", hint, field="run_name")
 
 
-def _candidates(runs_dir: Path, pattern: str) -> Iterator[Path]:
+def names_in(runs_dir: Path, pattern: str) -> Iterator[Path]:
+    """Yield the folders that a pattern names, with each number where it has `{n}`, whether or not they are there."""
     if "{n}" not in pattern:
         yield runs_dir / pattern
         return

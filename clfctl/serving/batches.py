@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.data.pixels.decode import Pixels
 from clfctl.errors import ClfctlError, ModelError, first_line
 from clfctl.inference.prediction import Choice, Prediction, choose
-from clfctl.inference.predictor import Predictor
+from clfctl.inference.predictor import Predictor, Seen
 from clfctl.serving.current import Current
 from clfctl.serving.images import MILLION, read_upload
 from clfctl.serving.numbers import Numbers
@@ -153,9 +152,9 @@ class Batches:
         """Return a prediction for each image, or why the model could not be asked."""
         max_pixels = self.settings.max_megapixels * MILLION
         read = [read_upload(job.upload.content, predictor, max_pixels) for job in batch]
-        pixels = [each for each in read if not isinstance(each, str)]
+        images = [each for each in read if not isinstance(each, str)]
         try:
-            rows = iter(self._probabilities(predictor, pixels) if pixels else ())
+            rows = iter(self._probabilities(predictor, images) if images else ())
         except Exception as error:  # the thread must live on
             failed = error if isinstance(error, ClfctlError) else ModelError(f"the model fails: {first_line(error)}")
             return [failed for _ in batch]
@@ -167,8 +166,7 @@ class Batches:
             for job, each in zip(batch, read, strict=True)
         ]
 
-    def _probabilities(self, predictor: Predictor, pixels: list[Pixels]) -> NDArray[np.float32]:
-        images = np.stack(pixels)
+    def _probabilities(self, predictor: Predictor, images: list[Seen]) -> NDArray[np.float32]:
         if predictor.is_parallel:
             return predictor.probabilities(images)
         return self._alone.submit(predictor.probabilities, images).result()

@@ -4,12 +4,10 @@ from functools import cache
 
 from PIL import Image
 
-from clfctl.data.pixels.decode import Pixels
 from clfctl.data.pixels.heic import let_pillow_read_heic
 from clfctl.data.pixels.image_file import open_image
-from clfctl.data.pixels.transform import to_pixels
 from clfctl.data.pixels.unreadable import BadImageError, reason_of
-from clfctl.inference.predictor import Predictor
+from clfctl.inference.predictor import Predictor, Seen
 
 # Pillow knows dozens, of which one starts Ghostscript (EPS) and many were last looked at long ago.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF", "HEIF")
@@ -28,14 +26,14 @@ def formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def read_upload(content: bytes, predictor: Predictor, max_pixels: float) -> Pixels | str:
-    """Return what a model is to see of an image, (H, W, 3) uint8 RGB, or why it cannot be read, without a path."""
+def read_upload(content: bytes, predictor: Predictor, max_pixels: float) -> Seen | str:
+    """Return what a model is to see of an image, or why it cannot be read, without a path."""
     try:
         if content.count(SCAN) > MOST_SCANS and content.startswith(b"\xff\xd8"):
             raise BadImageError(f"is a JPEG of more than {MOST_SCANS} scans")
         with open_image(content, formats()) as image:
             check_size(image, max_pixels)
-            return to_pixels(image, predictor.info.preprocess, predictor.resize)
+            return predictor.look(image)
     except Exception as error:  # whatever a decoder raises for one image, the others get their answers
         return reason_of(error)
 

@@ -11,6 +11,8 @@ from pydantic import Field, PositiveInt
 from clfctl.settings.base import Option, Settings, UserPath, UserText
 from clfctl.settings.branching import BranchSettings as BranchSettings  # a command of its own takes it
 from clfctl.settings.data import DataSettings
+from clfctl.settings.ensembles import EnsembleSettings as EnsembleSettings  # commands that take several runs
+from clfctl.settings.ensembles import KeptEnsembleSettings as KeptEnsembleSettings  # a command of its own takes it
 from clfctl.settings.extending import ExtendSettings
 from clfctl.settings.network import ModelSettings, NetworkSettings
 from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, DistillationSettings, OptimizerSettings

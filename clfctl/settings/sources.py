@@ -16,6 +16,7 @@ from clfctl.settings.auto_rate import with_flags
 from clfctl.settings.base import FieldError, Settings, aliases_of
 from clfctl.settings.groups import (
     BranchSettings,
+    EnsembleSettings,
     EvalSettings,
     OutputSettings,
     ResumeSettings,
@@ -42,7 +43,7 @@ ENCODING = "utf-8-sig"
 # Read by other parts of the program: not misspelt settings.
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
 # What a run was made with does not change with the environment or a config file.
-TYPED_ONLY = (ResumeSettings, BranchSettings, EvalSettings)
+TYPED_ONLY = (ResumeSettings, BranchSettings, EvalSettings, EnsembleSettings)
 KNOWN: tuple[type[Settings], ...] = (TrainSettings, ServeSettings, OutputSettings, SourceSettings)
 
 

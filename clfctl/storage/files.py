@@ -104,6 +104,19 @@ def copy_file(source: Path, target: Path) -> None:
             os.unlink(temporary)
 
 
+def keep_beside(source: Path, target: Path) -> None:
+    """Give a file that is only ever replaced as a whole a second name, or copy it where the file system has no links.
+
+    Raises FileExistsError if the name is taken, another OSError if it cannot be copied.
+    """
+    try:
+        os.link(source.resolve(), target)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        copy_file(source, target)
+
+
 def has_same_content(one: Path, other: Path) -> bool:
     """Return whether both are files of the same bytes. Raises OSError if one of two that are there cannot be read."""
     return one.is_file() and other.is_file() and filecmp.cmp(one, other, shallow=False)
@@ -116,15 +129,16 @@ def numbered(path: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def replacing_folder(path: Path) -> Iterator[Path]:
+def replacing_folder(path: Path, *, is_new: bool = False) -> Iterator[Path]:
     """Yield a new folder to fill: when the block ends it takes the place of `path`, which is whole or not there before.
 
     If the block fails the new folder is removed and the old one stays. A process that is killed leaves the old one; it
-    has another name for the moment between two renames, and gets its own back here. Raises WriteError.
+    has another name for the moment between two renames, and gets its own back here. One that `is_new` takes the place
+    of none, and its parents are made. Raises WriteError.
     """
     new, old = path.with_name(path.name + TEMPORARY), path.with_name(path.name + SECOND_NAME)
     with explained(path):
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=is_new, exist_ok=True)
         if old.is_dir() and not path.exists():
             os.replace(old, path)
         for leftover in (new, old):
@@ -133,6 +147,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
     try:
         yield new
         with explained(path):
+            if path.exists() and is_new:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
             if path.exists():
                 os.replace(path, old)
             os.replace(new, path)

@@ -28,6 +28,7 @@ _OTHERS = (
     "docs/tuning.md",
     "docs/own-schedule.md",
     "docs/comparing.md",
+    "docs/ensembles.md",
     "docs/tracking.md",
     "docs/serving.md",
 )

@@ -11,7 +11,20 @@ from tests.docs.documents import ROOT
 
 PATH = ROOT / "docs/python.md"
 EXAMPLE = ROOT / "examples/python_api.py"
-CALLS = ("train", "resume", "branch", "evaluate", "compare", "predict", "export", "preview", "find_lr", "probe", "tune")
+CALLS = (
+    "train",
+    "resume",
+    "branch",
+    "evaluate",
+    "compare",
+    "predict",
+    "export",
+    "ensemble",
+    "preview",
+    "find_lr",
+    "probe",
+    "tune",
+)
 RECORDS = (
     "Trained",
     "EpochResult",
@@ -19,6 +32,7 @@ RECORDS = (
     "Comparison",
     "Prediction",
     "Exported",
+    "MadeEnsemble",
     "Preview",
     "RateFinding",
     "Suggestion",

@@ -38,6 +38,7 @@ LAST_LINES = {
     "schedule_in_your_own_loop": r"epoch 12 .* accuracy 9\d\.\d %",
     "schedule_as_torch_scheduler": "4 0.000015",
     "python_api": r"a picture of a 7 is taken for a \d",
+    "cnn_and_efficientnet": r"weights 0\.\d{3}, 0\.\d{3} of 240 images",
 }
 MADE_WITH = next(
     line.partition("==")[2].strip()
@@ -69,7 +70,19 @@ def place(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 # They train, or need what another of them has made. The others are done in a moment.
-LONG = ("train", "resume", "branch", "eval", "compare", "predict", "export", "bench-data", "lr-find", "tune")
+LONG = (
+    "train",
+    "resume",
+    "branch",
+    "eval",
+    "compare",
+    "ensemble",
+    "predict",
+    "export",
+    "bench-data",
+    "lr-find",
+    "tune",
+)
 
 
 @pytest.mark.parametrize(

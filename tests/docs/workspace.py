@@ -89,6 +89,10 @@ def words_to_run(command: Command, runs_dir: Path) -> tuple[str, ...]:
         return (words[0], str(run), *words[2:])
     if words[0] == "compare":
         return (words[0], *(_copied(word, runs_dir.parent) for word in words[1:]))
+    if words[0] in ("eval", "predict", "export", "ensemble"):
+        for word in words[1:]:
+            _make_run(Path(word))
+        return (*words, "--runs-dir", str(runs_dir)) if words[0] == "ensemble" else words
     if words[0] == "branch":
         return (*words, "--runs-dir", str(runs_dir))
     if words[0] == "bench-data":
@@ -133,6 +137,18 @@ def _words_of_tune(words: tuple[str, ...], runs_dir: Path) -> tuple[str, ...]:
     words = tuple("batch-size=4,8" if word.startswith("batch-size=") else word for word in words)
     short = [word for word in SHORT if word not in ("--batch-size", "9")]
     return (*words, *short, "--epochs", "1", *of_study)
+
+
+def _make_run(path: Path) -> None:
+    """Make what stands for a run, or an ensemble, that a document names: runs/x again, or two of it as runs/e."""
+    if path.parent != Path("runs") or path.exists():
+        return
+    if path.name == "e":
+        for name in ("a", "b"):
+            _make_run(Path("runs", name))
+        assert invoke(("ensemble", "runs/a", "runs/b", "--run-name", "e", "--no-export")).exit_code == 0
+    else:
+        shutil.copytree("runs/x", path)
 
 
 def _copied(word: str, root: Path) -> str:

@@ -27,6 +27,7 @@ from clfctl.errors import ClfctlError, DamagedError, ModelError
 from clfctl.inference.export import TOLERANCE, FromPixels, difference, to_onnx
 from clfctl.inference.onnx_file import read_onnx, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import load_onnx, start_onnx
+from clfctl.inference.predictor import Seen
 from clfctl.models.card import Card, card_of
 from clfctl.models.custom_cnn import CustomCNN
 from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
@@ -48,6 +49,11 @@ def crops(size: int) -> Pixels:
             part = Image.fromarray(photograph[top : top + side, left : left + side])
             found.append(to_pixels(part, Preprocess(size)))
     return np.stack(found)
+
+
+def seen(pixels: Pixels) -> list[Seen]:
+    """Images (B, H, W, 3) as a predictor takes them."""
+    return [(each,) for each in pixels]
 
 
 def with_opinions(model: nn.Module, size: int) -> nn.Module:
@@ -92,7 +98,7 @@ def test_exported_says_what_torch_says(name: str) -> None:
     for place in (Path(clfctl.__file__).parent, Path(torch.__file__).parent.parent):
         assert str(place).encode() not in content
     assert b'.py", line' not in content
-    found = exported.probabilities(crops(size))
+    found = exported.probabilities(seen(crops(size)))
     with torch.inference_mode():
         expected = FromPixels(model, info.preprocess)(torch.from_numpy(crops(size))).numpy()
     assert found.shape == (16, len(NAMES))
@@ -101,7 +107,7 @@ def test_exported_says_what_torch_says(name: str) -> None:
     assert difference(exported, model, info, crops(size)) < TOLERANCE
     # One at a time they are the same, as in another number.
     for n in (1, 3):
-        assert abs(exported.probabilities(crops(size)[:n]) - expected[:n]).max() < TOLERANCE
+        assert abs(exported.probabilities(seen(crops(size)[:n])) - expected[:n]).max() < TOLERANCE
     with torch.no_grad():
         last_layer(model).bias[0] += 1
     assert difference(exported, model, info, crops(size)) > TOLERANCE
@@ -341,7 +347,8 @@ def test_a_tool_may_change_an_export(tmp_path: Path, run: RunFolder) -> None:
     model.metadata_props.remove(entry)
     onnx.save(model, tmp_path / "x.onnx")
     one = np.zeros((1, 32, 32, 3), np.uint8)
-    assert (load_onnx(tmp_path / "x.onnx", 1).probabilities(one) == load_onnx(run.onnx, 1).probabilities(one)).all()
+    changed, own = (load_onnx(path, 1).probabilities(seen(one)) for path in (tmp_path / "x.onnx", run.onnx))
+    assert (changed == own).all()
 
 
 def test_a_run_without_onnx_runtime_is_answered_by_torch(

@@ -8,7 +8,7 @@ import struct
 import sys
 import threading
 import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import Result
 
-from clfctl.data.pixels.decode import Pixels
+from clfctl.data.pixels.decode import Picture
 from clfctl.errors import UsageError
+from clfctl.inference.predictor import Seen
 from clfctl.serving.current import Current, Loaded
 from clfctl.serving.images import MOST_SCANS, SCAN, read_upload
 from clfctl.settings.groups import ServeSettings
@@ -210,7 +211,7 @@ class Slow:
 
     def __init__(self, loaded: Loaded) -> None:
         self.inner = loaded.predictor
-        self.info, self.resize, self.title = self.inner.info, self.inner.resize, self.inner.title
+        self.info, self.title = self.inner.info, self.inner.title
         self.is_parallel, self.batch_size = False, 4
         self.may_go = threading.Event()
         self.batches: list[int] = []
@@ -218,10 +219,13 @@ class Slow:
     def begin_thread(self) -> None:
         self.inner.begin_thread()
 
-    def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
-        self.batches.append(len(pixels))
+    def look(self, image: Picture) -> Seen:
+        return self.inner.look(image)
+
+    def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
+        self.batches.append(len(images))
         assert self.may_go.wait(10)
-        return self.inner.probabilities(pixels)
+        return self.inner.probabilities(images)
 
 
 def test_a_full_queue_says_when_to_come_again_and_loses_nothing(colours: Path) -> None:
@@ -269,7 +273,7 @@ def test_a_model_that_fails_fails_its_requests_alone(colours: Path) -> None:
     good = service.current.loaded
 
     class Broken(Slow):
-        def probabilities(self, pixels: Pixels) -> NDArray[np.float32]:
+        def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
             raise RuntimeError("/secret/path is broken")
 
     async def ask(client: httpx.AsyncClient) -> list[httpx.Response]:

@@ -1,0 +1,1 @@
+"""Several trained models as one: measured together, weighted, and kept in a folder of their own."""

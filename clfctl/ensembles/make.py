@@ -1,0 +1,113 @@
+"""An ensemble in a folder of its own: its members' checkpoints, how they answer as one, and the whole as model.onnx."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from clfctl.data.onlookers import Onlookers
+from clfctl.ensembles.evaluate import fit_on
+from clfctl.ensembles.members import ask_members, classes_of_files
+from clfctl.errors import ClfctlError, UsageError
+from clfctl.evaluation.record import Fitted
+from clfctl.inference.combining import Joined
+from clfctl.inference.packages import missing_packages
+from clfctl.inference.write_onnx import Exported
+from clfctl.inference.write_whole import write_whole
+from clfctl.runs.ensemble import (
+    Ensemble,
+    EnsembleFolder,
+    Member,
+    as_json,
+    checkpoint_of,
+    model_from,
+    read_ensemble,
+)
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, check_new_run, names_in
+from clfctl.settings.ensembles import USUAL, KeptEnsembleSettings
+from clfctl.settings.groups import EvalSettings
+from clfctl.storage.files import explained, keep_beside, numbered, replacing_folder, write_text
+from clfctl.storage.json_lines import dump_json
+from clfctl.version import __version__
+
+USUAL_NAME = "ensemble-{n}"
+
+
+@dataclass(frozen=True)
+class MadeEnsemble:
+    """An ensemble that was made: its folder, rule and classes, and how much each of its members counts, by name.
+
+    `fitted` says how the weights came about, None where all are the same; `exported` is its model.onnx, if it has one.
+    """
+
+    folder: Path
+    rule: str
+    classes: tuple[str, ...]
+    members: dict[str, float]
+    fitted: Fitted | None
+    exported: Exported | None
+
+
+def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlookers) -> MadeEnsemble:
+    """Make an ensemble of runs or checkpoints, in a folder of its own, and return what it is.
+
+    The weights of `weighted` are fitted on all validation images that the runs have in common. Nothing is made if a run
+    cannot be used. Raises ClfctlError.
+    """
+    named = model_from(paths, options.ensemble or USUAL, fits=True)
+    assert isinstance(named, Ensemble)
+    places = [checkpoint_of(each) for each in named.members]
+    joined = classes_of_files(named, [file for _, file in places])
+    runs_dir = options.runs_dir or places[0][0].path.parent
+    check_new_run(runs_dir, options.run_name)
+    fitted = None
+    if named.rule == "weighted":
+        wanted = EvalSettings(data=options.data, device=options.device)
+        fitted = fit_on(ask_members(named, wanted, to)).fitted
+        named = replace(named, weights=fitted.weights, fitted=asdict(fitted))
+    folder = EnsembleFolder(_free(runs_dir, options.run_name))
+    _write(folder, named, places, joined)
+    kept = read_ensemble(folder.path)
+    exported = _export(kept, to) if options.export else None
+    members = {each.name: share for each, share in zip(kept.members, kept.shares, strict=True)}
+    return MadeEnsemble(folder.path, kept.rule, joined.classes, members, fitted, exported)
+
+
+def _free(runs_dir: Path, name: str) -> Path:
+    return next(each for each in names_in(runs_dir, name or USUAL_NAME) if not each.exists())
+
+
+def _write(folder: EnsembleFolder, named: Ensemble, places: Sequence[tuple[RunFolder, Path]], joined: Joined) -> None:
+    """Write the folder, whole or not at all. Raises WriteError."""
+    with replacing_folder(folder.path, is_new=True) as new:
+        inside = EnsembleFolder(new)
+        members = []
+        with explained(inside.members):
+            inside.members.mkdir()
+            for each, (run, file) in zip(named.members, places, strict=True):
+                target = next(path for path in numbered(_file_of(inside, each.name)) if not path.exists())
+                keep_beside(file, target)
+                way = os.path.relpath(run.path.resolve(), folder.path.resolve())
+                members.append(Member(target, each.name, Path(way)))
+        record = as_json(replace(named, members=tuple(members)), joined.classes, __version__)
+        write_text(inside.file, dump_json(record) + "\n")
+
+
+def _file_of(folder: EnsembleFolder, name: str) -> Path:
+    """Return the checkpoint of a member, by its name."""
+    plain = name.removesuffix(CHECKPOINT_SUFFIX).replace(os.sep, "_").lstrip(".") or "member"
+    return folder.members / f"{plain}{CHECKPOINT_SUFFIX}"
+
+
+def _export(ensemble: Ensemble, to: Onlookers) -> Exported | None:
+    """Write the whole as model.onnx if that is possible; what keeps it from being written is told."""
+    if missing_packages() or not ensemble.folder:
+        return None
+    try:
+        return write_whole(ensemble, ensemble.folder.onnx)
+    except UsageError:
+        raise
+    except Exception as error:  # the ensemble is whole without it
+        what = str(error) if isinstance(error, ClfctlError) else f"{type(error).__name__}: {error}"
+        to.tell(f"{ensemble.folder.onnx.name} was not written: {what}. The ensemble is whole without it.")
+        return None
