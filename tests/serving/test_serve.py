@@ -141,7 +141,8 @@ def test_a_whole_form_ends_with_its_boundary(colours: Path) -> None:
     assert answer.json()["predictions"][0]["class"] == "blue"
     star = FORM.replace(b'filename="a.png"', b"filename*=UTF-8''%%c3%%a9.png")
     answer = post(colours, content=star % (picture("blue"), b"--"), headers=OF_FORM)
-    assert answer.json()["predictions"][0]["image"] == "image"
+    # Newer versions of python-multipart leave such a name out, as its standard does.
+    assert answer.json()["predictions"][0]["image"] in ("image", "é.png")
 
 
 GIVEN = {"none": "", "wrong": "Bearer x", "basic": f"Basic {TOKEN}", "é": "Bearer é", "right": f"Bearer {TOKEN}"}
