@@ -104,7 +104,7 @@ class Service:
             "mark": loaded.mark,
             "file": self.current.path.name,
             "classes": [*info.classes],
-            "preprocess": preprocess_as_json(info.preprocess),
+            "preprocess": [preprocess_as_json(view) for view in info.views],
             "computed_by": loaded.predictor.title.rpartition(", ")[2],
             "loaded_s": round(loaded.loaded_s, 3),
             "newer_file": "cannot be loaded" if self.current.problem else "",
