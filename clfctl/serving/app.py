@@ -25,7 +25,7 @@ from clfctl.serving.service import Service
 from clfctl.storage.json_lines import dump_json
 from clfctl.version import __version__
 
-ABOUT = "Names the classes of images. It is told what to look at by the bytes of the images alone."
+ABOUT = "Names the classes of the images that are sent to it."
 BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,
