@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from clfctl.api.branching import branch
     from clfctl.api.comparing import compare
     from clfctl.api.ensembling import ensemble
+    from clfctl.api.explaining import explain
     from clfctl.api.tuning import tune
     from clfctl.comparing.comparison import Comparison
     from clfctl.engine.watching import Steps, Training, Watcher
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         WriteError,
     )
     from clfctl.evaluation.record import Evaluation
+    from clfctl.explaining.explanation import Explanation
     from clfctl.inference.prediction import Prediction
     from clfctl.inference.write_onnx import Exported
     from clfctl.runs.history import EpochResult
@@ -65,6 +67,7 @@ __all__ = [
     "EpochResult",
     "EvalSettings",
     "Evaluation",
+    "Explanation",
     "Exponential",
     "Exported",
     "Greedy",
@@ -105,6 +108,7 @@ __all__ = [
     "compare",
     "ensemble",
     "evaluate",
+    "explain",
     "export",
     "find_lr",
     "predict",
@@ -120,6 +124,7 @@ _HOMES = {
     "clfctl.api.branching": ("branch",),
     "clfctl.api.comparing": ("compare",),
     "clfctl.api.ensembling": ("ensemble",),
+    "clfctl.api.explaining": ("explain",),
     "clfctl.api.finding": ("find_lr",),
     "clfctl.api.probing": ("probe",),
     "clfctl.api.tuning": ("tune",),
@@ -131,6 +136,7 @@ _HOMES = {
         "NonFiniteLossError", "RunLockedError", "UsageError", "WriteError",
     ),
     "clfctl.evaluation.record": ("Evaluation",),
+    "clfctl.explaining.explanation": ("Explanation",),
     "clfctl.finding.found": ("RateFinding", "Suggestion"),
     "clfctl.finding.sweep": ("Sweep",),
     "clfctl.inference.prediction": ("Prediction",),

@@ -12,6 +12,7 @@ import typer
 from clfctl.cli.allocator import keep_freed_memory
 from clfctl.cli.comparing import compare
 from clfctl.cli.data import bench_data, check_data
+from clfctl.cli.explaining import explain
 from clfctl.cli.finding import lr_find
 from clfctl.cli.models import models
 from clfctl.cli.options import curve_settings, option_rules, with_settings, without_settings
@@ -48,9 +49,10 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("tune", tune, ("TuningSettings", "TuneSettings", "OutputSettings")),
     ("lr-preview", lr_preview, ("TrainSettings", "OutputSettings")),
     ("models", models, ("OutputSettings",)),
-    ("eval", evaluate, ("EvalSettings", "EnsembleSettings", "OutputSettings")),
+    ("eval", evaluate, ("ReportSettings", "EnsembleSettings", "OutputSettings")),
     ("compare", compare, ("EvalSettings", "OutputSettings")),
     ("predict", predict, ("EnsembleSettings", "OutputSettings")),
+    ("explain", explain, ("EnsembleSettings", "OutputSettings")),
     ("export", export, ("EnsembleSettings", "OutputSettings")),
     ("ensemble", ensemble, ("KeptEnsembleSettings", "OutputSettings")),
     ("serve", serve, ("ServeSettings", "OutputSettings")),

@@ -4,6 +4,10 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import get_args
 
+import typer
+
+# What a checkpoint calls the tensors of its model.
+MODEL_TENSORS = "model."
 OPTIMIZERS = ("adam", "adamw", "sgd", "rmsprop", "nadam", "lamb", "lion", "adafactor", "muon")
 
 
@@ -146,6 +150,45 @@ def prediction_formats(incomplete: str) -> list[str]:
     from clfctl.commands.predict_options import FORMATS
 
     return _starting(FORMATS, incomplete)
+
+
+def explaining_methods(incomplete: str) -> list[str]:
+    """Offer the methods that make heat maps."""
+    from clfctl.explaining.methods import METHODS
+
+    return _starting(METHODS, incomplete)
+
+
+def classes_of_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the classes of the run that is named before."""
+    from clfctl.runs.header import read_header
+
+    checkpoint = _checkpoint_of(context)
+    return _starting(read_header(checkpoint).classes, incomplete) if checkpoint else []
+
+
+def layers_of_run(context: typer.Context, incomplete: str) -> list[str]:
+    """Offer the layers of the run that is named before, from the names of its tensors: those one level further down."""
+    from clfctl.storage.tensor_file import read_header
+
+    checkpoint = _checkpoint_of(context)
+    if checkpoint is None:
+        return []
+    with checkpoint.open("rb") as file:
+        entries = read_header(file).entries
+    names = [entry.name.removeprefix(MODEL_TENSORS) for entry in entries if entry.name.startswith(MODEL_TENSORS)]
+    level = incomplete.count(".") + 1
+    layers = (name.split(".")[:-1] for name in names)
+    return _starting(list(dict.fromkeys(".".join(each[:level]) for each in layers if len(each) >= level)), incomplete)
+
+
+def _checkpoint_of(context: typer.Context) -> Path | None:
+    """Return the checkpoint that answers for the run among the words of a command line, if it is there."""
+    from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder
+
+    path = Path(context.params.get("run") or "")
+    file = RunFolder(path).chosen if path.is_dir() else path
+    return file if file.suffix == CHECKPOINT_SUFFIX and file.is_file() else None
 
 
 def folders(incomplete: str) -> list[str]:

@@ -10,7 +10,7 @@ from clfctl.cli import completion
 if TYPE_CHECKING:
     from clfctl.display.output import Output
     from clfctl.settings.ensembles import EnsembleSettings, KeptEnsembleSettings
-    from clfctl.settings.groups import EvalSettings
+    from clfctl.settings.groups import ReportSettings
     from clfctl.settings.sources import Resolved
 
 ModelArgument = Annotated[
@@ -62,7 +62,7 @@ WARM = "Answer each line of standard input, a path, with a line of JSON, until i
 
 
 def evaluate(
-    settings: "Resolved[EvalSettings]",
+    settings: "Resolved[ReportSettings]",
     ensemble: "Resolved[EnsembleSettings]",
     output: "Output",
     *,

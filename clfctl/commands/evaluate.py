@@ -12,7 +12,7 @@ from clfctl.engine.signals import stopping_at_once
 from clfctl.runs.ensemble import EnsembleFolder, Model, model_from
 from clfctl.runs.folder import RunFolder, open_run
 from clfctl.settings.ensembles import Rule
-from clfctl.settings.groups import EvalSettings
+from clfctl.settings.groups import EvalSettings, ReportSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ FOLDER = "ensembles"
 _LONGEST = 80
 
 
-def evaluate(paths: Sequence[Path], rule: Rule | None, options: EvalSettings, output: Output) -> None:
+def evaluate(paths: Sequence[Path], rule: Rule | None, options: ReportSettings, output: Output) -> None:
     """Measure a checkpoint, or several as one, print the numbers, and write the files of the evaluation.
 
     They go into the run's folder, or that of an ensemble; where several runs are named, into one beside the first.
@@ -37,7 +37,7 @@ def evaluate(paths: Sequence[Path], rule: Rule | None, options: EvalSettings, ou
         _print(measured, folder, options.top, output)
         place = run.path if run else next(each for each in folder.absolute().parents if each.is_dir())
         if os.access(place, os.W_OK):
-            _write(run, folder, measured, output)
+            _write(run, folder, measured, options.explain, output)
         else:
             output.note(f"Nothing is saved: {place} is read-only.")
 
@@ -96,10 +96,10 @@ def _print(measured: "Measured", folder: Path, top: int, output: Output) -> None
     )
 
 
-def _write(run: RunFolder | None, folder: Path, measured: "Measured", output: Output) -> None:
+def _write(run: RunFolder | None, folder: Path, measured: "Measured", n_explained: int, output: Output) -> None:
     from clfctl.display.eval_files import save_evaluation
 
-    written = save_evaluation(folder, run, measured)
+    written = save_evaluation(folder, run, measured, n_explained, output.note)
     output.note(f"Wrote {folder / written[0]}", f"  and beside it {', '.join(written[1:])}")
     if "predictions.csv" in written:
         output.note("  predictions as Parquet need pyarrow: pip install 'clfctl[parquet]'")

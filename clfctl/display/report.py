@@ -18,6 +18,7 @@ from clfctl.display.eval_plots import INK, confusion_figure, drawing, reliabilit
 from clfctl.display.eval_text import interval_words, number_rows, percent, share
 from clfctl.display.plots import history_figures
 from clfctl.evaluation.record import Evaluation, Mistake
+from clfctl.explaining.mistakes import ExplainedMistakes
 from clfctl.runs.history import EpochResult
 from clfctl.settings.image_size import read_image_size, size_in_words
 from clfctl.version import __version__
@@ -37,16 +38,27 @@ CURVES = {
 
 @dataclass(frozen=True)
 class Shown:
-    """A mistake with its picture, a data: URL."""
+    """A mistake with its picture, and those with heat maps of the class that was named and of the true one, if any.
+
+    Pictures are data: URLs.
+    """
 
     mistake: Mistake
     picture: str
+    named: str = ""
+    true: str = ""
 
 
 def render_report(
-    evaluation: Evaluation, images: NDArray[np.uint8] | None, history: Sequence[EpochResult]
+    evaluation: Evaluation,
+    images: NDArray[np.uint8] | None,
+    history: Sequence[EpochResult],
+    maps: ExplainedMistakes | None = None,
 ) -> Iterator[bytes]:
-    """Yield the report in pieces. `images` (M, H, W, 3) are those of the evaluation's M mistakes, None without any."""
+    """Yield the report in pieces. `images` (M, H, W, 3) are those of the evaluation's M mistakes, None without any.
+
+    `maps` are heat maps of the first of them.
+    """
     metrics = evaluation.metrics
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -57,7 +69,6 @@ def render_report(
         confusion = svg_of(confusion_figure(metrics, INK), "confusion matrix")
         reliability = svg_of(reliability_figure(metrics.calibration, INK), "reliability diagram")
         curves = [(CURVES[name], Markup(svg_of(figure, CURVES[name]))) for name, figure in _curves(history)]
-    pictures = () if images is None else map(data_url, images)
     pieces = template.generate(
         evaluation=evaluation,
         subject=evaluation.subject,
@@ -69,13 +80,21 @@ def render_report(
         worst=metrics.worst_classes(),
         n_classes=N_CLASSES,
         pairs=metrics.confused(N_PAIRS),
-        mistakes=[Shown(*each) for each in zip(evaluation.mistakes, pictures, strict=True)],
+        mistakes=_shown(evaluation, images, maps),
+        layer=maps.layer if maps else "",
         confusion=Markup(confusion),
         reliability=Markup(reliability),
         curves=curves,
         version=__version__,
     )
     yield from (piece.encode() for piece in pieces)
+
+
+def _shown(evaluation: Evaluation, images: NDArray[np.uint8] | None, maps: ExplainedMistakes | None) -> list[Shown]:
+    pictures = [] if images is None else [*map(data_url, images)]
+    named, true = ([*map(data_url, each)] for each in ((maps.named, maps.true) if maps else ((), ())))
+    without = [""] * (len(pictures) - len(named))
+    return [Shown(*each) for each in zip(evaluation.mistakes, pictures, named + without, true + without, strict=True)]
 
 
 def _size_in_words(size: int | str) -> str:

@@ -23,12 +23,12 @@ ALLOWED = "give paths, Pillow images, or uint8 arrays of the shape (H, W, 3), (H
 
 def predict_images(model: Model, images: Any, choice: Choice, batch_size: int, workers: int) -> list[Prediction]:
     """Return a prediction for each image, in their order. Raises UsageError for what is not an image, ModelError."""
-    given = _several(images)
+    given = several(images)
     are_paths = all(isinstance(each, str | os.PathLike) for each in given)
     names = find_inputs([os.fspath(each) for each in given]) if given and are_paths else ()
     if not are_paths:
         for number, each in enumerate(given):
-            _check(each, f"image {number}")
+            check_image(each, f"image {number}")
     predictor = open_predictor(model, n_cores(), lambda line: None)  # noqa: ARG005 (a note for a screen)
     if are_paths:
         threads = workers or n_cores()
@@ -42,7 +42,7 @@ def predict_images(model: Model, images: Any, choice: Choice, batch_size: int, w
     return found
 
 
-def _several(images: Any) -> Sequence[Any]:
+def several(images: Any) -> Sequence[Any]:
     """Return what was given as a sequence; an array of four dimensions is several images."""
     if isinstance(images, str | os.PathLike | Image.Image):
         return [images]
@@ -53,7 +53,7 @@ def _several(images: Any) -> Sequence[Any]:
     return [*images]
 
 
-def _check(image: Any, name: str) -> None:
+def check_image(image: Any, name: str) -> None:
     """Raise UsageError for what is not an image."""
     if isinstance(image, str | os.PathLike | Image.Image):
         return

@@ -99,6 +99,13 @@ class EvalSettings(Settings):
     """Images at a time; unset: as many as in training."""
 
 
+class ReportSettings(EvalSettings):
+    """Evaluation"""
+
+    explain: Annotated[int, Field(ge=0, le=24)] = 0
+    """Heat maps of so many of the worst mistakes in the report: of the class that was named, and of the true one."""
+
+
 class OutputSettings(Settings):
     """Output"""
 

@@ -29,6 +29,7 @@ _OTHERS = (
     "docs/own-schedule.md",
     "docs/comparing.md",
     "docs/ensembles.md",
+    "docs/explain.md",
     "docs/tracking.md",
     "docs/serving.md",
 )

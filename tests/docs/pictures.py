@@ -7,6 +7,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+from sklearn.datasets import load_digits
+
 from clfctl.schedules import KINDS
 from tests.browser import Browser, find_browser
 from tests.docs.documents import DOCUMENTS, GUIDE, PICTURES, ROOT, TABLE_HEAD, commands, parameter_table
@@ -14,6 +18,7 @@ from tests.docs.workspace import invoke, make_workspace, train_x
 
 FOUND = "docs/images/lr-find.svg"
 REPORT = "docs/images/eval/report.png"
+EXPLAINED = "docs/images/explain/grid.png"
 
 
 def write_tables() -> None:
@@ -70,8 +75,25 @@ def write_find_picture() -> None:
         shutil.copy(FOUND, ROOT / FOUND)
 
 
+def write_explained_picture() -> None:
+    """Explain digits with a network of a short real training, and put the grid into docs/."""
+    digits = load_digits()
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        for n in range(12):
+            Image.fromarray(np.round(digits.images[n] * 255 / 16).astype(np.uint8)).save(f"digit-{n}.png")
+        images = [f"digit-{n}.png" for n in range(12)]
+        train = ("train", "--model", "resnet9", "--image-size", "32", "--epochs", "4", "--run-name", "digits")
+        for words in (train, ("explain", "runs/digits", *images, "--method", "layercam", "--output", "maps")):
+            result = invoke(words)
+            if result.exit_code:
+                sys.exit(f"{words}\n{result.output}")
+        (ROOT / EXPLAINED).parent.mkdir(exist_ok=True)
+        shutil.copy("maps/grid.png", ROOT / EXPLAINED)
+
+
 if __name__ == "__main__":
     write_tables()
     write_pictures()
     write_find_picture()
     write_report_picture()
+    write_explained_picture()

@@ -78,6 +78,7 @@ LONG = (
     "compare",
     "ensemble",
     "predict",
+    "explain",
     "export",
     "bench-data",
     "lr-find",

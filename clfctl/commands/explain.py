@@ -1,0 +1,180 @@
+"""clfctl explain: what a model looks at, drawn over images, and whether that means something."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from clfctl.display.output import Output
+from clfctl.engine.signals import stopping_at_once
+from clfctl.errors import UsageError
+from clfctl.explaining.methods import DEFAULT, Method, method_of
+from clfctl.inference.inputs import Inputs, find_inputs
+from clfctl.inference.open import check_model, named_models
+from clfctl.inference.sorted_copies import folder_name
+from clfctl.runs.ensemble import Ensemble, Model, model_from
+from clfctl.runs.folder import run_of
+from clfctl.settings.ensembles import Rule
+from clfctl.storage.names import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from clfctl.explaining.check import Check
+    from clfctl.explaining.explain import Explainer
+    from clfctl.explaining.explanation import Explanation
+
+FOLDER = "explain"
+# Images that `check` tests at most, by methods of a layer and by those that ask the network a hundred times an image.
+N_CHECKED, N_CHECKED_SLOWLY = 100, 12
+
+
+@dataclass(frozen=True)
+class ExplainOptions:
+    """What is asked; see the options' help. `folder` None is one in the run's folder."""
+
+    method: str = DEFAULT
+    class_name: str | None = None
+    layer: str = ""
+    check: bool = False
+    folder: Path | None = None
+
+
+def explain(first: Path, words: Sequence[str], rule: Rule | None, options: ExplainOptions, output: Output) -> bool:
+    """Draw maps over images, and write them as numbers; return whether all images could be read.
+
+    The words are images, and before them the models that answer as one with the first, by the rule.
+    """
+    method = method_of(options.method)
+    paths, words = named_models(first, words)
+    model = model_from(paths, rule)
+    check_model(model)
+    if not words and not options.check:
+        hint = "give image files, folders of images, or - for standard input"
+        raise UsageError("there is no image to look at", hint)
+    inputs = find_inputs(words) if words else None
+    folder = _folder(model, method, options, inputs)
+    with stopping_at_once("what was written is whole"):
+        from clfctl.display.explain_files import Files
+        from clfctl.display.explain_text import check_record, plain_lines, print_explained, record_of
+        from clfctl.explaining.explain import make_explainer
+        from clfctl.explaining.open import open_networks
+
+        explainer = make_explainer(open_networks(model), method, options.class_name, options.layer)
+        n_checked = _n_checked(method) if options.check else 0
+        n_images, images = _images(inputs, explainer, n_checked, output)
+        files, seen = Files(folder), list[list[Any]]()
+        found: list[Explanation] = []
+        with output.bar("Explaining", n_images) as advance:
+            for name, image in images:
+                explanation, pixels = explainer.look(name, image)
+                files.add(explanation)
+                found.append(explanation.without_pictures())
+                if not explanation.error and len(seen) < n_checked:
+                    seen.append(pixels)
+                advance(1)
+        files.finish()
+        checks = _checks(explainer, found, seen, output) if options.check else []
+        rows = [*zip(found, files.names, strict=True)]
+
+        def tables(console: "Console") -> None:
+            print_explained(rows, checks, console)
+
+        output.result(
+            json=lambda: [*(record_of(*row, folder) for row in rows), *map(check_record, checks)],
+            plain=lambda: plain_lines(rows, checks),
+            rich=tables,
+        )
+        output.note(*files.summary())
+    if inputs:
+        output.note(*(f"Not searched: {plain(each)}: {why}" for each, why in inputs.unlisted.items()))
+    return not (any(each.error for each in found) or (inputs and inputs.unlisted))
+
+
+def list_layers_of(first: Path, words: Sequence[str], options: ExplainOptions, output: Output) -> None:
+    """Print the layers whose output is a map over the image, and which of them is looked at."""
+    model = model_from(named_models(first, words)[0])
+    check_model(model)
+    from clfctl.display.explain_text import layer_lines, layer_record
+    from clfctl.explaining.layers import choose_layer, named_layer, try_layers
+    from clfctl.explaining.open import open_networks
+
+    for network in open_networks(model).networks:
+        inside = network.within(method_of(options.method).name)
+        layers = try_layers(inside.model, network.info.preprocess.image_size, network.info.name)
+        if options.layer:
+            chosen = named_layer(inside.model, layers, options.layer)
+        else:
+            chosen = choose_layer(inside.model, layers, network.info.name)
+        output.result(
+            json=lambda layers=layers, chosen=chosen: (layer_record(each, chosen) for each in layers),
+            plain=lambda layers=layers, chosen=chosen: layer_lines(layers, chosen),
+        )
+
+
+def _folder(model: Model, method: Method, options: ExplainOptions, inputs: Inputs | None) -> Path:
+    """Return where the maps are written. Raises UsageError where they cannot be, or would be found as images."""
+    folder = options.folder
+    if folder is None:
+        chosen = folder_name(options.class_name) if options.class_name is not None else ""
+        folder = _place(model) / FOLDER / "-".join(filter(None, (method.name, options.layer, chosen)))
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not there.is_dir():
+        raise UsageError(f"{there} is not a folder", field="output")
+    if not os.access(there, os.W_OK):
+        raise UsageError(f"{there} is read-only", "`output=` names another folder", field="output")
+    for each in inputs.folders if inputs else ():
+        if options.folder and folder.resolve().is_relative_to(each.resolve()):
+            hint = "what is written there would be found and explained the next time"
+            raise UsageError(f"{folder} lies in {each}, which is searched for images", hint, field="output")
+    return folder
+
+
+def _place(model: Model) -> Path:
+    """Return the folder of a run or an ensemble; of several runs that of the first, of a file that of its run."""
+    path = model.members[0].path if isinstance(model, Ensemble) else model
+    if path.is_dir():
+        return path
+    run = run_of(path)
+    return run.path if run.config.is_file() else path.parent
+
+
+def _images(
+    inputs: Inputs | None, explainer: "Explainer", n_checked: int, output: Output
+) -> tuple[int, Iterable[tuple[str, Any]]]:
+    """Return how many images there are, and each by its name, opened where it is no file."""
+    if inputs:
+        return sum(1 for _ in inputs), ((name, None) for name in inputs)
+    from clfctl.explaining.held_out import held_out_images
+
+    names, images = held_out_images(explainer.networks[0], n_checked, output.note)
+    return len(names), images
+
+
+def _n_checked(method: Method) -> int:
+    return N_CHECKED if method.of_layer else N_CHECKED_SLOWLY
+
+
+def _checks(
+    explainer: "Explainer", found: Sequence["Explanation"], seen: Sequence[Sequence[Any]], output: Output
+) -> list["tuple[str, Check | None]"]:
+    """Return the tests of each network's maps, with the file of the network."""
+    import numpy as np
+
+    from clfctl.engine.as_it_was import as_it_was
+    from clfctl.explaining.check import check_maps
+
+    named = [each.class_name for each in found if not each.error][: len(seen)]
+    checks: list[tuple[str, Check | None]] = []
+    for place, (network, layer) in enumerate(zip(explainer.networks, explainer.layers, strict=True)):
+        known = network.info.classes
+        chosen = [at for at, name in enumerate(named) if name in known]
+        if not chosen:
+            checks.append((str(network.file), None))
+            continue
+        pixels = np.stack([seen[at][place] for at in chosen])
+        classes = np.array([known.index(named[at]) for at in chosen])
+        with as_it_was(), output.bar("Testing the maps", 4 * len(pixels)) as advance:
+            checks.append((str(network.file), check_maps(network, explainer.method, layer, pixels, classes, advance)))
+    return checks

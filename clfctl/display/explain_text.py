@@ -1,0 +1,131 @@
+"""Explanations, layers and their tests as text: a table on a terminal, lines elsewhere, records for scripts."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from clfctl.explaining.check import ALIKE, Check
+from clfctl.explaining.explanation import Explanation
+from clfctl.explaining.layers import Layer
+from clfctl.storage.names import plain
+
+Row = tuple[Explanation, str]  # and what its files are called
+Checked = tuple[str, Check | None]  # the file of a network, and the tests of its maps
+
+
+def record_of(explanation: Explanation, name: str, folder: Path) -> dict[str, Any]:
+    """Return an explanation as JSON has it, with the files that were written."""
+    if explanation.error:
+        return {"image": explanation.name, "error": explanation.error}
+    return {
+        "image": explanation.name,
+        "class": explanation.class_name,
+        "probability": explanation.probability,
+        "predicted": explanation.predicted,
+        "method": explanation.method,
+        "layer": explanation.layer or None,
+        "height": explanation.size[0],
+        "width": explanation.size[1],
+        "is_empty": explanation.is_empty,
+        "overlay": str(folder / f"{name}.png"),
+        "map": str(folder / f"{name}.npy"),
+    }
+
+
+def check_record(checked: Checked) -> dict[str, Any]:
+    """Return the tests of a network's maps as JSON has them; `check` is null where no map has anything hot."""
+    file, check = checked
+    return {"model": file, "check": check.as_record() if check else None}
+
+
+def plain_lines(rows: Sequence[Row], checks: Sequence[Checked]) -> Iterator[str]:
+    """Yield a line an image, and some on the tests."""
+    for explanation, name in rows:
+        yield ": ".join([_shown(explanation.name), "; ".join(filter(None, _cells(explanation, name)))])
+    for each in checks:
+        yield from check_lines(each)
+
+
+def print_explained(rows: Sequence[Row], checks: Sequence[Checked], console: Console) -> None:
+    """Print a row an image, then the tests."""
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("image", overflow="fold", ratio=1)
+    for title in ("class", "share"):
+        table.add_column(title, justify="right" if title == "share" else "left", no_wrap=title == "share")
+    table.add_column("files", overflow="fold")
+    for explanation, name in rows:
+        said, share, *rest = _cells(explanation, name)
+        style = "red" if explanation.error else "yellow" if explanation.is_empty else None
+        files = "; ".join(filter(None, rest))
+        table.add_row(Text(_shown(explanation.name)), Text(said), Text(share), Text(files), style=style)
+    console.print(table)
+    for each in checks:
+        for line in check_lines(each):
+            console.print(Text(line), soft_wrap=True)
+
+
+def _cells(explanation: Explanation, name: str) -> tuple[str, ...]:
+    if explanation.error:
+        return "not read", "", explanation.error
+    taken_for = "" if explanation.predicted == explanation.class_name else f"taken for {explanation.predicted}"
+    empty = "nothing in it speaks for the class" if explanation.is_empty else ""
+    return explanation.class_name, f"{100 * explanation.probability:.1f} %", f"{name}.png", taken_for, empty
+
+
+def _shown(name: str) -> str:
+    text = plain(name)
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def check_lines(checked: Checked) -> Iterator[str]:
+    """Yield the tests of a network's maps in sentences."""
+    file, check = checked
+    if check is None:
+        yield f"Not tested: no map of {plain(file)} has anything hot"
+        return
+    found = check.deletion
+    empty = f"; {check.n_empty} with nothing hot left out" if check.n_empty else ""
+    yield (
+        f"Covered: without the hottest tenth the probability is lower by {found.hottest:.3f}, without the same shape "
+        f"elsewhere by {found.random:.3f} (mean of {found.n_images} images{empty}; more in {found.n_more}, less in "
+        f"{found.n_less}, p = {found.p:.2g})"
+    )
+    alike = ", ".join(f"{each.correlation:.2f} with new weights in {each.what}" for each in check.randomised)
+    yield f"New weights: the maps are ordered as before to {alike} (1 is the same, 0 is chance)"
+    if check.is_passed:
+        yield "The maps pass: what they show counts, and it was learned"
+    if not found.is_passed:
+        yield "Warning: what is hot counts for no more than what is not: the maps do not show what decides"
+    if check.randomised[-1].correlation >= ALIKE:
+        yield "Warning: a network that has learned nothing gives much the same maps: they do not show what was learned"
+
+
+def layer_record(layer: Layer, chosen: Layer) -> dict[str, Any]:
+    """Return a layer as JSON has it."""
+    return {
+        "layer": layer.name,
+        "names": layer.names,
+        "channels": layer.layout.n_channels,
+        "height": layer.layout.height,
+        "width": layer.layout.width,
+        "reaches": layer.reaches,
+        "chosen": layer is chosen,
+    }
+
+
+def layer_lines(layers: Sequence[Layer], chosen: Layer) -> Iterator[str]:
+    """Yield the stages and blocks of a network, a line each, with the size of their maps; the rest is in JSON."""
+    shown = [each for each in layers if each.is_trunk or each is chosen]
+    width = max(len(each.name) for each in shown)
+    sizes = [str(each.layout) for each in shown]
+    for each, size in zip(shown, sizes, strict=True):
+        said = "no part of the answer" if not each.reaches else "looked at" if each is chosen else ""
+        mark = "*" if each is chosen else " "
+        yield f"{mark} {each.name.ljust(width)}  {size.rjust(max(map(len, sizes)))}  {said}".rstrip()
+    if len(shown) < len(layers):
+        yield f"  and {len(layers) - len(shown)} inside of these, which JSON lines have"

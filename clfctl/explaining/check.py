@@ -1,0 +1,200 @@
+"""Proof that maps mean something: what is covered where they are hot counts, and what was learned is what they show."""
+
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from clfctl.comparing.pairs import mcnemar
+from clfctl.data.pixels.decode import Pixels
+from clfctl.explaining.by_input import mean_colour
+from clfctl.explaining.heat import Floats, enlarged
+from clfctl.explaining.layers import Layer
+from clfctl.explaining.maps import maps_of
+from clfctl.explaining.methods import Method
+from clfctl.explaining.network import Inside, Network, network_around
+from clfctl.models.factory import rebuild_model
+from clfctl.models.sources import source_of
+
+# The share of the pixels that is covered, and in how many random places as well.
+SHARE, N_PLACES = 0.1, 5
+# Maps of new weights that are ordered as those of the trained ones to more than this are the network's build, or edges.
+ALIKE = 0.5
+_SEED = 0
+
+
+@dataclass(frozen=True)
+class Deletion:
+    """What the probability of the class falls by where a tenth of the image is covered, the mean of `n_images`.
+
+    `hottest` is the fall where the map is hottest, `random` where the same shape lies elsewhere; in `n_more` images the
+    former is larger, in `n_less` smaller. `p` is that of the sign test, two-sided.
+    """
+
+    n_images: int
+    hottest: float
+    random: float
+    n_more: int
+    n_less: int
+    p: float
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether the hottest tenth counts for more."""
+        return self.hottest > self.random and self.n_more > self.n_less
+
+
+@dataclass(frozen=True)
+class Randomised:
+    """How alike maps are to those of the trained network when some weights are new: Spearman's rank correlation."""
+
+    what: str
+    correlation: float
+
+
+@dataclass(frozen=True)
+class Check:
+    """Both tests of the maps of `n_images` images; `n_empty` more have maps on which nothing is hot."""
+
+    deletion: Deletion
+    randomised: tuple[Randomised, ...]
+    n_images: int
+    n_empty: int
+
+    @property
+    def is_passed(self) -> bool:
+        """Whether covering what is hot counts for more, and new weights give other maps."""
+        return self.deletion.is_passed and self.randomised[-1].correlation < ALIKE
+
+    def as_record(self) -> dict[str, Any]:
+        """Return what JSON can hold."""
+        return {**asdict(self), "passed": self.is_passed}
+
+
+def check_maps(
+    network: Network,
+    method: Method,
+    layer: Layer | None,
+    pixels: Pixels,
+    classes: NDArray[np.int64],
+    on_images: Callable[[int], None] = lambda n: None,  # noqa: ARG005
+) -> Check | None:
+    """Test the maps of images (B, H, W, 3) uint8 of their classes (B,); None if nothing is hot on any of them.
+
+    `on_images` is told how many maps were made; there are four for each image.
+    """
+    maps = maps_of(network, method, layer, pixels, classes)
+    on_images(len(maps))
+    hot = maps.max(axis=(1, 2)) > maps.min(axis=(1, 2))
+    if not hot.any():
+        return None
+    n_empty = int((~hot).sum())
+    pixels, classes, maps = pixels[hot], classes[hot], maps[hot]
+    deletion = deletion_test(network, pixels, classes, maps)
+    randomised = randomisation_test(network, method, layer, pixels, classes, maps, on_images)
+    return Check(deletion, tuple(randomised), len(maps), n_empty)
+
+
+def deletion_test(network: Network, pixels: Pixels, classes: NDArray[np.int64], maps: Floats) -> Deletion:
+    """Cover the hottest tenth of images (B, H, W, 3), and the same shape in random places, by the mean colour.
+
+    As Petsiuk et al. 2018 (arXiv:1806.07421) delete pixels. The same shape, moved around the edges, has as many pixels
+    and as long a border: scattered pixels would be noise, which harms more than what they hide.
+    """
+    size = pixels.shape[1:3]
+    draw, cover = np.random.default_rng(_SEED), mean_colour(network)
+
+    def probabilities(images: Pixels) -> Floats:
+        asked = [network.ask(images[start : start + 8]) for start in range(0, len(images), 8)]
+        found: Floats = np.concatenate(asked)[np.arange(len(images)), classes]
+        return found
+
+    masks = np.stack([hottest(enlarged(each, (size[0], size[1])), SHARE) for each in maps])
+    before = probabilities(pixels)
+    hottest_falls = before - probabilities(np.where(masks[..., None], cover, pixels))
+    random_falls = np.zeros_like(before)
+    for _ in range(N_PLACES):
+        moved = np.stack([np.roll(each, (draw.integers(size[0]), draw.integers(size[1])), (0, 1)) for each in masks])
+        random_falls += (before - probabilities(np.where(moved[..., None], cover, pixels))) / N_PLACES
+    n_more, n_less = int((hottest_falls > random_falls).sum()), int((hottest_falls < random_falls).sum())
+    means = float(hottest_falls.mean()), float(random_falls.mean())
+    return Deletion(len(pixels), *means, n_more, n_less, mcnemar(n_more, n_less))
+
+
+def hottest(heat: Floats, share: float) -> NDArray[np.bool_]:
+    """Return where a map (H, W) has its highest values: exactly a share of its pixels, at least one."""
+    mask = np.zeros(heat.size, np.bool_)
+    n = max(1, round(share * heat.size))
+    mask[np.argsort(-heat.ravel(), kind="stable")[:n]] = True
+    return mask.reshape(heat.shape)
+
+
+def randomisation_test(
+    network: Network,
+    method: Method,
+    layer: Layer | None,
+    pixels: Pixels,
+    classes: NDArray[np.int64],
+    maps: Floats,
+    on_images: Callable[[int], None] = lambda n: None,  # noqa: ARG005
+) -> list[Randomised]:
+    """Give the network new weights from its answer down, and compare the maps (Adebayo et al. 2018, arXiv:1810.03292).
+
+    First its classifier, then the later half of its layers, at last all. Needs a network with an inside.
+    """
+    inside = network.within("the test with new weights")
+    found = []
+    for what, model in _with_new_weights(network, inside):
+        changed = network_around(network, Inside(model, inside.trained))
+        others = maps_of(changed, method, layer, pixels, classes)
+        on_images(len(others))
+        alike = [rank_correlation(*each) for each in zip(maps, others, strict=True)]
+        found.append(Randomised(what, float(np.mean(alike))))
+    return found
+
+
+def _with_new_weights(network: Network, inside: Inside) -> Iterator[tuple[str, nn.Module]]:
+    """Yield copies of a network with new weights from the top down, as it gets them before a training."""
+    info, source = network.info, source_of(network.info.name)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(_SEED)
+        fresh = rebuild_model(info.name, len(info.classes), inside.trained.settings, info.preprocess.image_size)
+    trained, new, head = inside.model.state_dict(), fresh.state_dict(), source.head(inside.model)
+    groups = _groups(inside.model, source.layers(inside.model))
+    middle = (max(groups.values()) + 1) // 2
+    steps: list[tuple[str, set[str]]] = [
+        ("the classifier", head),
+        ("the later half of the layers", head | {name for name in trained if groups[name] >= middle}),
+        ("all layers", set(trained)),
+    ]
+    for what, names in steps:
+        model = deepcopy(inside.model)
+        model.load_state_dict({name: (new if name in names else trained)[name] for name in trained})
+        yield what, model
+
+
+def _groups(model: nn.Module, of_parameters: Any) -> dict[str, int]:
+    """Return the layer group of each tensor: a buffer's, such as a mean of batches, is that of its module."""
+    by_module = {name.rpartition(".")[0]: group for name, group in of_parameters.items()}
+    last = max(of_parameters.values(), default=0)
+    return {name: of_parameters.get(name, by_module.get(name.rpartition(".")[0], last)) for name in model.state_dict()}
+
+
+def rank_correlation(one: Floats, other: Floats) -> float:
+    """Return Spearman's rank correlation of two maps of one shape; 0 where one of them is the same everywhere."""
+    ranks = [_ranks(each.ravel()) for each in (one, other)]
+    ranks = [each - each.mean() for each in ranks]
+    norm = float(np.sqrt((ranks[0] ** 2).sum() * (ranks[1] ** 2).sum()))
+    return float((ranks[0] * ranks[1]).sum()) / norm if norm > 0 else 0.0
+
+
+def _ranks(values: Floats) -> NDArray[np.float64]:
+    """Return the rank of each value; equal ones share the mean of theirs."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks: NDArray[np.float64] = (np.cumsum(counts) - (counts - 1) / 2.0)[place]
+    return ranks

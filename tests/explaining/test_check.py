@@ -1,0 +1,112 @@
+"""The maps mean something: on a run whose classes can be seen in one place alone, each method finds that place."""
+
+import numpy as np
+import pytest
+import torch
+
+import clfctl
+from clfctl.explaining.check import ALIKE, check_maps, deletion_test, hottest, rank_correlation
+from clfctl.explaining.maps import layer_for
+from clfctl.explaining.methods import METHODS
+from clfctl.explaining.network import Network
+from clfctl.explaining.open import open_networks
+from tests.explaining.conftest import CLASSES, SQUARE, Squares
+
+ALL = [pytest.param(name, marks=() if name == "gradcam" else pytest.mark.slow) for name in METHODS]
+# They show what stands out as well, whatever the weights are; the others do not.
+LESS_TELLING = ("gradcam++", "layercam", "eigencam")
+
+
+def seen(network: Network, squares: Squares, n: int) -> tuple["np.ndarray", "np.ndarray"]:
+    from clfctl.data.pixels.image_file import read_image
+    from clfctl.data.pixels.transform import to_pixels
+
+    images = squares.images(n)
+    pixels = np.stack([to_pixels(read_image(each), network.info.preprocess) for each in images])
+    return pixels, np.array([CLASSES.index(each.parent.name) for each in images])
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_what_is_hottest_is_what_tells_the_class(method: str, squares: Squares) -> None:
+    """The pointing game (Zhang et al. 2016): the hottest pixel is in the square. A tenth of the picture is."""
+    images = squares.images(4)
+    found = clfctl.explain(squares.run, images, method=method)
+    hits = 0
+    for image, each in zip(images, found, strict=True):
+        assert each.class_name == image.parent.name
+        heat, (left, top) = each.map(), squares.corners[image]
+        y, x = np.unravel_index(int(np.nanargmax(heat)), heat.shape)
+        hits += left - 2 <= x < left + SQUARE + 2 and top - 2 <= y < top + SQUARE + 2
+    assert hits >= 9, f"{hits} of {len(images)}"
+
+
+@pytest.mark.parametrize("method", ALL)
+def test_both_tests_are_passed(method: str, squares: Squares) -> None:
+    (network,) = open_networks(squares.run).networks
+    pixels, classes = seen(network, squares, 4)
+    chosen = METHODS[method]
+    layer = layer_for(network, chosen)
+    check = check_maps(network, chosen, layer, pixels, classes)
+    assert check is not None
+    assert check.deletion.is_passed, check
+    assert check.deletion.hottest > 2 * check.deletion.random
+    assert check.deletion.n_more > 2 * check.deletion.n_less
+    first, _, last = check.randomised
+    assert last.correlation < (0.9 if method in LESS_TELLING else ALIKE), check
+    if method == "eigencam":  # it never asks the classifier
+        assert first.correlation == pytest.approx(1)
+
+
+def test_maps_that_mean_nothing_fail(squares: Squares) -> None:
+    (network,) = open_networks(squares.run).networks
+    pixels, classes = seen(network, squares, 6)
+    draw = np.random.default_rng(1)
+    maps = draw.random((len(pixels), 4, 4)).astype(np.float32)
+    found = deletion_test(network, pixels, classes, maps)
+    assert abs(found.hottest - found.random) < 0.15
+    # Of the opposite of what a method says, what is covered counts for less.
+    real = np.stack([each.map() for each in clfctl.explain(squares.run, squares.images(6))])
+    assert not deletion_test(network, pixels, classes, -real).is_passed
+
+
+def test_the_network_is_left_as_it_was(squares: Squares) -> None:
+    (network,) = open_networks(squares.run).networks
+    pixels, classes = seen(network, squares, 1)
+    state = torch.get_rng_state()
+    before = network.ask(pixels)
+    check_maps(network, METHODS["gradcam"], layer_for(network, METHODS["gradcam"]), pixels, classes)
+    np.testing.assert_array_equal(network.ask(pixels), before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_exact_share_is_covered_and_ties_are_cut() -> None:
+    assert hottest(np.zeros((10, 10), np.float32), 0.1).sum() == 10
+    heat = np.arange(100, dtype=np.float32).reshape(10, 10)
+    assert hottest(heat, 0.1)[9].all()
+
+
+def test_ranks_of_equal_values_are_shared() -> None:
+    scipy = pytest.importorskip("scipy.stats")
+    draw = np.random.default_rng(0)
+    one, other = draw.integers(0, 4, (2, 6, 6)).astype(np.float32)
+    assert rank_correlation(one, other) == pytest.approx(scipy.spearmanr(one.ravel(), other.ravel()).statistic)
+    assert rank_correlation(one, one) == pytest.approx(1)
+    assert rank_correlation(one, np.zeros_like(one)) == 0
+
+
+@pytest.mark.slow
+def test_integrated_gradients_add_up_to_the_logit(squares: Squares) -> None:
+    """Completeness (Sundararajan et al. 2017): the sum is what the class gains from the mean colour to the image."""
+    from clfctl.engine.step import Normalize
+    from clfctl.explaining.by_input import integrated_gradients
+    from clfctl.explaining.network import as_images
+
+    (network,) = open_networks(squares.run).networks
+    inside = network.within("it")
+    pixels, classes = seen(network, squares, 2)
+    maps = integrated_gradients(network, inside, pixels, classes)
+    images = Normalize(network.info.preprocess, inside.device)(as_images(pixels))
+    with torch.no_grad():
+        gained = (inside.model(images) - inside.model(torch.zeros_like(images))).numpy()
+    expected = gained[np.arange(len(classes)), classes]
+    np.testing.assert_allclose(maps.sum(axis=(1, 2)), expected, rtol=0.1, atol=0.2)
