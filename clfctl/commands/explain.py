@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,7 +97,7 @@ def list_layers_of(first: Path, words: Sequence[str], options: ExplainOptions, o
     """Print the layers whose output is a map over the image, and which of them is looked at."""
     model = model_from(named_models(first, words)[0])
     check_model(model)
-    from clfctl.display.explain_text import layer_lines, layer_record
+    from clfctl.display.explain_text import layer_lines, layer_records
     from clfctl.explaining.layers import choose_layer, named_layer, try_layers
     from clfctl.explaining.open import open_networks
 
@@ -108,8 +109,8 @@ def list_layers_of(first: Path, words: Sequence[str], options: ExplainOptions, o
         else:
             chosen = choose_layer(inside.model, layers, network.info.name)
         output.result(
-            json=lambda layers=layers, chosen=chosen: (layer_record(each, chosen) for each in layers),
-            plain=lambda layers=layers, chosen=chosen: layer_lines(layers, chosen),
+            json=partial(layer_records, layers, chosen),
+            plain=partial(layer_lines, layers, chosen),
         )
 
 

@@ -105,8 +105,12 @@ def check_lines(checked: Checked) -> Iterator[str]:
         yield "Warning: a network that has learned nothing gives much the same maps: they do not show what was learned"
 
 
-def layer_record(layer: Layer, chosen: Layer) -> dict[str, Any]:
-    """Return a layer as JSON has it."""
+def layer_records(layers: Sequence[Layer], chosen: Layer) -> list[dict[str, Any]]:
+    """Return layers as JSON has them."""
+    return [_layer_record(each, chosen) for each in layers]
+
+
+def _layer_record(layer: Layer, chosen: Layer) -> dict[str, Any]:
     return {
         "layer": layer.name,
         "names": layer.names,

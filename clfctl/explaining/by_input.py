@@ -62,4 +62,5 @@ def occlusion(network: Network, pixels: Pixels, classes: NDArray[np.int64]) -> F
 
 def mean_colour(network: Network) -> NDArray[np.uint8]:
     """Return the colour (3,) uint8 that is nothing to a network: the mean that its images are brought to."""
-    return np.rint(255 * np.array(network.info.preprocess.mean)).astype(np.uint8)
+    colour: NDArray[np.uint8] = np.rint(255 * np.array(network.info.preprocess.mean)).astype(np.uint8)
+    return colour

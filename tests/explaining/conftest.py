@@ -45,9 +45,17 @@ def squares(tmp_path_factory: pytest.TempPathFactory) -> Squares:
             path.parent.mkdir(parents=True, exist_ok=True)
             noise_with_square(draw, ("red", "green", "blue").index(name), left, top).save(path)
             corners[path] = left, top
-    settings = {"model": "resnet9_small", "image_size": SIDE, "augment": "none", "batch_size": 16, "lr": 3e-3}
     trained = clfctl.train(
-        data=str(root / "data"), epochs=4, scheduler="constant", export=False, runs_dir=root / "runs", **settings
+        data=str(root / "data"),
+        model="resnet9_small",
+        image_size=SIDE,
+        augment="none",
+        batch_size=16,
+        lr=3e-3,
+        epochs=4,
+        scheduler="constant",
+        export=False,
+        runs_dir=root / "runs",
     )
     assert trained.best is not None
     assert trained.best.metrics["val_top1"] > 0.9
