@@ -7,7 +7,7 @@ Only what is passed counts: neither the environment nor `.env` or `clfctl.toml` 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from clfctl.settings.sources import PASSED, TYPED, from_fields
 
 if TYPE_CHECKING:
     from clfctl.data.onlookers import Onlookers
+    from clfctl.data.sources.base import Data
     from clfctl.engine.debug_batch import Replay
     from clfctl.engine.session import Session
     from clfctl.engine.watching import Watcher
@@ -180,8 +181,12 @@ def begin(settings: TrainSettings, to: "Onlookers") -> Iterator["Session"]:
     from clfctl.engine.check import check_training
 
     with _joined(settings.device, settings.wait_limit) as world:
-        with world.agreeing() if world else nullcontext():
-            data, _ = check_training(settings, to.tell)
+
+        def check() -> "Data":
+            return check_training(settings, to.tell)[0]
+
+        # In turn: the first may download or unpack what the others find then.
+        data = world.in_turn(check) if world else check()
         from clfctl.engine import session
         from clfctl.engine.as_it_was import as_it_was
 

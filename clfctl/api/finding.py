@@ -126,7 +126,7 @@ def find_of_run(
         for line in describe_parts(parts):
             about(line)
         found = sweep_rates(parts, Search(extent, repeats), to, checkpoint=checkpoint)
-        note = _about_going_on(found, run, plan_of(parts), parts.settings.monitor, checkpoint.header)
+        note = _about_going_on(found, run, plan_of(parts), parts.settings, checkpoint.header)
         return replace(found, notes=(*found.notes, note))
 
 
@@ -142,14 +142,14 @@ def _starting_from(
     return from_fields(TrainSettings, {**fields, "start_from": file})
 
 
-def _about_going_on(found: RateFinding, run: RunFolder, plan: Plan, monitor: str, header: Header) -> str:
+def _about_going_on(found: RateFinding, run: RunFolder, plan: Plan, settings: TrainSettings, header: Header) -> str:
     """Return how the rate that was found stands to what the run is planned to go on with."""
     epoch = header.going_on().position.epoch
-    metrics = tuple(each.metric(monitor) for each in header.history)
+    metrics = tuple(each.metric(settings.monitor) for each in header.history)
     if epoch >= plan.last_epoch(metrics):
         return f"the run has its {epoch} epochs: this is how it would go on with more `epochs=`"
     coming = plan.lr(epoch, metrics)
-    share = coming / plan.base_lr
+    share = coming / settings.lr
     planned = f"epoch {epoch + 1} of the run begins at {coming:.2g} as it is planned, {share:.2g} times its `lr=`"
     if not share or found.lr is None:
         return planned

@@ -26,3 +26,8 @@ def share_of(n: int, rank: int, size: int) -> slice:
     each, more = divmod(n, size)
     first = rank * each + min(rank, more)
     return slice(first, first + each + (rank < more))
+
+
+def length(share: slice) -> int:
+    """Return how many things a share is."""
+    return int(share.stop - share.start)

@@ -5,11 +5,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import torch
+from threadpoolctl import ThreadpoolController
 from torch.optim import Optimizer
 
 from clfctl.data.balance import class_weights, with_chances
 from clfctl.data.keys import WEIGHTS, hash_key
-from clfctl.data.loader import BadImages, Loader
+from clfctl.data.loader import BadImages, Loader, compute_alone
 from clfctl.data.pixels.decode import see_and_close
 from clfctl.data.pixels.transform import Preprocess, augmentation_of, to_pixels
 from clfctl.data.sources.base import Data, Part
@@ -27,7 +28,7 @@ from clfctl.engine.rates import check_momentum, note_what_moves
 from clfctl.engine.saving import RunSaver, restore
 from clfctl.engine.state import Cursor, TrainState
 from clfctl.engine.step import Normalize
-from clfctl.engine.sync_norm import share_statistics, stop_sharing
+from clfctl.engine.sync_norm import each_alone, share_statistics
 from clfctl.engine.teacher import Lesson, build_lesson
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
@@ -130,10 +131,9 @@ def _check_single_image(
     """Raise UsageError for a model that cannot be trained on one image a step: what it normalizes is a single value."""
     size = built.preprocess.image_size
     try:
-        with torch.no_grad():
-            model, optimizer = copy.deepcopy((built.model, optimizer))
-            stop_sharing(model)  # the first process may be here alone
-            begin_epoch(model, optimizer, settings.epochs)  # with all that will ever be trained
+        model, optimizer = copy.deepcopy((built.model, optimizer))
+        begin_epoch(model, optimizer, settings.epochs)  # with all that will ever be trained
+        with torch.no_grad(), each_alone(model):  # the first process may be here alone
             model(torch.zeros(1, 3, *sides(size), device=device))
     except ValueError as error:
         if "more than 1 value per channel" not in str(error):
@@ -238,4 +238,6 @@ def decide_workers(settings: DataSettings, part: Part, preprocess: Preprocess) -
         with suppress(Exception):
             see_and_close(part.source.open(index), lambda image: to_pixels(image, preprocess))
 
-    return pick_workers(read, part.indices)
+    # As the threads decode: else torch would wake helpers for every small picture, and all would seem slow.
+    with ThreadpoolController().limit(limits=1, user_api="openmp"):
+        return pick_workers(read, part.indices, compute_alone)

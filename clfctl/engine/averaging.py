@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import Precision
 from clfctl.engine.frozen import train_mode
+from clfctl.engine.sync_norm import each_alone
 
 # Images whose batches tell batch normalization enough: "1,000 to 10,000" (Wu and Johnson 2021, arXiv:2105.07576).
 N_IMAGES = 10_000
@@ -127,10 +128,11 @@ def refresh(model: nn.Module, norms: Sequence[str], batches: Iterable[torch.Tens
         each.momentum = None  # a plain mean
         each.train()
     try:
-        for images in batches:
-            if len(images) > 1:
-                with precision.autocast():
-                    model(images)
+        with each_alone(model):
+            for images in batches:
+                if len(images) > 1:
+                    with precision.autocast():
+                        model(images)
     finally:
         for each, momentum in zip(found, momenta, strict=True):
             each.momentum = momentum

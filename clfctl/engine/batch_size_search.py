@@ -10,8 +10,11 @@ from clfctl.engine.assemble import Parts
 from clfctl.engine.device import describe
 from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.memory import Peak, free_bytes, is_out_of_memory
+from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.rehearsal import free_memory, rehearsal
 from clfctl.errors import ClfctlError
+from clfctl.models.sources import source_of
+from clfctl.settings.scaled_rate import about_scaled
 
 # Larger ones train worse or no faster; on a CPU they only take longer to try.
 MOST, MOST_ON_CPU = 4096, 128
@@ -83,9 +86,14 @@ def find_batch_size(parts: Parts, tell: Callable[[str], None]) -> tuple[Parts, l
     why = "all images" if is_all else "no more are tried here"
     if trials.too_large:
         why = f"{trials.too_large} are too large for {where}"
-    line = f"Found  batches of {found}: {why}; `lr=` is as it was"
     chosen = settings.model_copy(update={"batch_size": found, "find_batch_size": False})
-    return replace(parts, settings=chosen), [line]
+    if settings.scale_lr == "none":
+        return replace(parts, settings=chosen), [f"Found  batches of {found}: {why}; `lr=` is as it was"]
+    optimizer = build_optimizer(chosen, parts.built.model, source_of(chosen.model))
+    return replace(parts, settings=chosen, optimizer=optimizer), [
+        f"Found  batches of {found}: {why}",
+        f"Rate   {about_scaled(chosen)}",
+    ]
 
 
 @dataclass

@@ -72,15 +72,10 @@ def check_processes(settings: TrainSettings, n: int) -> None:
     if settings.device.startswith("cuda:"):
         hint = "use `device=cuda`: each process takes a GPU of its own; `CUDA_VISIBLE_DEVICES` says which there are"
         raise UsageError(f"{n} processes cannot train on the one GPU {settings.device}", hint, field="device")
-    measured = (
-        ("time", "say `epochs=`"),
-        ("find_batch_size", "say `batch_size=`"),
-        ("find_lr", "say `lr=`"),
-    )
-    for field, instead in measured:
-        if getattr(settings, field):
-            what = f"{n} processes train together, and it is measured with one"
-            raise UsageError(what, f"{instead}, or begin the run with one process", field=field)
+    if settings.find_batch_size:
+        what = f"{n} processes train together, and one alone can try what fits in its memory"
+        hint = f"find it with one (`clfctl train --dry-run`), and say {n} times as many with `batch_size=`"
+        raise UsageError(what, hint, field="find_batch_size")
 
 
 def check_unfreezing(settings: TrainSettings, plan: Plan) -> None:

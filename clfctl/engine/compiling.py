@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from clfctl.data.whole import length, share_of
 from clfctl.engine.frozen import begin_epoch
 from clfctl.engine.head_only import obstacle, trains_only_classifier
 from clfctl.engine.trainer import Trainer
@@ -115,8 +116,9 @@ def _images(trainer: Trainer) -> torch.Tensor:
     """Return images of a whole part of a batch, as a step sees them."""
     height, width = trainer.train_loader.preprocess.size
     draw = torch.Generator().manual_seed(0)
-    n = max(1, trainer.state.settings.images_at_once // trainer.world.size)
-    shape = (n, 3, height, width)
+    settings, world = trainer.state.settings, trainer.world
+    own = length(share_of(settings.batch_size, world.rank, world.size))
+    shape = (max(1, length(share_of(own, 0, settings.accumulate))), 3, height, width)
     return trainer.normalize(torch.randint(0, 256, shape, dtype=torch.uint8, generator=draw))
 
 

@@ -19,6 +19,7 @@ from clfctl.planning.plan import Plan
 from clfctl.settings.data import Fit
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.image_size import size_in_words
+from clfctl.settings.scaled_rate import about_scaled
 from clfctl.storage.files import in_bytes
 
 FITS: dict[Fit, str] = {
@@ -115,6 +116,7 @@ def describe_parts(parts: Parts) -> list[str]:
         *_statistics(parts),
         *_features(parts),
         f"Device {', '.join([describe(precision.device), dtype, *_computed(parts)])}",
+        *_scaled(parts.settings),
         *_moved(parts),
         *_divided(parts),
         *_taught(parts),
@@ -130,6 +132,12 @@ def _computed(parts: Parts) -> list[str]:
     said += ["compiled if that pays"] if settings.compile else []
     said += ["activations computed again"] if settings.checkpoint_activations else []
     return [*said, *([f"plain memory: {plain}"] if plain else [])]
+
+
+def _scaled(settings: TrainSettings) -> list[str]:
+    """Return what the base rate is where it is scaled with the batch size, which may still be looked for."""
+    told = about_scaled(settings)
+    return [f"Rate   {told}"] if told and not settings.find_batch_size else []
 
 
 def _moved(parts: Parts) -> list[str]:
@@ -191,6 +199,7 @@ def _divided(parts: Parts) -> list[str]:
 def _without_effect(settings: TrainSettings) -> list[str]:
     """Return what is set and does nothing, a sentence each."""
     idle = [] if settings.loss == "focal" else [("focal_gamma", "`loss=focal`")]
+    idle += [] if settings.scale_lr != "none" else [("reference_batch", "`scale_lr=`")]
     idle += [] if settings.distill else [(each, "`distill=`") for each in ("distill_weight", "distill_temperature")]
     fields = type(settings).model_fields
     changed = [each for each in idle if getattr(settings, each[0]) != fields[each[0]].default]

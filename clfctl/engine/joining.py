@@ -1,10 +1,8 @@
-"""What several processes do one after the other, or alike, before they train: each error is that of all."""
+"""What several processes need to have alike before they train: what one has not is refused in all."""
 
 import hashlib
-from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import timm
 import torch
@@ -17,18 +15,7 @@ from clfctl.settings.groups import TrainSettings
 from clfctl.storage.json_lines import dump_json
 from clfctl.version import __version__
 
-T = TypeVar("T")
 PACKAGE = Path(__file__).parent.parent
-
-
-def in_turn(world: World, make: Callable[[], T]) -> T:
-    """Return what every process makes, the first before the others: these find on disk what it has left there."""
-    made: list[T] = []
-    for is_turn in (world.is_first, not world.is_first) if not world.is_alone else (True,):
-        with world.agreeing():
-            if is_turn:
-                made.append(make())
-    return made[0]
 
 
 def check_alike(world: World, settings: TrainSettings, data: Data) -> None:

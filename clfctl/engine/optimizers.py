@@ -12,6 +12,7 @@ from clfctl.engine.param_groups import make_groups, rules_for
 from clfctl.errors import UsageError, first_line, nearest
 from clfctl.models.source import ModelSource
 from clfctl.settings.optimization import OptimizerSettings
+from clfctl.settings.scaled_rate import base_lr_of
 
 SGD_MOMENTUM = 0.9
 LOOKAHEAD = "lookahead_"
@@ -25,7 +26,7 @@ def build_optimizer(settings: OptimizerSettings, model: nn.Module, source: Model
     Raises UsageError, with the nearest names, for an optimizer that there is not, and with the reason for one that
     cannot train here, cannot be saved, or cannot go by the settings.
     """
-    groups = make_groups(model, rules_for(model, settings, source), settings.lr, settings.weight_decay)
+    groups = make_groups(model, rules_for(model, settings, source), base_lr_of(settings), settings.weight_decay)
     optimizer = _make(settings, groups)
     for group, wanted in zip(optimizer.param_groups, groups, strict=True):
         # Read back: an optimizer may have a default of its own, or no weight decay at all.

@@ -19,6 +19,7 @@ from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.rates import set_rates
 from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.trainer import Trainer
+from clfctl.engine.world import ALONE, World
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.finding.found import TAKEN, RateFinding, judge, note_on_images
 from clfctl.finding.sweep import LEAST_STEPS, N_REPEATS, End, Extent, Sweep, debiased_means, has_diverged
@@ -46,24 +47,30 @@ class Search:
 
 
 def sweep_rates(
-    parts: Parts, search: Search, to: Onlookers, *, checkpoint: Checkpoint | None = None, sources: Sources | None = None
+    parts: Parts,
+    search: Search,
+    to: Onlookers,
+    *,
+    checkpoint: Checkpoint | None = None,
+    sources: Sources | None = None,
+    world: World = ALONE,
 ) -> RateFinding:
     """Return what sweeps of the rate find for a training of the parts, or for a run as its checkpoint left it.
 
     Nothing of the parts is changed, and torch's random state is as it was. The first sweep sees the very batches that
-    the training begins with, each other one those of the next seed. Raises TooSlowError where `seconds` are too few,
-    and ClfctlError if the very first loss is not finite.
+    the training begins with, each other one those of the next seed. Of several processes the first decides by its clock
+    when to stop. Raises TooSlowError where `seconds` are too few, and ClfctlError if the very first loss is not finite.
     """
     started, extent = time.perf_counter(), search.extent
     deadline = math.inf if search.seconds is None else started + search.seconds
     if search.seconds is not None:
-        extent = _within(extent, parts, search.seconds, sources)
+        extent = _within(extent, parts, search.seconds, sources, world)
     sweeps = list[Sweep]()
     with to.bar("Range test", search.repeats * extent.n_steps) as advance:
         for number in range(search.repeats):
             begun = time.perf_counter()
             settings = parts.settings.model_copy(update={"seed": parts.settings.seed + number, "ema": 0.0})
-            with rehearsal(parts, settings, checkpoint) as trainer:
+            with rehearsal(parts, settings, checkpoint, world) as trainer:
                 if sources:
                     trainer.read_from(sources.train, sources.val)
                 sweeps.append(_sweep(trainer, extent, advance, deadline))
@@ -73,12 +80,13 @@ def sweep_rates(
                 sweeps.pop()  # half a sweep would be compared with whole ones
                 break
             took_s = time.perf_counter() - begun
-            if time.perf_counter() + took_s > deadline:
+            if world.first_says(time.perf_counter() + took_s > deadline):
                 break
     if not sweeps[0].losses:
         raise _no_loss(sweeps[0])
     found = judge([each for each in sweeps if each.losses])
-    notes = [*found.notes, *filter(None, [note_on_images(extent, about.n_batches), about.frozen, about.ratios])]
+    more = note_on_images(extent, about.n_batches), about.frozen, about.ratios, about.scaled
+    notes = [*found.notes, *filter(None, more)]
     return replace(found, notes=tuple(notes), shares=about.shares)
 
 
@@ -87,7 +95,7 @@ AUTO = Search(seconds=LONGEST_S)
 
 
 def find_rate(
-    parts: Parts, to: Onlookers, sources: Sources | None = None, search: Search = AUTO
+    parts: Parts, to: Onlookers, sources: Sources | None = None, search: Search = AUTO, world: World = ALONE
 ) -> tuple[Parts, list[str]]:
     """Return the parts with the rate that was found, where one was to be, and lines about it.
 
@@ -100,7 +108,7 @@ def find_rate(
     limit = f", in {search.seconds:g} s at most" if search.seconds else ""
     to.tell(f"Rate   a range test looks for `lr=`{limit}")
     try:
-        found = sweep_rates(parts, search, to, sources=sources)
+        found = sweep_rates(parts, search, to, sources=sources, world=world)
     except TooSlowError as error:
         found = RateFinding((), (), (error.message,))
     rate = found.lr if found.is_trusted else None
@@ -133,14 +141,15 @@ def _in_words(found: RateFinding) -> str:
 def _sweep(trainer: Trainer, extent: Extent, advance: Callable[[int], None], deadline: float) -> Sweep:
     """Train with a rate that rises at each step, and return what came of it."""
     state, losses = trainer.state, list[float]()
-    base, seed, device, epoch = state.settings.lr, state.settings.seed, state.precision.device, state.cursor.epoch
+    base, seed, device, epoch = trainer.plan.base_lr, state.settings.seed, state.precision.device, state.cursor.epoch
     planned = trainer.plan.given(trainer.metrics())(epoch)
     end: End = "at the end"
     for rate, (number, batch) in zip(extent.rates(), _batches(trainer, epoch), strict=False):
-        seed_step(device, seed, number)
+        seed_step(device, seed, number, trainer.world.rank)
         set_rates(state.optimizer, planned._replace(lr=rate), base, epoch)
         with in_memory(state):
             loss = trainer.step(batch, number).item()
+        loss, is_late = trainer.world.first_says([loss, time.perf_counter() > deadline])
         advance(1)
         if not math.isfinite(loss):
             end = "not finite"
@@ -149,7 +158,7 @@ def _sweep(trainer: Trainer, extent: Extent, advance: Callable[[int], None], dea
         if has_diverged(losses, debiased_means(losses, extent.weight), extent.n_first):
             end = "diverged"
             break
-        if time.perf_counter() > deadline:
+        if is_late:
             end = "out of time"
             break
     return Sweep(extent, seed, tuple(losses), end)
@@ -163,7 +172,7 @@ def _batches(trainer: Trainer, first: int) -> Iterator[tuple[int, Batch]]:
     loader, n_batches = trainer.begin(first), trainer.train_loader.n_batches
     for epoch in itertools.count(first):
         n = 0
-        for place, batch in enumerate(loader.batches(epoch)):
+        for place, batch in enumerate(trainer.batches(loader, epoch)):
             if trainer.can_train_on(batch):
                 n += 1
                 yield epoch * n_batches + place, batch
@@ -171,23 +180,23 @@ def _batches(trainer: Trainer, first: int) -> Iterator[tuple[int, Batch]]:
             return
 
 
-def _within(extent: Extent, parts: Parts, seconds: float, sources: Sources | None) -> Extent:
+def _within(extent: Extent, parts: Parts, seconds: float, sources: Sources | None, world: World) -> Extent:
     """Return a sweep that fits in so many seconds, by a few steps that are timed. Raises TooSlowError."""
     took_s = list[float]()
-    with rehearsal(parts) as trainer:
+    with rehearsal(parts, world=world) as trainer:
         if sources:
             trainer.read_from(sources.train, sources.val)
         values, begun = trainer.plan.values(0.0)._replace(lr=extent.start_lr), time.perf_counter()
         for number, batch in itertools.islice(_batches(trainer, 0), N_TIMED):
-            set_rates(trainer.state.optimizer, values, parts.settings.lr, 0.0)
+            set_rates(trainer.state.optimizer, values, trainer.plan.base_lr, 0.0)
             with in_memory(trainer.state):
                 trainer.step(batch, number).item()
             took_s.append(time.perf_counter() - begun)
             begun = time.perf_counter()
-            if sum(took_s) > seconds / 4:
+            if world.first_says(sum(took_s) > seconds / 4):
                 break
     # The first warms up, and others may have been disturbed. Some of the time is for copies and slower steps.
-    step_s = min(took_s, default=seconds / extent.n_steps)
+    step_s = world.first_says(min(took_s, default=seconds / extent.n_steps))
     n_steps = min(extent.n_steps, int(0.8 * seconds / step_s))
     if n_steps < LEAST_STEPS:
         takes = f"a step takes {clock_in_words(step_s)}, and a range test needs {LEAST_STEPS} of them"
@@ -212,12 +221,13 @@ class _About:
     shares: Mapping[str, float]
     frozen: str
     ratios: str
+    scaled: str
 
     @classmethod
     def of(cls, trainer: Trainer) -> Self:
         """Look at a trainer."""
         state = trainer.state
-        epoch, base, groups = state.cursor.epoch, state.settings.lr, state.optimizer.param_groups
+        epoch, base, groups = state.cursor.epoch, trainer.plan.base_lr, state.optimizer.param_groups
         begun = [group for group in groups if has_begun(group, epoch)]
         shares = {group.get("name", str(n)): group["initial_lr"] / base for n, group in enumerate(begun)}
         low, high = min(shares.values()), max(shares.values())
@@ -230,4 +240,8 @@ class _About:
             frozen = f"what is frozen (`freeze={state.settings.freeze}`) was so in the test too"
             if state.settings.unfreeze_at is not None:
                 frozen += f": of the run, look again after epoch {state.settings.unfreeze_at} with clfctl lr-find RUN"
-        return cls(trainer.train_loader.n_batches, shares if low < high else {}, frozen, ratios)
+        scaled = ""
+        if base != state.settings.lr:
+            scaled = f"what was found is of batches of {state.settings.batch_size}: to train with it and "
+            scaled += f"`scale_lr={state.settings.scale_lr}`, let `lr=` be it / {base / state.settings.lr:.4g}"
+        return cls(trainer.train_loader.n_batches, shares if low < high else {}, frozen, ratios, scaled)

@@ -15,6 +15,7 @@ from clfctl.engine.assemble import Parts, make_trainer
 from clfctl.engine.device import pick_precision
 from clfctl.engine.optimizers import build_optimizer
 from clfctl.engine.trainer import Trainer
+from clfctl.engine.world import ALONE, World
 from clfctl.models.sources import source_of
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.runs.folder import RunFolder
@@ -23,18 +24,23 @@ from clfctl.settings.groups import TrainSettings
 
 @contextmanager
 def rehearsal(
-    parts: Parts, settings: TrainSettings | None = None, checkpoint: Checkpoint | None = None
+    parts: Parts,
+    settings: TrainSettings | None = None,
+    checkpoint: Checkpoint | None = None,
+    world: World = ALONE,
 ) -> Iterator[Trainer]:
     """Yield a trainer of the parts, with other settings if given, whose model and optimizer are copies.
 
     With a checkpoint it stands at the beginning of the epoch in which that was written. Its run lies in a temporary
-    folder. At the end torch's random state is as it was, and the device's memory free.
+    folder. Of several processes each has to come here, and makes every step with the others. At the end torch's random
+    state is as it was, and the device's memory free.
     """
     settings = settings or parts.settings
     with TemporaryDirectory(prefix="clfctl-") as folder, as_it_was(settings.device):
         run = RunFolder(Path(folder))
         run.last.parent.mkdir()
-        trainer = make_trainer(copy_of(replace(parts, settings=settings)), run, checkpoint, restarts_epoch=True)
+        own = copy_of(replace(parts, settings=settings))
+        trainer = make_trainer(own, run, checkpoint, restarts_epoch=True, world=world)
         try:
             yield trainer
         finally:

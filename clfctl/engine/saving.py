@@ -27,7 +27,7 @@ from clfctl.runs.checkpoint import (
     save_checkpoint,
 )
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.header import Header, Position, Resumption
+from clfctl.runs.header import Header, Resumption
 from clfctl.runs.kept import kept_epochs
 from clfctl.runs.rates import EpochRates
 from clfctl.runs.windows import WINDOWS, window_of
@@ -62,7 +62,7 @@ class RunSaver:
         mean = state.mean if state.mean and state.mean.n_epochs else None
         tensors |= _model_tensors(mean.model, MEAN) if mean else {}
         resumption = Resumption(
-            position=Position(cursor.epoch, cursor.batch, len(cursor.losses)),
+            position=cursor.position,
             n_images=cursor.n_images,
             train_s=cursor.train_s,
             lr_start=cursor.lr_start,

@@ -20,7 +20,7 @@ from clfctl.engine.data_change import data_change
 from clfctl.engine.describe import describe_loader, describe_parts, warnings_of
 from clfctl.engine.device import set_threads
 from clfctl.engine.first_files import first_state
-from clfctl.engine.joining import check_alike, in_turn
+from clfctl.engine.joining import check_alike
 from clfctl.engine.optimizer_state import kept_decay
 from clfctl.engine.rate_search import find_rate
 from clfctl.engine.read_features import read_features
@@ -109,7 +109,7 @@ class Session:
             # First: a cache for which there is no room is not asked for again at the next resume.
             settings, data = self.parts.settings, self.parts.data
             world, preprocess = self.trainer.world, self.parts.built.preprocess
-            sources = in_turn(world, lambda: cached_sources(settings, data, preprocess, to))
+            sources = world.in_turn(lambda: cached_sources(settings, data, preprocess, to))
             self.trainer.read_from(sources.train, sources.val)
             compile_if_it_pays(self.trainer, to.tell)
         with self.trainer.world.agreeing():
@@ -185,11 +185,11 @@ def begin(settings: TrainSettings, data: Data, to: Onlookers, world: World | Non
     check_alike(world, settings, data)
     # In turn: the first may load weights that the others find then.
     lasting = settings.model_copy(update={"model": lasting_name(settings.model)})
-    parts = in_turn(world, lambda: build_parts(lasting, data, world))
+    parts = world.in_turn(lambda: build_parts(lasting, data, world))
     parts, found = find_batch_size(parts, to.tell)
-    sources = in_turn(world, lambda: cached_sources(settings, data, parts.built.preprocess, to))
-    parts, rate = find_rate(parts, to, sources)
-    parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started)
+    sources = world.in_turn(lambda: cached_sources(settings, data, parts.built.preprocess, to))
+    parts, rate = find_rate(parts, to, sources, world=world)
+    parts, fits = fit_time(parts, to.tell, sources, time.perf_counter() - started, world)
     with ExitStack() as ends:
         run = _new_run(settings, world, ends)
         trainer = first_state(run, parts, sources, world=world)
@@ -228,8 +228,7 @@ def reopen(
         with world.agreeing():
             if world.is_first:
                 ends.enter_context(held(run))
-        with world.agreeing():
-            session = _reopened(run, stated, where, world, allow_data_change=allow_data_change)
+        session = world.in_turn(lambda: _reopened(run, stated, where, world, allow_data_change=allow_data_change))
         check_alike(world, session.parts.settings, session.parts.data)
         yield session
 

@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from clfctl.engine.averaging import EpochAverage, MovingAverage
 from clfctl.engine.device import Precision
 from clfctl.planning.plan import Values
+from clfctl.runs.header import Position
 from clfctl.runs.history import MOVED, START, EpochResult
 from clfctl.runs.rates import EpochRates
 from clfctl.schedules.recorded import TOLERANCE, Recorded, Window
@@ -42,6 +43,11 @@ class Cursor:
 
     def __post_init__(self) -> None:
         self.norms = torch.zeros_like(self.losses)
+
+    @property
+    def position(self) -> Position:
+        """Where it is, as it is saved."""
+        return Position(self.epoch, self.batch, len(self.losses))
 
     def take(self, values: Values) -> None:
         """Note what is set for the coming step."""

@@ -1,10 +1,14 @@
 """Batch normalization over the batch of all processes, in training; in evaluation it is what it was."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
+from types import MethodType
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from clfctl.engine.frozen import norms_of
 from clfctl.engine.world import World
@@ -28,14 +32,6 @@ def share_statistics(model: nn.Module, world: World, device: torch.device) -> nn
     return model
 
 
-def stop_sharing(model: nn.Module) -> None:
-    """Let batch normalization of a copy see its own images alone again; torch's for GPUs stays as it is."""
-    for norm in norms_of(model):
-        if hasattr(norm, "world"):
-            own: Any = norm
-            own.__class__ = type(norm).__mro__[1]
-
-
 @cache
 def _shared(kind: type[nn.Module]) -> type[nn.Module]:
     """Return a kind of batch normalization whose statistics in training are those of all processes."""
@@ -47,12 +43,44 @@ def _shared(kind: type[nn.Module]) -> type[nn.Module]:
             if not self.training:
                 normalized: torch.Tensor = super().forward(x)
                 return normalized
-            x = _normalized(self, x)
-            # timm's have an activation of their own.
-            return self.act(self.drop(x)) if hasattr(self, "act") and hasattr(self, "drop") else x
+            return _activated(self, _normalized(self, x))
 
     Shared.__name__ = Shared.__qualname__ = kind.__name__
     return Shared
+
+
+@contextmanager
+def each_alone(model: nn.Module) -> Iterator[None]:
+    """Let batch normalization see the images of this process alone: for what all compute alike, or one without others.
+
+    Else the same images would count once for every process, and what only one computes would wait for the others.
+    """
+    shared: list[Any] = [each for each in norms_of(model) if hasattr(each, "world") or _is_synced(each)]
+    for norm in shared:
+        norm.forward = MethodType(_alone, norm)
+    try:
+        yield
+    finally:
+        for norm in shared:
+            del norm.forward
+
+
+def _alone(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return `x` as the kind that a shared batch normalization was made of normalizes it."""
+    if _is_synced(norm):
+        return _activated(norm, _BatchNorm.forward(norm, x))
+    normalized: torch.Tensor = super(type(norm), norm).forward(x)
+    return normalized
+
+
+def _is_synced(norm: nn.Module) -> bool:
+    return isinstance(norm, nn.SyncBatchNorm)
+
+
+def _activated(norm: Any, x: torch.Tensor) -> torch.Tensor:
+    """Return what follows the normalization: timm's have an activation of their own."""
+    activated: torch.Tensor = norm.act(norm.drop(x)) if hasattr(norm, "act") and hasattr(norm, "drop") else x
+    return activated
 
 
 def _normalized(norm: Any, x: torch.Tensor) -> torch.Tensor:

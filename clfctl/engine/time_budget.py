@@ -17,6 +17,7 @@ from clfctl.engine.memory import in_memory
 from clfctl.engine.read_features import read_features
 from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.trainer import Trainer
+from clfctl.engine.world import ALONE, World
 from clfctl.planning.plan import make_plan
 from clfctl.planning.time_limit import epochs_that_fit, limit_of
 from clfctl.settings.clock import clock_in_words, parse_clock
@@ -40,25 +41,31 @@ class Pace:
 
 
 def fit_time(
-    parts: Parts, tell: Callable[[str], None], sources: Sources | None = None, spent_s: float = 0.0
+    parts: Parts,
+    tell: Callable[[str], None],
+    sources: Sources | None = None,
+    spent_s: float = 0.0,
+    world: World = ALONE,
 ) -> tuple[Parts, list[str]]:
     """Return the parts with the number of epochs that the time allows, in the place of the time, and what was measured.
 
-    Images are read from `sources`, as training will; `spent_s` seconds of the time are gone already. Raises UsageError
-    where the schedule is refused at that length, ClfctlError where a batch does not fit into the memory.
+    Images are read from `sources`, as training will; `spent_s` seconds of the time are gone already. Several processes
+    measure together, and the first one's clock counts. Raises UsageError where the schedule is refused at that length,
+    ClfctlError where a batch does not fit into the memory.
     """
     settings = parts.settings
     if not settings.time:
         return parts, []
     started, whole_s = time.perf_counter(), parse_clock(settings.time)
     tell(f"Time   measuring a few steps, for the epochs that fit in {settings.time}")
-    with rehearsal(parts) as trainer, in_memory(trainer.state):
+    with rehearsal(parts, world=world) as trainer, in_memory(trainer.state):
         if sources:
             trainer.read_from(sources.train, sources.val)
         n_batches, longest_s = trainer.train_loader.n_batches, min(LONGEST_S, SHARE * whole_s)
         once_s = _features_s(trainer, parts, longest_s)
         pace = measure_pace(trainer, longest_s)
     epoch_s, left_s = pace.epoch_s(n_batches), whole_s - spent_s - (time.perf_counter() - started) - once_s
+    epoch_s, left_s = world.first_says([epoch_s, left_s])
     epochs = epochs_that_fit(settings, n_batches, left_s / epoch_s)
     chosen = settings.model_copy(update={"epochs": epochs, "time": ""})
     plan = make_plan(chosen, n_batches)
@@ -75,7 +82,7 @@ def fit_time(
 
 def _features_s(trainer: Trainer, parts: Parts, seconds: float) -> float:
     """Let the epochs read features if all of them will, and return how long it takes to compute these."""
-    if parts.settings.unfreeze_at is not None:
+    if parts.settings.unfreeze_at is not None or not trainer.world.is_alone:
         return 0.0
     whole, loaders = trainer.state.model, (trainer.train_loader, trainer.val_loader)
     if not read_features(trainer, parts.data, Onlookers(no_line, no_bar), is_trial=True):
@@ -98,14 +105,14 @@ def _step_s(trainer: Trainer, seconds: float) -> float:
     """Return the time of a step: first one to warm up, then those whose images were loaded meanwhile, then others."""
     # With all that will ever be trained: what is frozen at first makes it faster for some epochs.
     loader = trainer.begin(trainer.state.settings.unfreeze_at or 0)
-    epochs = (loader.batches(epoch) for epoch in itertools.count())
+    epochs = (trainer.batches(loader, epoch) for epoch in itertools.count())
     batches = itertools.chain.from_iterable(epochs)
     _steps(trainer, batches, 1)
     ahead_s = _steps(trainer, batches, 1)
-    n_ahead = min(trainer.train_loader.workers + AHEAD, int(seconds / ahead_s))
+    n_ahead = trainer.world.first_says(min(trainer.train_loader.workers + AHEAD, int(seconds / ahead_s)))
     if n_ahead:
         ahead_s = _steps(trainer, batches, n_ahead) / n_ahead
-    n = max(N_LEAST, round(seconds / ahead_s))
+    n = trainer.world.first_says(max(N_LEAST, round(seconds / ahead_s)))
     return _steps(trainer, batches, n) / n
 
 

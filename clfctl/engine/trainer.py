@@ -35,7 +35,6 @@ from clfctl.errors import NonFiniteLossError
 from clfctl.evaluation.epoch_metrics import Tally, measured
 from clfctl.planning.plan import Plan, Values
 from clfctl.runs.best import Criterion, as_souped, criterion_of, kept_of
-from clfctl.runs.header import Position
 from clfctl.runs.history import EpochResult
 from clfctl.runs.rates import cut_rates, keep_rates
 from clfctl.schedules.recorded import TOLERANCE, Recorded
@@ -115,6 +114,10 @@ class Trainer:
             self._stepper.replica.begin(self._stepper.model)
         return features.train if features else self.train_loader
 
+    def batches(self, loader: Batches, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the training batches of an epoch, from batch `start` on, of which other processes have shares too."""
+        return self._together.batches(loader.batches(epoch, start))
+
     def evaluated(self) -> tuple[nn.Module, Batches, Normalizer]:
         """Return what is evaluated after the running epoch, what it reads, and what makes that ready for it."""
         model = self.state.weights_to_use()
@@ -158,7 +161,7 @@ class Trainer:
         loader = self.begin(cursor.epoch)
         started, trained_s = time.perf_counter(), cursor.train_s
         self.plan_ahead()
-        for batch in self._together.batches(loader.batches(cursor.epoch, cursor.batch)):
+        for batch in self.batches(loader, cursor.epoch, cursor.batch):
             self.train_batch(batch)
             is_stop_asked = self._is_stop_asked()
             if is_stop_asked or self._is_save_due():
@@ -218,8 +221,8 @@ class Trainer:
             self._stop()
         model, loader, normalize = self.evaluated()
         self.world.share_buffers(model)
-        shares = Shares(loader, self._together)
-        return evaluate(model, shares, self.state.precision, normalize, on_batch, self.world)
+        shares, precision = Shares(loader, self._together), self.state.precision
+        return evaluate(model, shares, precision, normalize, on_batch, self.world)
 
     def _finish_epoch(self, val_metrics: dict[str, float]) -> EpochResult:
         cursor = self.state.cursor
@@ -287,9 +290,7 @@ class Trainer:
         assert received is not None
         self._check_losses()
         self.save_last()
-        cursor = self.state.cursor
-        at = Position(cursor.epoch, cursor.batch, len(cursor.losses))
-        raise self.world.known(stopped(received, at, self.saver.run.path))
+        raise self.world.known(stopped(received, self.state.cursor.position, self.saver.run.path))
 
     def _enter_phase(self, phase: str, n_batches: int, batch: int) -> None:
         progress = self.progress

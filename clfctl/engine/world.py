@@ -6,7 +6,7 @@ so that they do not depend on how many processes there are. The loader gives eac
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -120,6 +120,22 @@ class World:
             error = failed
         self.agree(error)
 
+    def in_turn(self, make: Callable[[], T]) -> T:
+        """Return what every process makes, with any error as that of all.
+
+        The first begins, then the first of every other machine, then the rest: what is downloaded, unpacked or
+        computed once lies on the disk for those that come later.
+        """
+        if self.is_alone:
+            return make()
+        own_turn = 0 if self.is_first else 1 if launch().local_rank == 0 else 2
+        made: list[T] = []
+        for turn in range(3):
+            with self.agreeing():
+                if turn == own_turn:
+                    made.append(make())
+        return made[0]
+
     def agree(self, error: ClfctlError | None) -> None:
         """Raise the error of the first process that has one, in all of them."""
         if self.is_alone:
@@ -171,6 +187,11 @@ def joined(device: str, wait_limit: str) -> Iterator[World]:
 
     On GPUs every process takes one of its own, by NCCL; what the host has to know goes by Gloo. Raises UsageError for
     more processes than GPUs, LostProcessError if one does not come.
+
+    With "cpu:gloo,cuda:nccl" torch chooses by where a tensor lies: "the gloo backend will be used for collectives with
+    CPU tensors and the nccl backend for collectives with CUDA tensors" (torch.distributed.init_process_group). So flags
+    and counts, which lie on the host, never wait for what a GPU has still to do, as a message by NCCL would; they cost
+    a round trip between hosts and no copy. NCCL connects at the first gradient.
     """
     one = launch()
     if one.size == 1:

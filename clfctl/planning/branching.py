@@ -72,7 +72,7 @@ def branched(saved: TrainSettings, at: Standing, start: Start) -> TrainSettings:
     update: dict[str, Any] = {**ENDING, **own}
     if changed.unfreeze_at is not None and changed.unfreeze_at >= end:
         update["unfreeze_at"] = None
-    lowest, share = lowest_of(plan, saved), at.last_lr / saved.lr
+    lowest, share = lowest_of(plan, saved), at.last_lr / plan.base_lr
     floor = f"(eta_min={in_digits(lowest)})" if 0 < lowest < at.last_lr else ""
     tail = times(share, f"{Anneal.name}{floor}")
     return followed_by(saved, changed.model_copy(update=update), at, tail)

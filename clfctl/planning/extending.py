@@ -23,6 +23,7 @@ from clfctl.schedules.stable import parse_stable, with_known_warmup
 from clfctl.schedules.writing import times, written_until
 from clfctl.settings.extending import Extend, Way, parse_extend
 from clfctl.settings.groups import PlanSettings
+from clfctl.settings.scaled_rate import base_lr_of
 from clfctl.settings.schedule import AUTO
 
 P = TypeVar("P", bound=PlanSettings)
@@ -39,7 +40,7 @@ WAYS: dict[Way, str] = {
 }
 STAYS = "at the last rate, which is not lower than it would rise to, and down"
 # Settings that say what the rate is to be: whoever states one has chosen already.
-CHOOSING = ("scheduler", "lr", "warmup", *kind_options())
+CHOOSING = ("scheduler", "lr", "scale_lr", "reference_batch", "warmup", *kind_options())
 
 
 @dataclass(frozen=True)
@@ -87,6 +88,7 @@ def extend(saved: P, changed: P, stated: Mapping[str, Any], at: Standing, wanted
         settings = extended(saved, changed, at, chosen)
         return Extension(settings, chosen.way, _line(chosen.way, settings))
     chose_rate = any(name in stated and getattr(changed, name) != getattr(saved, name) for name in CHOOSING)
+    chose_rate = chose_rate or base_lr_of(saved) != base_lr_of(changed)  # by the batch size
     if not is_longer or chose_rate or not at.t or _has_stopped(changed, at):
         return Extension(changed)
     way, why = default_way(saved, changed, at)
@@ -117,7 +119,7 @@ def extended(saved: P, changed: P, at: Standing, how: Extend) -> P:
         raise UsageError(f"{how.way} is not possible: {why}", "`extend=stretch` is", field="extend")
     plan = make_plan(saved, at.n_batches)
     left = make_plan(changed, at.n_batches).epochs - at.t
-    tail = _tail(how, at.last_lr / saved.lr, lowest_of(plan, saved), changed.lr, left)
+    tail = _tail(how, at.last_lr / plan.base_lr, lowest_of(plan, saved), base_lr_of(changed), left)
     return followed_by(saved, changed, at, tail)
 
 

@@ -24,6 +24,7 @@ from clfctl.schedules.stable import STABLE, begun_after, parse_stable, stable_in
 from clfctl.schedules.stopping import fired_after
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.optimization import MAX_EPOCHS
+from clfctl.settings.scaled_rate import base_lr_of
 from clfctl.settings.schedule import AUTO
 from clfctl.settings.sources import Resolved
 from clfctl.settings.words import value_in_words
@@ -113,7 +114,7 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
     Raises UsageError if the schedule depends on the number of batches in an epoch and that is not given.
     """
     expression = parse_expression(text or settings.scheduler)
-    span = Span(settings.epochs, 0.0, steps_per_epoch, mode_of(settings.monitor))
+    base_lr, span = base_lr_of(settings), Span(settings.epochs, 0.0, steps_per_epoch, mode_of(settings.monitor))
     warmup, notes = _warmup_epochs(settings, span)
     if settings.epochs + warmup > MAX_EPOCHS:
         raise UsageError(f"the plan has more than {MAX_EPOCHS:,} epochs, which is the limit", field="epochs")
@@ -128,14 +129,14 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
         notes.append("`warmup_start=` does nothing without `warmup=`")
     notes += _of_stable(schedule, epochs)
     for of_user in own_schedules(schedule):
-        of_user.try_out(settings.lr, epochs)
+        of_user.try_out(base_lr, epochs)
     stopping = settings.early_stopping, settings.cooldown
     of_training = stopping[0], span.mode, steps_per_epoch, settings.optimizer, trained
-    notes += cautions(Course(schedule, settings.lr, epochs, *of_training))
+    notes += cautions(Course(schedule, base_lr, epochs, *of_training))
     whole = replace(span, epochs=epochs)
     momentum, decay = moved_momentum(settings, whole, schedule, expression.text), moved_decay(settings, whole)
     notes += [*idle(momentum, MOMENTUM, epochs), *idle(decay, WEIGHT_DECAY, epochs)]
-    return Plan(schedule, settings.lr, epochs, span.mode, *stopping, tuple(notes), momentum, decay)
+    return Plan(schedule, base_lr, epochs, span.mode, *stopping, tuple(notes), momentum, decay)
 
 
 def refuse_cautions(settings: PlanSettings, plan: Plan) -> None:

@@ -1,6 +1,6 @@
 """Settings of the optimizer and its step."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -10,6 +10,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     field_validator,
+    model_validator,
 )
 
 from clfctl.settings.base import FieldError, Fraction, Option, Settings, UserPath
@@ -24,6 +25,7 @@ BACKBONE = "backbone"
 TextOrNumber = Annotated[str, BeforeValidator(lambda given: str(given) if type(given) is int else given)]
 
 LossName = Literal["cross-entropy", "focal", "bce"]
+ScaleLr = Literal["none", "linear", "sqrt"]
 
 
 class BaseRateSettings(Settings):
@@ -39,6 +41,11 @@ class BaseRateSettings(Settings):
     find_lr: Annotated[bool, Option(fixed=RATE_FOUND_BEFORE)] = False
     """Look for the base learning rate before training, by a range test (`clfctl lr-find`) of 20 s at most, and keep
     what is found; where none is found, `lr=` is what it is without."""
+    scale_lr: ScaleLr = "none"
+    """Scale `lr=` with the batch size, that of all processes together, from `reference_batch=` on: `linear`, as for
+    SGD, or with its square root, `sqrt`, as for Adam; `eta_min=` and other rates that are stated stay what they are."""
+    reference_batch: Annotated[PositiveInt | None, Option(aliases=("lr_base_size",))] = None
+    """Batch size that `lr=` is meant for, where it is scaled: 256 in many papers."""
     optimizer: Annotated[str, Option(aliases=("opt",), values="optimizers", fixed=NEW_STATE)] = "adam"
     """`adam`, `adamw`, `sgd` (momentum 0.9) or any optimizer name of timm, such as `lion`, `muon` or `kron`."""
     weight_decay: NonNegativeFloat = 0.0
@@ -49,6 +56,19 @@ class BaseRateSettings(Settings):
     """Decay of the optimizer's first moment, of Adam and its relatives; unset: the optimizer's own."""
     beta2: Annotated[Fraction | None, Option(accepts=SHARE, fixed=NEW_MOMENTS)] = None
     """Decay of the optimizer's second moment, of optimizers that have one; unset: the optimizer's own."""
+
+    @model_validator(mode="after")
+    def _scales_what_is_stated(self) -> Self:
+        if self.scale_lr == "none":
+            return self
+        if self.find_lr:
+            what = "`lr=auto` looks for the rate of the batches as they are, and there is none to be scaled"
+            raise FieldError("scale_lr", what, "state a number with `lr=`, or leave `scale_lr=` out")
+        if self.reference_batch is None:
+            what = f"{self.scale_lr} scaling needs the batch size that `lr={self.lr:g}` is meant for"
+            hint = "say it with `reference_batch=`: 256 in many papers, 32 for the default rate here"
+            raise FieldError("scale_lr", what, hint)
+        return self
 
 
 class FineTuningSettings(Settings):

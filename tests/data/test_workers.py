@@ -9,7 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import Result
 
-from clfctl.data.workers import MEASURED_IMAGES, MOST, PYTHON_S, n_cores, pick_workers, workers_for
+from clfctl.data.workers import (
+    MEASURED_IMAGES,
+    MOST,
+    PYTHON_S,
+    climb,
+    images_per_s,
+    n_cores,
+    pick_workers,
+    workers_for,
+)
 from tests.conftest import SMALL
 
 Cli = Callable[..., Result]
@@ -44,6 +53,38 @@ def test_a_few_images_are_read_spread_over_all() -> None:
     assert seen[0] == 100
     assert seen[-1] > 1000
     assert pick_workers(seen.append, []) == n_cores()
+
+
+@pytest.mark.parametrize(
+    ("rates", "most", "n"),
+    [
+        ({1: 7770, 2: 3200}, 7, 1),  # as 32 pixels from memory on 16 cores
+        ({1: 100, 2: 190, 4: 350, 7: 360}, 7, 4),
+        ({1: 100, 2: 200, 4: 400, 7: 700}, 7, 7),
+        ({1: 100}, 1, 1),
+    ],
+)
+def test_threads_that_are_hardly_faster_are_not_taken(rates: dict[int, float], most: int, n: int) -> None:
+    assert climb(rates.__getitem__, most) == n
+
+
+def test_a_try_reads_in_as_many_threads_as_are_tried() -> None:
+    begun, seen = list[int](), set[int]()
+
+    def read(index: int) -> None:
+        seen.add(index)
+        time.sleep(1e-3)
+
+    assert images_per_s(read, range(3), 2, lambda: begun.append(1)) > 0
+    assert len(begun) == 2
+    assert seen == {0, 1, 2}
+
+
+def test_processes_on_a_machine_share_its_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"RANK": 0, "WORLD_SIZE": 8, "LOCAL_WORLD_SIZE": 4, "MASTER_ADDR": "here"}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.setattr("clfctl.data.workers.n_cores", lambda: 16)
+    assert pick_workers(lambda index: time.sleep(0), []) == 4
 
 
 @pytest.mark.slow

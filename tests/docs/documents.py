@@ -32,18 +32,24 @@ _OTHERS = (
     "docs/explain.md",
     "docs/tracking.md",
     "docs/serving.md",
+    "docs/scaling.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 
 ELLIPSIS = "…"
 TABLE_HEAD = "| parameter | option | default | value | what it is |\n|---|---|---|---|---|\n"
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Of several processes one is tried.
+_PROGRAM = re.compile(r"\$ (torchrun .* -m )?clfctl ")
 _EXIT_CODE = re.compile(r"#.*\bexit code (\d+)")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A `$ clfctl …` of a document: its words after `clfctl`, its exit code, and the output shown below it."""
+    """A command of a document, `$ clfctl …` or `$ torchrun … -m clfctl …`.
+
+    Its words after `clfctl`, its exit code, and the output shown below it.
+    """
 
     document: Path
     line: int
@@ -83,9 +89,9 @@ def commands(document: Path) -> Iterator[Command]:
             while at < len(lines) and not lines[at].startswith("$ "):
                 shown.append(lines[at])
                 at += 1
-            if written.startswith("$ clfctl "):
+            if program := _PROGRAM.match(written):
                 code = _EXIT_CODE.search(written)
-                words = tuple(shlex.split(written, comments=True)[2:])
+                words = tuple(shlex.split(written[program.end() :], comments=True))
                 yield Command(document, line + first, words, int(code[1]) if code else 0, tuple(shown))
 
 

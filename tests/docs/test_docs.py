@@ -287,3 +287,16 @@ def test_shown_output_is_compared_line_by_line() -> None:
     assert matches(("…", "d"), "b\nc\nd\n")
     assert not matches(("a", "…", "d"), "a\nb\nc\n")
     assert not matches(("a",), "a\nb\n")
+
+
+def test_the_commands_of_clusters_are_ours(place: Path, tmp_path: Path) -> None:
+    """The command in the examples of SLURM and Kubernetes, tried with one process."""
+    document = ROOT / "docs/scaling.md"
+    (_, slurm), (_, kubernetes) = (blocks(document, language)[0] for language in ("bash", "yaml"))
+    written = slurm.replace("\\\n", " ").partition("-m clfctl ")[2].split()
+    listed = kubernetes.partition("-m, clfctl, ")[2].partition("]")[0].split(", ")
+    for words in (written, listed):
+        assert words[0] == "train"
+        command = Command(document, 0, (*words, "--dry-run"), 0, ())
+        result = invoke(words_to_run(command, tmp_path / "runs"))
+        assert result.exit_code == 0, result.output

@@ -48,7 +48,10 @@ def test_the_same_run_with_one_process_and_with_several(
     codes, errors = run_together(int(n), *words, "--run-name", "several")
     assert codes == [0] * int(n), errors
     assert not any(errors[1:]), "the first process alone speaks"
-    one, several = RunFolder(Path("runs/one")), RunFolder(Path("runs/several"))
+    assert_same_run(RunFolder(Path("runs/one")), RunFolder(Path("runs/several")), str(model))
+
+
+def assert_same_run(one: RunFolder, several: RunFolder, model: str) -> None:
     weights, others = (load_checkpoint(each.last).tensors for each in (one, several))
     assert weights.keys() == others.keys()
     for each in weights:

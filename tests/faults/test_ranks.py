@@ -139,6 +139,19 @@ def test_one_process_under_torchrun_goes_on_after_a_restart_and_a_later_launch_b
     assert "runs/one exists already" in again.stderr
 
 
+def test_a_process_that_waits_for_too_long_says_for_whom(photos: Path) -> None:
+    prepare = "import time, clfctl.engine.session as each\neach.build_parts = lambda *given: time.sleep(60)"
+    limit = ("--run-name", "r", "--wait-limit", "3s")
+    first, second = start_together(2, *words_of(photos, *limit), prepare=prepare, of_rank=0)
+    try:
+        assert second.wait(30) == 1
+        assert "another of the 2 processes has not come for 3s" in second.err.read_text()
+        assert "--wait-limit" in second.err.read_text()
+    finally:
+        first.process.kill()
+    assert not Path("runs").exists()
+
+
 def _children(pid: int) -> list[int]:
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
@@ -185,6 +198,9 @@ def test_other_code_and_too_many_processes_are_refused_before_anything_is_made(p
     codes, errors = run_together(3, *words_of(photos, "--batch-size", "2"))
     assert codes == [2, 2, 2], errors
     assert "3 processes cannot share batches of 2 images" in errors[0]
+    codes, errors = run_together(2, *words_of(photos), prepare="import os; os.environ['CLFCTL_SEED'] = '7'", of_rank=1)
+    assert codes == [2, 2], errors
+    assert "process 2 of 2 has other images than the first" in errors[0]
     assert not Path("runs").exists()
 
 

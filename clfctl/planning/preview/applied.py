@@ -20,6 +20,7 @@ from clfctl.schedules.recorded import Recorded, Window
 from clfctl.schedules.sampling import rates_in
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older
+from clfctl.settings.scaled_rate import base_lr_of
 
 # By so much of the base rate the cosine of another machine may differ.
 SAME = 1e-12
@@ -76,7 +77,7 @@ class Applied:
             wrong = [
                 (batch, *rates)
                 for batch, rates in enumerate(zip(planned, stretch.rates(), strict=False), stretch.first)
-                if rates[0] != rates[1] and not abs(rates[0] - rates[1]) <= SAME * self.settings.lr
+                if rates[0] != rates[1] and not abs(rates[0] - rates[1]) <= SAME * base_lr_of(self.settings)
             ]
             yield from _joined(stretch.epoch, wrong)
             yield from self._of_groups(stretch, shares)

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from clfctl.data.sources.batches import batches_per_epoch
+from clfctl.data.sources.batches import images_to_train
 from clfctl.data.sources.names import DIGITS, is_named
+from clfctl.data.sources.size import count_batches, fit_batch_size
 from clfctl.errors import DataError, UsageError
 from clfctl.planning.foreign import is_foreign
 from clfctl.planning.plan import keep_fitting
@@ -143,12 +144,15 @@ def _counted(asked: Asked, tell: Callable[[str], None]) -> Asked:
     """Return it with the batches of an epoch, where they can be known without a download."""
     settings = asked.settings
     try:
-        return replace(asked, n_batches=batches_per_epoch(settings, settings.seed, tell))
+        n_images = images_to_train(settings, settings.seed, tell)
     except DataError as error:
         if not is_named(settings.data, settings.data_dir) or settings.data == DIGITS:
             raise
         what = f"Note: {error.message}, so how many batches an epoch has is not known; `steps_per_epoch=N` says it"
         return replace(asked, notes=(*asked.notes, what))
+    fitted = fit_batch_size(settings, n_images)  # it may decide the rate
+    n_batches = count_batches(n_images, fitted.batch_size, is_shuffled=True)
+    return replace(asked, resolved=replace(asked.resolved, settings=fitted), n_batches=n_batches)
 
 
 def about_defaults(asked: Asked) -> Iterator[str]:

@@ -16,6 +16,8 @@ from clfctl.schedules import Schedule, Segment, Span, momentum_of, windows_of
 from clfctl.schedules.cautions import Course, cautions
 from clfctl.schedules.compose import looks_inside
 from clfctl.schedules.stable import with_known_warmup
+from clfctl.settings.groups import TrainSettings
+from clfctl.settings.scaled_rate import about_scaled
 
 
 def of_expression(asked: Asked, text: str) -> Iterator[Track]:
@@ -28,7 +30,7 @@ def of_expression(asked: Asked, text: str) -> Iterator[Track]:
     plan, subject = make_plan(ours.settings_of(text), n, expression), text
     if asked.quantity != LEARNING_RATE:
         plan, subject = view(plan, asked.quantity)
-    notes = (*notes, *(() if metrics is None else _without_windows(text, plan, metrics)))
+    notes = (*notes, *scaled_notes(ours.settings), *(() if metrics is None else _without_windows(text, plan, metrics)))
     for case in cases_of(plan) if metrics is None else [Case("", plan, metrics)]:
         length, segments = case.plan.last_epoch(case.metrics), segments_of(case.plan, case.metrics)
         track = Track(subject, case.plan, length, case.metrics, n, segments=segments, case=case.name, notes=notes)
@@ -38,6 +40,12 @@ def of_expression(asked: Asked, text: str) -> Iterator[Track]:
 def segments_of(plan: Plan, metrics: Sequence[float] = ()) -> tuple[Segment, ...]:
     """Return the stretches of a plan, with a warmup as long as it has been where that is recorded."""
     return tuple(with_known_warmup(plan.schedule, metrics).segments(plan.epochs))
+
+
+def scaled_notes(settings: TrainSettings) -> Iterator[str]:
+    """Yield what is to be said of a base rate that is scaled with the batch size."""
+    if told := about_scaled(settings):
+        yield f"Note: {told}."
 
 
 def _without_windows(text: str, plan: Plan, metrics: Sequence[float]) -> Iterator[str]:
@@ -51,7 +59,7 @@ def of_schedule(asked: Asked, schedule: Schedule) -> Track:
     plan = make_plan(settings, asked.n_batches)
     fitted = schedule.fitted(Span(settings.epochs, 0.0, asked.n_batches, plan.mode))
     of_training = settings.early_stopping, plan.mode, asked.n_batches, settings.optimizer
-    found = cautions(Course(fitted, settings.lr, plan.epochs, *of_training))
+    found = cautions(Course(fitted, plan.base_lr, plan.epochs, *of_training))
     moved = momentum_of(fitted)
     momentum = Moved(moved, base_momentum(settings), fitted.name) if moved else plan.momentum
     plan = replace(plan, schedule=fitted, cautions=tuple(found), momentum=momentum)

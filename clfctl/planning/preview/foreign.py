@@ -16,6 +16,8 @@ from clfctl.settings.schedule import ScheduleSettings
 if TYPE_CHECKING:
     from clfctl.planning.foreign.translation import Translation
 
+# What would bend the rate that a translation says.
+SCALING = ("scale_lr", "reference_batch")
 # What a translation says itself, or what may be stated beside it.
 BESIDE = ("scheduler", "strict", "momentum_schedule", "weight_decay_schedule")
 
@@ -47,7 +49,7 @@ def _stated(asked: Asked, text: str) -> dict[str, object]:
     """Return the settings that were typed; raises UsageError for one that a translation does not leave room for."""
     ranks, settings = asked.resolved.ranks, asked.settings
     stated = {name: getattr(settings, name) for name, rank in ranks.items() if rank == 0}
-    for name in (*ScheduleSettings.model_fields, *kind_options()):
+    for name in (*ScheduleSettings.model_fields, *kind_options(), *SCALING):
         if name in stated and name not in BESIDE:
             what = f"{shortened(text)!r} says the whole curve"
             raise UsageError(what, "leave it out, or type our command and add it there", field=name)
@@ -58,7 +60,7 @@ def _unsaid() -> dict[str, object]:
     """Return the settings of the curve as they are where nothing states them: a translation means nothing else."""
     names = [name for name in ScheduleSettings.model_fields if name not in BESIDE]
     defaults = {name: ScheduleSettings.model_fields[name].default for name in names}
-    return defaults | dict.fromkeys(kind_options())
+    return defaults | dict.fromkeys(kind_options()) | {"scale_lr": "none", "reference_batch": None}
 
 
 def _notes(found: "Translation") -> list[str]:

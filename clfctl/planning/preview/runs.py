@@ -12,7 +12,7 @@ from clfctl.planning.place import place_of
 from clfctl.planning.plan import make_plan
 from clfctl.planning.preview.applied import Applied
 from clfctl.planning.preview.asked import Asked
-from clfctl.planning.preview.expressions import segments_of
+from clfctl.planning.preview.expressions import scaled_notes, segments_of
 from clfctl.planning.preview.parameter import Group, as_recorded, groups_of_run, used_of, view
 from clfctl.planning.preview.track import Track
 from clfctl.planning.quantities import LEARNING_RATE
@@ -52,7 +52,7 @@ def of_run(asked: Asked, past: RunHistory, settings: TrainSettings, n_batches: i
         t,
         last_lr,
         segments_of(plan, metrics),
-        notes=(*past.notes, *_about_batches(asked, past, settings)),
+        notes=(*past.notes, *_about_batches(asked, past, settings), *scaled_notes(settings)),
         applied=_applied(past, running, metrics.windows) if quantity == LEARNING_RATE else None,
         quantity=quantity,
     )
