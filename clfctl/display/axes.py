@@ -65,18 +65,30 @@ def y_axis(values: Sequence[float], log: bool, *, from_zero: bool = True) -> Axi
 
 def y_labels(axis: Axis, n_rows: int) -> list[str]:
     """Return the text beside each row from the top: both ends, and round numbers in the rows that they lie in."""
-    labels = [""] * n_rows
+    shown = dict[int, float]()
     gap = max(2 if n_rows < 7 else 3, n_rows // 5)
     for ticks in _y_ticks(axis) if n_rows >= 5 else ():
         rows = [n_rows - 1 - axis.place(tick, 4 * n_rows) // 4 for tick in ticks]
         if all(above >= below + gap for below, above in zip(rows[1:], rows, strict=False)):
             for row, tick in zip(rows, ticks, strict=True):
                 if 2 <= row <= n_rows - 3:
-                    labels[row] = format_lr(tick)
+                    shown[row] = tick
             break
-    labels[-1] = ("≤" if axis.more_below else "") + format_lr(axis.low)
-    labels[0] = format_lr(axis.high)
-    return labels
+    shown |= {n_rows - 1: axis.low, 0: axis.high}
+    texts = dict(zip(shown, _told_apart([*shown.values()]), strict=True))
+    if axis.more_below:
+        texts[n_rows - 1] = f"≤{texts[n_rows - 1]}" if n_rows > 1 else texts[0]
+    return [texts.get(row, "") for row in range(n_rows)]
+
+
+def _told_apart(values: Sequence[float]) -> list[str]:
+    """Return numbers with three digits, or as many as tell them apart: on a narrow axis all would be 2.3."""
+    texts = [format_lr(each) for each in values]
+    for digits in range(4, 10):
+        if len({*texts}) == len({*values}):
+            break
+        texts = [f"{each:.{digits}g}" for each in values]
+    return texts
 
 
 def number(value: float) -> str:

@@ -228,3 +228,15 @@ def test_curves_import_nothing_heavy() -> None:
 
 def test_the_name_of_a_rate_is_still_found_beside_the_curve() -> None:
     assert format_lr(1e-3) == "0.001"
+
+
+def test_numbers_beside_a_narrow_axis_are_told_apart() -> None:
+    """Losses of a run that learns little: each label was 2.3."""
+    losses = [(1.0, 2.3027), (2.0, 2.2989), (3.0, 2.2982)]
+    lines = draw_curve([losses], 60, 11, from_zero=False)
+    labels = [line.split("┤")[0].strip() for line in lines if "┤" in line]
+    assert labels[0] == "2.303"
+    assert labels[-1] == "2.298"
+    assert len({*labels}) == len(labels) >= 3
+    assert [*map(float, labels)] == sorted(map(float, labels), reverse=True)
+    assert len({len(line.split("│")[0]) for line in lines if "│" in line}) == 1
