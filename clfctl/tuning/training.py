@@ -6,16 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from clfctl.data.onlookers import Onlookers
+from clfctl.data.sources.names import is_named
 from clfctl.engine.check import check_training
 from clfctl.engine.session import Session, begin, reopen
 from clfctl.engine.watching import Training, Watcher
-from clfctl.errors import CheckpointError, Interrupted
+from clfctl.errors import CheckpointError, ClfctlError, Interrupted
+from clfctl.planning.place import place_of
 from clfctl.probing.check import check_probe
 from clfctl.probing.run import probe_networks
 from clfctl.runs.folder import RunFolder, discard_run
-from clfctl.runs.header import read_header
+from clfctl.runs.header import last_or_previous, read_header, read_last
 from clfctl.runs.history import EpochResult
 from clfctl.settings.groups import ProbeSettings, TrainSettings
+from clfctl.settings.older import read_older
 from clfctl.settings.sources import PASSED
 from clfctl.storage.files import write_text
 from clfctl.storage.json_lines import dump_json
@@ -76,7 +79,7 @@ def train_run(
     """
     if run.config.is_file():
         _check_drawn(run, drawn)
-        with reopen(run, {}, PASSED, allow_data_change=False) as session:
+        with reopen(run, _where_images_are(run, settings), PASSED, allow_data_change=False) as session:
             session.keep_changes(to)
             return _trained(session, watchers, to, listens=listens)
     discard_run(run)  # what was killed while it was being made
@@ -93,6 +96,20 @@ def _trained(session: Session, watchers: Sequence[Watcher], to: Onlookers, *, li
         session.train([*watchers, *trackers_for(session, to.tell)], to)
     part = trainer.val_loader.part
     return Outcome(tuple(trainer.state.cursor.history), len(part) if part else 0)
+
+
+def _where_images_are(run: RunFolder, settings: TrainSettings) -> dict[str, str]:
+    """Return the study's word on where the images are, if those of a run that it has begun are where it does not find.
+
+    A run goes by the folder that it was begun in, which need not be that of its study, and may not have been moved too.
+    """
+    try:
+        header, _ = last_or_previous(run.last, read_last, (OSError, ValueError))
+        there = place_of(run, header).here(read_older(header.settings, run.last)[0])
+    except (OSError, ValueError, ClfctlError):  # whoever reopens it says what is wrong
+        return {}
+    is_found = is_named(there.data, there.data_dir) or Path(there.data).exists()
+    return {} if is_found or not Path(settings.data).exists() else {"data": settings.data}
 
 
 def _check_drawn(run: RunFolder, drawn: Drawn) -> int:
