@@ -1,12 +1,12 @@
 """Which of the compared models to use: of those that cannot be told from the most accurate, the fastest."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from clfctl.comparing.pairs import Pair, holm
+from clfctl.comparing.pairs import Pair
 from clfctl.comparing.speed import Cost
 
-# Latencies as near as that are the same.
+# Latencies, and sizes, as near as that are the same.
 NEAR = 1.1
 
 
@@ -21,29 +21,23 @@ class Choice:
 def choose(accuracies: Sequence[float], costs: Sequence[Cost], pairs: Sequence[Pair], names: Sequence[str]) -> Choice:
     """Return which run to deploy; `names` are what the sentences call them.
 
-    Those that McNemar's test cannot tell from the most accurate are as good as far as the images tell. Of them the
-    fastest for one image is taken; of those as fast, the smallest; of those as small, the most accurate.
+    Those that McNemar's test cannot tell from the most accurate are as good as far as the images tell. Each is tested
+    as if it were the only other: a correction for the number of runs protects from seeing a difference where there is
+    none, and here it is the difference that goes unseen which costs. Of them the fastest for one image is taken; of
+    those as fast, the smallest; of those as small, the most accurate.
     """
     top = max(range(len(accuracies)), key=lambda place: (accuracies[place], -costs[place].latency_ms))
-    of_top = _beside(top, pairs)
-    equal = [top, *(place for place, pair in of_top.items() if not pair.is_told_apart)]
+    of_top = {place: pair for pair in pairs for place in _other(pair, top)}
+    equal = [top, *(place for place, pair in of_top.items() if pair.may_be_equal)]
     fastest = min(costs[place].latency_ms for place in equal)
     near = [place for place in equal if costs[place].latency_ms <= NEAR * fastest]
-    chosen = min(near, key=lambda place: (costs[place].n_bytes, -accuracies[place], place))
-    why = [_beside_top(chosen, top, of_top[chosen], costs, names)] if chosen != top else [_top(top, equal, names)]
+    smallest = min(costs[place].n_bytes for place in near)
+    small = [place for place in near if costs[place].n_bytes <= NEAR * smallest]
+    chosen = min(small, key=lambda place: (-accuracies[place], costs[place].latency_ms, place))
+    why = [_beside_top(chosen, top, of_top[chosen], costs, names)] if chosen != top else [_top(top, of_top, names)]
     if chosen == top:
         why += _cheaper(top, of_top, costs, names)
     return Choice(chosen, tuple(why))
-
-
-def _beside(top: int, pairs: Sequence[Pair]) -> dict[int, Pair]:
-    """Return the pair of each other run with the most accurate one, their p values corrected among themselves alone.
-
-    Among all pairs that could be looked at, those of bad runs included, nothing would be told apart in the end.
-    """
-    found = {place: pair for pair in pairs for place in _other(pair, top)}
-    corrected = holm([pair.p for pair in found.values()])
-    return {place: replace(pair, p_holm=p) for (place, pair), p in zip(found.items(), corrected, strict=True)}
 
 
 def _other(pair: Pair, top: int) -> tuple[int, ...]:
@@ -51,14 +45,18 @@ def _other(pair: Pair, top: int) -> tuple[int, ...]:
     return (pair.second,) if pair.first == top else (pair.first,) if pair.second == top else ()
 
 
-def _top(top: int, equal: Sequence[int], names: Sequence[str]) -> str:
-    others = [names[place] for place in equal if place != top]
-    if not others:
-        rest = [name for place, name in enumerate(names) if place != top]
-        whom = rest[0] if len(rest) == 1 else "every other"
-        return f"{names[top]} is more accurate than {whom}, by more than chance would do"
-    equal_ones = f"those that cannot be told from it ({', '.join(others)})"
-    return f"none is more accurate than {names[top]}, and of {equal_ones} none is more than a tenth faster"
+def _top(top: int, of_top: dict[int, Pair], names: Sequence[str]) -> str:
+    """Return why the most accurate one is the choice."""
+    if equal := [names[place] for place, pair in of_top.items() if pair.may_be_equal]:
+        of_equal = f"of those that cannot be told from it ({', '.join(equal)})"
+        better = "none is faster by more than a tenth, and none as fast is smaller by as much"
+        return f"none is more accurate than {names[top]}; {of_equal} {better}"
+    whom = names[next(iter(of_top))] if len(of_top) == 1 else "every other"
+    lead = f"{names[top]} is more accurate than {whom}, by more than chance would do"
+    doubtful = [names[place] for place, pair in of_top.items() if not pair.is_told_apart]
+    if not doubtful:
+        return lead
+    return f"{lead} in a pair alone; as one of so many pairs, the lead over {', '.join(doubtful)} may be chance"
 
 
 def _beside_top(chosen: int, top: int, pair: Pair, costs: Sequence[Cost], names: Sequence[str]) -> str:
@@ -68,18 +66,18 @@ def _beside_top(chosen: int, top: int, pair: Pair, costs: Sequence[Cost], names:
         f"{theirs.latency_ms / ours.latency_ms:.1f} times as fast" if ours.latency_ms * NEAR < theirs.latency_ms else ""
     )
     smaller = f"{ours.n_bytes / theirs.n_bytes:.2g} of the size" if ours.n_bytes * NEAR < theirs.n_bytes else ""
-    costs_less = " and ".join(each for each in (gain, smaller) if each) or "as fast and as large"
-    low, high = pair.interval.low, pair.interval.high
-    most = max(high if pair.first == top else -low, 0.0)
+    costs_less = " and ".join(each for each in (gain, smaller) if each) or "a little faster or smaller"
     if not pair.difference:
         return f"{names[chosen]} is {costs_less}, and on these images exactly as accurate as {names[top]}"
-    lead = f"the lead of {names[top]} may be chance (p = {p_words(pair.p_holm)})"
-    return f"{names[chosen]} is {costs_less}; {lead}, and is at most {100 * most:.1f} percentage points"
+    lead = f"on these images {names[top]} is {100 * abs(pair.difference):.1f} percentage points more accurate"
+    most = pair.interval.high if pair.first == top else -pair.interval.low
+    doubt = f"which may be chance (p = {p_words(pair.p)}), or as much as {100 * most:.1f} (95 % interval)"
+    return f"{names[chosen]} is {costs_less}; {lead}, {doubt}"
 
 
 def _cheaper(top: int, of_top: dict[int, Pair], costs: Sequence[Cost], names: Sequence[str]) -> list[str]:
     """Return the fastest of those that are less accurate, if it is faster than the choice."""
-    worse = [place for place, pair in of_top.items() if pair.is_told_apart]
+    worse = [place for place, pair in of_top.items() if not pair.may_be_equal]
     fastest = min(worse, key=lambda place: costs[place].latency_ms, default=top)
     ratio = costs[top].latency_ms / costs[fastest].latency_ms
     if ratio <= NEAR:

@@ -57,9 +57,11 @@ class Comparison:
 
     @property
     def id(self) -> str:
-        """What tells it from a comparison of other runs, or on other images."""
-        of_images = (self.common.data, self.common.split) if self.common else ()
-        parts = [*sorted(str(side.entry.path.resolve()) for side in self.sides), *of_images]
+        """What tells it from a comparison of other runs, of other checkpoints of theirs, or on other images."""
+        of_images = [self.common.data, self.common.split] if self.common else []
+        for subject in [each.measured.evaluation.subject for each in self.sides if each.measured]:
+            of_images += [subject.checkpoint, str(subject.n_views)]
+        parts = [*sorted(str(side.entry.path.resolve()) for side in self.sides), *sorted(of_images)]
         return hashlib.sha256("\0".join(parts).encode(errors="surrogateescape")).hexdigest()[:12]
 
     def as_record(self) -> dict[str, Any]:

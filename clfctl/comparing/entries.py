@@ -6,12 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from clfctl.errors import CheckpointError, ClfctlError, UsageError
-from clfctl.planning.place import place_of
-from clfctl.planning.start import start_file
+from clfctl.errors import CheckpointError, UsageError
 from clfctl.runs.best import criterion_of, kept_of
 from clfctl.runs.ensemble import is_ensemble, read_ensemble
-from clfctl.runs.folder import RunFolder, open_run, run_of
+from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.header import last_or_previous, read_last
 from clfctl.runs.history import EpochResult, read_history
 from clfctl.settings.groups import TrainSettings
@@ -27,8 +25,6 @@ NOT_COMPARED = ("runs_dir", "run_name")
 NO_SETTING = "–"  # of an ensemble
 # What else a result may depend on, of environment.json.
 MACHINE = ("device", "clfctl", "first_weights")
-# What decides which images a run holds out, beside where they are.
-SPLITTING = ("seed", "val_split", "group_by", "max_per_class")
 
 
 @dataclass(frozen=True)
@@ -36,8 +32,7 @@ class Entry:
     """A run that is compared, as its files tell, or an ensemble, which has no settings and no epochs.
 
     `path` is what was named, the run's folder or a checkpoint in it. `epochs` are finished, `history` has a record of
-    each; `best` is the one whose weights are kept, by `best_metric`. `made_with` is of environment.json;
-    `holds_out_alike` is whether the run that it began with, if it did with one, holds out the same images.
+    each; `best` is the one whose weights are kept, by `best_metric`. `made_with` is of environment.json.
     """
 
     path: Path
@@ -49,7 +44,6 @@ class Entry:
     best_metric: str
     planned_epochs: int
     made_with: Mapping[str, Any]
-    holds_out_alike: bool = True
 
     @property
     def epochs(self) -> int:
@@ -118,23 +112,7 @@ def read_entry(path: Path) -> Entry:
     history = written if len(written) > len(history) else history
     metric = criterion_of(settings.keep_best, settings.monitor, history).metric
     planned = header.going_on().last_epoch
-    is_alike = _holds_out_alike(place_of(run, header).here(settings), settings.start_from)
-    made_with = _made_with(run)
-    return Entry(path, run, header.model, settings, history, kept_of(history), metric, planned, made_with, is_alike)
-
-
-def _holds_out_alike(settings: TrainSettings, start: Path | None) -> bool:
-    """Return whether a run holds out the images that the one it began with does; False where that cannot be told."""
-    if start is None:
-        return True
-    try:
-        began_with = run_of(start_file(start).absolute())
-        header = read_last(began_with.last)
-        before = place_of(began_with, header).here(read_older(header.settings, began_with.last)[0])
-    except (ClfctlError, OSError, ValueError):
-        return False
-    is_same = all(getattr(before, name) == getattr(settings, name) for name in SPLITTING)
-    return is_same and Path(before.data).absolute() == Path(settings.data).absolute()
+    return Entry(path, run, header.model, settings, history, kept_of(history), metric, planned, _made_with(run))
 
 
 def names_of(entries: Sequence[Entry]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The images that every compared model has answered and none has trained on, and its answers for them."""
+"""The images that every compared model has answered and none has trained on itself, and its answers for them."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -47,7 +47,8 @@ class Common:
 def common_images(measured: Sequence[Measured]) -> tuple[Common | None, list[str]]:
     """Return the answers for the images that all have in common, None where there are none; and what is to be said.
 
-    Each measurement has the images that its own run holds out: what they share, none was trained on.
+    Each measurement has the images that its own run holds out: what they share, none was trained on by itself. What its
+    first weights have seen is another question: see `origins`.
     """
     places = {_place(each.chosen.data) for each in measured}
     if len(places) > 1:

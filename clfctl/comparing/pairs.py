@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clfctl.evaluation.intervals import Interval, wilson
+from clfctl.evaluation.intervals import LEVEL, Interval, wilson
 
 # Below this a difference is not taken for chance.
-ALPHA = 0.05
+ALPHA = 1 - LEVEL
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,13 @@ class Pair:
 
     @property
     def is_told_apart(self) -> bool:
-        """Whether the difference is too large for chance."""
+        """Whether the difference is too large for chance, also as one among all pairs."""
         return self.p_holm < ALPHA
+
+    @property
+    def may_be_equal(self) -> bool:
+        """Whether chance alone could have made the difference of these two, if no other pair were looked at."""
+        return self.p >= ALPHA
 
 
 def mcnemar(only_first: int, only_second: int) -> float:

@@ -76,7 +76,8 @@ def plain_lines(comparison: Comparison, top: int, spelled: Callable[[str], str])
         first, second = names[pair.first], names[pair.second]
         yield (
             f"pair  {first} / {second}  only the first right {pair.only_first}  only the second {pair.only_second}"
-            f"  both {pair.both}  neither {pair.neither}  difference {_points(pair)}  p {p_words(pair.p_holm)}"
+            f"  both {pair.both}  neither {pair.neither}  difference {_points(pair)}  p {p_words(pair.p)}"
+            + (f"  Holm {p_words(pair.p_holm)}" if len(comparison.pairs) > 1 else "")
         )
     if comparison.common:
         for row in confusion_rows(comparison.common.metrics, top):
@@ -178,10 +179,10 @@ def _curves(sides: Sequence[Side], width: int, *, color: bool) -> Iterator[Rende
 
 
 def _pairs(pairs: Sequence[Pair]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("", no_wrap=True)
     corrected = len(pairs) > 1
-    titles = ("only 1st", "only 2nd", "both", "neither", "points (95 %)", "p, Holm" if corrected else "p")
+    titles = ("only 1st", "only 2nd", "both", "neither", "points (95 %)", "p", *(("Holm",) if corrected else ()))
     for title in titles:
         table.add_column(title, justify="right", no_wrap=True)
     shown = sorted(pairs, key=lambda each: each.p_holm)[:_MOST_PAIRS]
@@ -189,7 +190,9 @@ def _pairs(pairs: Sequence[Pair]) -> Table:
         counts = (pair.only_first, pair.only_second, pair.both, pair.neither)
         style = "bold" if pair.is_told_apart else ""
         name = f"{letter_of(pair.first)}, {letter_of(pair.second)}"
-        table.add_row(name, *(f"{n:,}" for n in counts), Text(_points(pair), style), Text(p_words(pair.p_holm), style))
+        values = [pair.p, pair.p_holm] if corrected else [pair.p]
+        cells = [Text(each, style) for each in (_points(pair), *map(p_words, values))]
+        table.add_row(name, *(f"{n:,}" for n in counts), *cells)
     return table
 
 

@@ -13,7 +13,7 @@ from clfctl.display.tune_table import value_words
 from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.tuning.folder import StudyFolder
 from clfctl.tuning.found import TrialFound, Tuned
-from clfctl.tuning.space import Dimension, Space
+from clfctl.tuning.space import Dimension, Space, Value
 
 # Blue, vermilion and green of Okabe and Ito, which stay apart for every kind of colour vision.
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -78,18 +78,22 @@ def _slices(tuned: Tuned, space: Space) -> Figure:
 def _slice(axes: Axes, tuned: Tuned, dimension: Dimension) -> None:
     name = dimension.name
     if dimension.choices:
-        places = {choice: place for place, choice in enumerate(dimension.choices)}
-        _scatter(axes, tuned, lambda each: places.get(each.settings.get(name), math.nan))  # type: ignore[arg-type]
+        places: dict[Value, float] = {choice: float(place) for place, choice in enumerate(dimension.choices)}
+        _scatter(axes, tuned, lambda each: places.get(each.settings.get(name), math.nan))
         labels = [value_words(each) for each in dimension.choices]
         labels = [each if len(each) <= _LONGEST_LABEL else f"{each[: _LONGEST_LABEL - 1]}…" for each in labels]
         axes.set_xticks(range(len(labels)), labels, rotation=30 if max(map(len, labels)) > 5 else 0)
         axes.set_xlim(-0.5, len(labels) - 0.5)
     else:
-        _scatter(axes, tuned, lambda each: float(each.settings.get(name, math.nan)))  # type: ignore[arg-type]
+        _scatter(axes, tuned, lambda each: _as_number(each.settings.get(name)))
         if dimension.is_log:
             _by_log(axes, "x")
     axes.set_xlabel(name)
     _dress(axes, tuned)
+
+
+def _as_number(value: Value) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _scatter(axes: Axes, tuned: Tuned, x: Callable[[TrialFound], float]) -> None:

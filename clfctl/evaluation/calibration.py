@@ -35,8 +35,7 @@ def calibration(confidences: NDArray[np.float32], is_right: NDArray[np.bool_], n
     arXiv:1706.04599).
     """
     values = confidences.astype(np.float64)
-    edges = np.linspace(0, 1, n_bins + 1)
-    places = np.clip(np.digitize(values, edges, right=True) - 1, 0, n_bins - 1)
+    edges, places = np.linspace(0, 1, n_bins + 1), bins_of(confidences, n_bins)
     counts, right, total = (
         np.bincount(places, weights, minlength=n_bins) for weights in (None, is_right.astype(np.float64), values)
     )
@@ -46,6 +45,12 @@ def calibration(confidences: NDArray[np.float32], is_right: NDArray[np.bool_], n
         for i in np.flatnonzero(counts).tolist()
     )
     return Calibration(_ece(bins, len(values)), bins)
+
+
+def bins_of(confidences: NDArray[np.float32], n_bins: int = N_BINS) -> NDArray[np.int64]:
+    """Return the bin of each confidence (N,), from 0."""
+    edges = np.linspace(0, 1, n_bins + 1)
+    return np.clip(np.digitize(confidences.astype(np.float64), edges, right=True) - 1, 0, n_bins - 1)
 
 
 def _ece(bins: Sequence[Bin], n: int) -> float:

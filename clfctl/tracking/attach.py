@@ -19,8 +19,9 @@ from clfctl.tracking.backend import Backend, Final
 from clfctl.tracking.csv_files import CsvFiles
 from clfctl.tracking.mlflow_store import MlflowStore
 from clfctl.tracking.tensorboard_files import TensorBoardFiles
-from clfctl.tracking.tracker import Together, Tracker
+from clfctl.tracking.tracker import Tracker
 from clfctl.tracking.wandb_files import WandbFiles
+from clfctl.tracking.watcher import Trackers
 
 BACKENDS: dict[str, Callable[[], Backend]] = {
     "tensorboard": TensorBoardFiles,
@@ -31,16 +32,19 @@ BACKENDS: dict[str, Callable[[], Backend]] = {
 N_IMAGES = 16
 
 
-def trackers_for(session: Session, tell: Callable[[str], None]) -> list[Tracker]:
-    """Return the trackers that the settings name; `tell` gets a sentence about one whose library is not there."""
-    settings, together = session.parts.settings, Together(lambda: final_of(session))
-    found = []
+def trackers_for(session: Session, tell: Callable[[str], None]) -> list[Trackers]:
+    """Return the watcher of the trackers that the settings name, none if there are none.
+
+    `tell` gets a sentence about one whose library is not there, or that fails.
+    """
+    settings = session.parts.settings
+    found = list[Tracker]()
     for name in trackers_in(settings.track):
         if how := missing(name):
             tell(f"Warning: {name} is not installed, and is not written: {how}")
             continue
-        found.append(Tracker(name, BACKENDS[name](), plain_settings(settings), together))
-    return found
+        found.append(Tracker(name, BACKENDS[name](), plain_settings(settings)))
+    return [Trackers(found, lambda: final_of(session), tell)] if found else []
 
 
 def plain_settings(settings: TrainSettings) -> dict[str, Any]:
@@ -54,7 +58,7 @@ def plain_settings(settings: TrainSettings) -> dict[str, Any]:
 
 
 def final_of(session: Session) -> Final | None:
-    """Measure the checkpoint to use on the validation images; None where there are none, and nothing to say."""
+    """Measure the checkpoint to use on the validation images, which is one more validation; None without any."""
     run = session.run
     if not len(session.trainer.val_loader.part):
         return None

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +11,11 @@ from clfctl.runs.folder import RunFolder
 
 # Values of windows of batches have this before their names; all others are of epochs.
 BATCH = "batch/"
-# Of the checkpoint to use, when training has ended; their step is the last epoch.
+# And those of the checkpoint to use, known at the end, this.
 FINAL = "final/"
 TRACK = "track"
+# What became of a training: it came to its end, a signal has stopped it, or something went wrong.
+Ending = Literal["finished", "stopped", "failed"]
 
 
 @dataclass(frozen=True)
@@ -61,10 +63,10 @@ class Backend(Protocol):
         """Write some items, in the order of time."""
         ...
 
-    def end(self, final: Final | None) -> None:
-        """Take note that the training came to its end; write what is known then, None if that is there already."""
+    def show(self, final: Final, numbers: Item) -> None:
+        """Write what is known at the end of the training, last of it the numbers: they tell that the rest is there."""
         ...
 
-    def close(self) -> None:
-        """Let go of everything that is open, also where the training was stopped before its end."""
+    def close(self, ending: Ending) -> None:
+        """Write what became of the training, and let go of everything that is open; `open` may have failed before."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from clfctl.storage.files import append_line, write_text
-from clfctl.tracking.backend import BATCH, TRACK, Final, Item, Subject
+from clfctl.tracking.backend import BATCH, TRACK, Ending, Final, Item, Subject
 
 FILES = {"epochs.csv": "epoch", "batches.csv": "batches"}
 CONFUSION = "confusion.csv"
@@ -28,15 +28,14 @@ class CsvFiles:
             is_batch = next(iter(item.values)).startswith(BATCH)
             self._tables["batches.csv" if is_batch else "epochs.csv"].add(item)
 
-    def end(self, final: Final | None) -> None:
-        """Write the confusion matrix, a row a true class."""
-        if final is None:
-            return
+    def show(self, final: Final, numbers: Item) -> None:
+        """Write the confusion matrix, a row a true class, and add the numbers to the last epoch's row."""
         rows = [["true", *final.classes]]
         rows += [[name, *map(str, row)] for name, row in zip(final.classes, final.confusion.tolist(), strict=True)]
         write_text(self._folder / CONFUSION, _text(rows))
+        self.write([numbers])
 
-    def close(self) -> None:
+    def close(self, ending: Ending) -> None:
         """Nothing is open."""
 
 

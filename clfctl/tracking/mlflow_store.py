@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clfctl.storage.files import write_text
-from clfctl.tracking.backend import TRACK, Final, Item, Subject
+from clfctl.tracking.backend import TRACK, Ending, Final, Item, Subject
 from clfctl.tracking.picture import confusion_picture
 
 EXPERIMENT, DATABASE, ARTIFACTS = "clfctl", "mlflow.db", "mlflow-artifacts"
 RUN_ID = "mlflow-run.txt"
+STATUS: Mapping[Ending, str] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 # As many as a call of its REST interface takes.
 _MOST, _LONGEST = 1000, 500
 
@@ -19,8 +20,7 @@ _MOST, _LONGEST = 1000, 500
 class MlflowStore:
     """One run of the experiment `clfctl`; its id is kept in the run's folder, so that it goes on there."""
 
-    def __init__(self) -> None:
-        self._id, self._state = "", "KILLED"
+    _is_open = False
 
     def open(self, subject: Subject) -> Mapping[str, int]:
         """Find the run, or make it; note the settings that it has no value of."""
@@ -52,6 +52,7 @@ class MlflowStore:
             for name in found.data.metrics:
                 last[name] = max(each.step for each in self._client.get_metric_history(self._id, name))
         self._note_settings(subject, found.data.params)
+        self._is_open = True
         return last
 
     def _experiment(self, artifacts: str | None) -> str:
@@ -86,21 +87,17 @@ class MlflowStore:
         for start in range(0, len(metrics), _MOST):
             self._client.log_batch(self._id, metrics=metrics[start : start + _MOST])
 
-    def end(self, final: Final | None) -> None:
-        """Add the confusion matrix and images, and call the run finished."""
-        if final is not None:
-            self._add(final)
-        self._state = "FINISHED"
-
-    def _add(self, final: Final) -> None:
+    def show(self, final: Final, numbers: Item) -> None:
+        """Add the confusion matrix and images, in the place of earlier ones, and the final metrics."""
         table = {"classes": list(final.classes), "confusion": final.confusion.tolist()}
         self._client.log_dict(self._id, table, "confusion.json")
         self._client.log_image(self._id, confusion_picture(final.confusion), "confusion.png")
         for number, (image, caption) in enumerate(zip(final.images, final.captions, strict=True)):
             self._client.log_image(self._id, image, f"images/{number:02}.png")
             self._client.log_text(self._id, caption + "\n", f"images/{number:02}.txt")
+        self.write([numbers])
 
-    def close(self) -> None:
-        """Say how the run ended: it would count as running for ever."""
-        if self._id:
-            self._client.set_terminated(self._id, self._state)
+    def close(self, ending: Ending) -> None:
+        """Say what became of the training; whoever goes on sets the run to running again."""
+        if self._is_open:
+            self._client.set_terminated(self._id, STATUS[ending])

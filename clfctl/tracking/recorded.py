@@ -34,8 +34,8 @@ class Record:
     _rates: list[Stretch] = field(default_factory=list)
 
     @property
-    def reached(self) -> tuple[int, int]:
-        """Epochs and batches of what was returned until now."""
+    def position(self) -> tuple[int, int]:
+        """The epochs and batches that were given out so far."""
         return self._n_epochs, self._batches
 
     def new_items(self) -> list[Item]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from clfctl.tracking.backend import FINAL, TRACK, Final, Item, Subject
+from clfctl.tracking.backend import TRACK, Ending, Final, Item, Subject
 from clfctl.tracking.picture import confusion_picture, confusion_table
 
 
@@ -32,25 +32,25 @@ class TensorBoardFiles:
                 self._writer.add_scalar(name, value, item.step)
         self._writer.flush()
 
-    def end(self, final: Final | None) -> None:
+    def show(self, final: Final, numbers: Item) -> None:
         """Add hyperparameters with the final metrics, the confusion matrix, and images."""
-        if final is None:
-            return
         from torch.utils.tensorboard.summary import hparams
 
-        metrics = {f"{FINAL}{name}": value for name, value in final.metrics.items()}
         settings = {
             name: value for name, value in self._settings.items() if isinstance(value, bool | int | float | str)
         }
-        for summary in hparams(settings, metrics):
+        for summary in hparams(settings, dict(numbers.values)):
             self._writer.file_writer.add_summary(summary)
-        self._writer.add_image("confusion matrix", confusion_picture(final.confusion), dataformats="HWC")
-        self._writer.add_text("confusion matrix", confusion_table(final.classes, final.confusion))
+        step = numbers.step
+        self._writer.add_image("confusion matrix", confusion_picture(final.confusion), step, dataformats="HWC")
+        self._writer.add_text("confusion matrix", confusion_table(final.classes, final.confusion), step)
         if len(final.images):
-            self._writer.add_images("images", np.ascontiguousarray(final.images), dataformats="NHWC")
-            self._writer.add_text("images", "\n".join(f"{n}. {each}" for n, each in enumerate(final.captions, 1)))
+            self._writer.add_images("images", np.ascontiguousarray(final.images), step, dataformats="NHWC")
+            captions = "\n".join(f"{n}. {each}" for n, each in enumerate(final.captions, 1))
+            self._writer.add_text("images", captions, step)
+        self.write([numbers])
 
-    def close(self) -> None:
+    def close(self, ending: Ending) -> None:  # noqa: ARG002 (it has no place for that)
         """Write what is in memory, and let go of the file."""
         if hasattr(self, "_writer"):
             self._writer.close()

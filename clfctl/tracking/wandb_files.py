@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from clfctl.storage.files import write_text
-from clfctl.tracking.backend import BATCH, TRACK, Final, Item, Subject
+from clfctl.tracking.backend import BATCH, TRACK, Ending, Final, Item, Subject
 from clfctl.tracking.picture import confusion_picture
 
 PROJECT, RUN_ID = "clfctl", "wandb-run.txt"
@@ -29,9 +29,6 @@ class WandbFiles:
         if not file.is_file():
             write_text(file, secrets.token_hex(4) + "\n")
         run_id = file.read_text(encoding="utf-8").strip()
-        if not run_id:  # a disk that was full
-            run_id = secrets.token_hex(4)
-            write_text(file, run_id + "\n")
         last: dict[str, int] = {}
         for values in rows_in(folder, run_id):
             for name in values:
@@ -56,23 +53,22 @@ class WandbFiles:
             is_batch = next(iter(item.values)).startswith(BATCH)
             self._run.log({**item.values, "batches" if is_batch else "epoch": item.step}, step=item.batches)
 
-    def end(self, final: Final | None) -> None:
-        """Add the confusion matrix, and images; the final metrics are in the summary, as all that was written last."""
-        if final is None:
-            return
+    def show(self, final: Final, numbers: Item) -> None:
+        """Add the final metrics, which are in the summary then, the confusion matrix, and images, as one row."""
         wandb = self._wandb
         rows = [[name, *row] for name, row in zip(final.classes, final.confusion.tolist(), strict=True)]
         images = [wandb.Image(image, caption=text) for image, text in zip(final.images, final.captions, strict=True)]
-        self._run.log({
+        pictures = {
             "confusion": wandb.Table(columns=["true", *final.classes], data=rows),
             "confusion matrix": wandb.Image(confusion_picture(final.confusion)),
             "images": images,
-        })  # fmt: skip
+        }
+        self._run.log({**pictures, **numbers.values, "epoch": numbers.step}, step=numbers.batches)
 
-    def close(self) -> None:
-        """Write what is in memory, and let go of the file."""
+    def close(self, ending: Ending) -> None:
+        """Write what is in memory and how the training ended, and let go of the file."""
         if hasattr(self, "_run"):
-            self._run.finish()
+            self._run.finish(exit_code=0 if ending == "finished" else 1)
 
 
 def rows_in(folder: Path, run_id: str) -> Iterator[dict[str, float]]:

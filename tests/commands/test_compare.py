@@ -16,9 +16,11 @@ from typer.testing import CliRunner, Result
 import clfctl
 from clfctl.cli.app import make_app
 from clfctl.cli.reporting import spelled
+from clfctl.commands.compare import usual_folder
 from clfctl.comparing.entries import read_entries
 from clfctl.comparing.files import compare_files
 from clfctl.display.compare_text import parts_of
+from clfctl.storage.files import write_text
 from clfctl.storage.json_lines import read_json_lines
 
 Cli = Callable[..., Result]
@@ -78,6 +80,19 @@ REFUSED = [
     (("runs/one", "runs/two", "--checkpoint", "x.safetensors"), "--checkpoint: 'x.safetensors' is not best or last"),
     (("runs/one", "runs/two", "--no-measure", "-o", "runs"), "--output: runs exists already, and is no comparison"),
 ]
+
+
+def test_no_comparison_replaces_another(tmp_path: Path) -> None:
+    for name in ("a-b", "c", "a", "b-c"):
+        shutil.copytree(OLDER / "run", tmp_path / name)
+    pairs = [("a-b", "c"), ("a", "b-c"), ("c", "a-b")]
+    first, other, turned = (compare_files(read_entries([tmp_path / each for each in pair]), "") for pair in pairs)
+    folder = usual_folder(first)
+    assert usual_folder(other) == folder
+    folder.mkdir(parents=True)
+    write_text(folder / "compare.json", json.dumps({"id": first.id}))
+    assert usual_folder(first) == usual_folder(turned) == folder
+    assert usual_folder(other) != folder
 
 
 @pytest.mark.parametrize(("words", "message"), REFUSED)
@@ -170,6 +185,19 @@ def test_only_images_that_none_was_trained_on_are_compared(
     assert any(line.startswith("pair  a / c  only the first right ") for line in lines)
     assert lines[-1].startswith("deploy  ")
     assert sorted(each.name for each in Path("out").iterdir()) == FILES
+
+
+@pytest.mark.slow
+def test_a_run_from_one_with_another_seed_may_know_the_images(
+    made: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(made)
+    for name, origin in (("from-c", "c"), ("from-b", "b")):
+        words = ("--epochs", "1", "--from", f"runs/{origin}", "--run-name", name, "--quiet")
+        assert cli("train", *TINY[:4], *TINY[6:], *words).exit_code == 0
+    said = cli("compare", "runs/a", "runs/from-c", "runs/from-b").stderr
+    assert "Warning: from-c began with the weights of runs/c, which holds out other images of digits" in said
+    assert "Warning: from-b" not in said
 
 
 @pytest.mark.slow

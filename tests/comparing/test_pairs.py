@@ -1,14 +1,16 @@
-"""McNemar's exact test and Holm's correction against scipy and against what their definitions say; the choice."""
+"""McNemar's exact test and Holm's correction against scipy and against what their definitions say."""
+
+from io import StringIO
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 from scipy.stats import binomtest
 
-from clfctl.comparing.choice import choose, p_words
 from clfctl.comparing.pairs import difference_interval, holm, mcnemar, pairs_of
-from clfctl.comparing.speed import Cost
+from clfctl.display.compare_text import _pairs
 
 counts = st.integers(0, 400)
 
@@ -76,53 +78,9 @@ def test_a_lead_of_few_images_may_be_none(a: int, b: int, n: int) -> None:
     assert limits.low <= 0 < limits.high
 
 
-def test_bad_runs_beside_it_do_not_make_a_worse_run_as_good_as_the_best() -> None:
-    n = 400
-    best, worse = np.ones(n, bool), np.ones(n, bool)
-    best[:1], worse[1:13] = False, False
-    rest = [np.arange(n) % 2 == i % 2 for i in range(8)]
-    costs = [SLOW, FAST, *[SLOW] * 8]
-    names = [str(i) for i in range(10)]
-    pairs = pairs_of(np.array([best, worse]))
-    assert pairs[0].is_told_apart
-    alone = choose([best.mean(), worse.mean()], costs[:2], pairs, names[:2])
-    right = np.array([best, worse, *rest])
-    among = choose([float(each.mean()) for each in right], costs, pairs_of(right), names)
-    assert (alone.run, among.run) == (0, 0)
-
-
-def chosen(only_first: int, only_second: int, costs: list[Cost]) -> tuple[int, str]:
-    n = 200
-    right = np.ones((2, n), bool)
-    right[1, :only_first] = False
-    right[0, only_first : only_first + only_second] = False
-    found = choose(right.mean(axis=1).tolist(), costs, pairs_of(right), ["a", "b"])
-    return found.run, " ".join(found.why)
-
-
-SLOW, FAST = Cost(10, 40_000_000, 30.0, 40.0, "cpu"), Cost(5, 10_000_000, 10.0, 120.0, "cpu")
-
-
-def test_a_lead_that_may_be_chance_does_not_pay_for_a_slower_network() -> None:
-    run, why = chosen(8, 4, [SLOW, FAST])
-    assert run == 1
-    assert why.startswith("b is 3.0 times as fast and 0.25 of the size; the lead of a may be chance (p = 0.388)")
-
-
-def test_a_lead_that_is_real_does_and_what_it_costs_is_said() -> None:
-    run, why = chosen(40, 4, [SLOW, FAST])
-    assert run == 0
-    assert "a is more accurate than b" in why
-    assert "b is 3.0 times as fast, for 18.0 points less" in why
-
-
-def test_of_two_alike_the_more_accurate_is_taken() -> None:
-    assert chosen(8, 4, [FAST, FAST])[0] == 0
-    assert chosen(4, 8, [FAST, FAST])[0] == 1
-    assert chosen(0, 0, [SLOW, FAST])[0] == 1
-    small = Cost(1, 1_000_000, 10.5, 120.0, "cpu")
-    assert chosen(0, 0, [FAST, small]) == (1, "b is 0.1 of the size, and on these images exactly as accurate as a")
-
-
-def test_p_values_are_readable() -> None:
-    assert [p_words(p) for p in (1.0, 0.0344, 0.001, 2.3e-9)] == ["1.000", "0.034", "0.001", "2e-09"]
+def test_the_table_of_three_runs_fits_80_columns() -> None:
+    draw = np.random.default_rng(0)
+    right = np.array([draw.random(9_999) < share for share in (0.9, 0.5, 0.1)])
+    console = Console(width=80, record=True, file=StringIO())
+    console.print(_pairs(pairs_of(right)))
+    assert "…" not in console.export_text()
