@@ -8,6 +8,7 @@ import select
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
@@ -92,6 +93,10 @@ class Browser:
 
     def show(self, file: Path, width: int, *, dark: bool = False, script: bool = True) -> None:
         """Load a file in a window of that many pixels, and wait until everything in it is loaded."""
+        self.go(file.resolve().as_uri(), width, dark=dark, script=script)
+
+    def go(self, address: str, width: int, *, dark: bool = False, script: bool = True) -> None:
+        """As `show`, for any address."""
         self.ask("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
@@ -99,13 +104,39 @@ class Browser:
         self.requests.clear()
         self.complaints.clear()
         self.is_loaded = False
-        self.ask("Page.navigate", url=file.resolve().as_uri())
+        self.ask("Page.navigate", url=address)
         while not self.is_loaded:
             next(self._messages())
 
     def value(self, expression: str) -> Any:
         """Return the value of a JavaScript expression in the page."""
         return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
+
+    def wait(self, expression: str) -> None:
+        """Wait until a JavaScript expression has a value that counts as true."""
+        end = time.monotonic() + PATIENCE_S
+        while time.monotonic() < end:
+            if self.value(f"!!({expression})"):
+                return
+            time.sleep(0.1)
+        raise AssertionError(
+            f"{expression} did not become true; the page says:\n{self.value('document.body.innerText')}"
+        )
+
+    def press(self, element: str) -> None:
+        """Press the mouse on an element, given as a JavaScript expression, when it is there."""
+        self.wait(element)
+        x, y = self.value(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())")
+        for kind in ("mousePressed", "mouseReleased"):
+            self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def drop(self, file: Path, selector: str) -> None:
+        """Drop a file on an element, as a hand does."""
+        place = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
+        x, y = self.value(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({place})")
+        data = {"items": [], "files": [str(file.resolve())], "dragOperationsMask": 1}
+        for kind in ("dragEnter", "dragOver", "drop"):
+            self.ask("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)
 
     def picture(self, *, whole: bool = True) -> bytes:
         """Return the page as PNG."""

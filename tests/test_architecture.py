@@ -11,9 +11,9 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "clfctl"
 # From the top down: a module may import its own layer and those after it.
 LAYERS = [
-    "__init__", "__main__", "cli", "commands", "serving", "bench", "display", "api", "explaining", "ensembles",
-    "comparing", "tuning",
-    "tracking", "probing", "inference", "engine", "models", "planning", "finding", "data", "runs", "settings",
+    "__init__", "__main__", "cli", "commands", "app", "serving", "bench", "display", "api", "explaining", "ensembles",
+    "comparing", "tuning", "tracking", "probing", "inference", "engine", "models", "planning", "finding", "data",
+    "runs", "settings",
     "evaluation", "schedules", "storage", "errors", "version",
 ]  # fmt: skip
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -14,6 +14,7 @@ from clfctl.cli.comparing import compare
 from clfctl.cli.data import bench_data, check_data
 from clfctl.cli.explaining import explain
 from clfctl.cli.finding import lr_find
+from clfctl.cli.in_browser import app as in_browser
 from clfctl.cli.models import models
 from clfctl.cli.options import curve_settings, option_rules, with_settings, without_settings
 from clfctl.cli.probing import probe
@@ -56,6 +57,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("export", export, ("EnsembleSettings", "OutputSettings")),
     ("ensemble", ensemble, ("KeptEnsembleSettings", "OutputSettings")),
     ("serve", serve, ("ServeSettings", "OutputSettings")),
+    ("app", in_browser, ("RunsDirSettings", "OutputSettings")),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
 )

@@ -9,13 +9,12 @@ import typer
 
 from clfctl import api
 from clfctl.commands.next_steps import summary
-from clfctl.commands.runs import progress_words
 from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
 from clfctl.runs.folder import open_run
 from clfctl.runs.relaunch import is_of_this_launch
-from clfctl.runs.state import states_in
+from clfctl.runs.state import progress_words, states_in
 from clfctl.storage.names import shell
 
 if TYPE_CHECKING:

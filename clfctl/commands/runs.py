@@ -11,7 +11,7 @@ from clfctl.errors import ClfctlError, UsageError
 from clfctl.runs.ensemble import find_ensembles, is_ensemble, read_ensemble
 from clfctl.runs.family import from_words, in_families
 from clfctl.runs.folder import RunFolder
-from clfctl.runs.state import RunState, state_of, states_in
+from clfctl.runs.state import RunState, progress_words, state_of, states_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -82,9 +82,3 @@ def plain_line(state: RunState) -> str:
     if state.lr is not None:
         words.append(f"lr {format_lr(state.lr)}")
     return "  ".join([*words, *([state.why] if state.why else [])])
-
-
-def progress_words(state: RunState) -> str:
-    """Return how far a run is: `3 of 8 epochs, 20 of 45 batches`."""
-    batches = f", {state.batch} of {state.n_batches} batches" if state.batch else ""
-    return f"{state.epoch} of {state.epochs} epochs{batches}"

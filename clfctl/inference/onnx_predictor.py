@@ -1,5 +1,6 @@
 """A model computed by ONNX Runtime on the CPU: a whole process of it is done before torch is imported."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ from clfctl.inference.predictor import Seen, look_at
 from clfctl.models.card import Card
 
 _SILENT = 4  # ONNX Runtime's severity: what goes wrong is raised too
+# clfctl writes all weights into the file. One that names other files for them may be a stranger's, who wants to see
+# what is in the working folder: they are looked for where nothing can be.
+_WEIGHTS_ELSEWHERE, _NOWHERE = "session.model_external_initializers_file_folder_path", f"{os.devnull}/none"
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,7 @@ def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
     options.log_severity_level = _SILENT
     # Threads that spin while they wait halve the speed as soon as anything else runs, decoders for a start.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry(_WEIGHTS_ELSEWHERE, _NOWHERE)
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # as above

@@ -177,6 +177,12 @@ def _state(run: RunFolder, header: Header, state: State, why: str = "", *, pid: 
     )
 
 
+def progress_words(state: RunState) -> str:
+    """Return how far a run is: `3 of 8 epochs, 20 of 45 batches`."""
+    batches = f", {state.batch} of {state.n_batches} batches" if state.batch else ""
+    return f"{state.epoch} of {state.epochs} epochs{batches}"
+
+
 def mean_time(history: Sequence[EpochResult]) -> float:
     """Return the mean time of the latest epochs in seconds, NaN if there are none or it was not noted."""
     latest = [each.time_s for each in history[-N_LATEST:]]

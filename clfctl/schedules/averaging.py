@@ -20,7 +20,7 @@ class Average(Timed):
 
     name = "average"
 
-    rate: Annotated[float, Ge(0), Param("Learning rate; 0: the one that it begins with.", option="")] = 0.0
+    rate: Annotated[float, Ge(0), Param("Learning rate; 0: the one that it begins with.", option="", unit="rate")] = 0.0
 
     def at(self, base_lr: float, t: float) -> float:  # noqa: ARG002 (the same at any time)
         """Return the learning rate at `t` epochs."""

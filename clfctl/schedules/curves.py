@@ -16,13 +16,15 @@ from clfctl.schedules.parameters import Param
 from clfctl.schedules.rates import Rate
 
 TMax = Annotated[
-    float, Ge(0), Param("Epochs from the start of the curve to its end, including warmup; 0: the whole training.")
+    float,
+    Ge(0),
+    Param("Epochs from the start of the curve to its end, including warmup; 0: the whole training.", unit="epochs"),
 ]
 # Epochs of a cosine below which it would be shorter than any batch.
 SHORTEST = 1e-4
 Fall = Literal["linear", "cosine", "1-sqrt"]
 Four = tuple[float, float, float, float]
-EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.")]
+EtaMin = Annotated[float, Ge(0), Param("The lowest learning rate.", unit="rate")]
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,9 @@ class CosineRestarts(Clocked):
     cycles: Annotated[
         int, Gt(0), Le(10_000), Param("Number of cosines in the training, if the length of the first is not given.")
     ] = 3
-    t_0: Annotated[float, Ge(0), Param("Epochs of the first cosine; 0: chosen so that all cycles fit.")] = 0
+    t_0: Annotated[
+        float, Ge(0), Param("Epochs of the first cosine; 0: chosen so that all cycles fit.", unit="epochs")
+    ] = 0
     t_mult: Annotated[float, Ge(1), Param("How many times as long each cosine is as the one before.")] = 1.0
     decay: Annotated[
         float, Gt(0), Le(1), Param("Factor by which each restart lowers the peak.", option="cycle_decay")

@@ -25,7 +25,7 @@ class Constant(Timed):
     name = "constant"
 
     factor: Annotated[float, Gt(0), Param("Factor on the learning rate.", option="")] = 1.0
-    t_max: Annotated[float, Ge(0), Param("Epochs with the factor; 0: all.", option="")] = 0
+    t_max: Annotated[float, Ge(0), Param("Epochs with the factor; 0: all.", option="", unit="epochs")] = 0
 
     def at(self, base_lr: float, t: float) -> float:
         """Return the learning rate at `t` epochs."""
@@ -45,7 +45,7 @@ class Step(Timed):
 
     name = "step"
 
-    step_size: Annotated[int, Gt(0), Param("Epochs between two changes.")] = 5
+    step_size: Annotated[int, Gt(0), Param("Epochs between two changes.", unit="epochs")] = 5
     gamma: Annotated[float, Gt(0), Le(1), Param("Factor by which each change multiplies the learning rate.")] = 0.5
 
     def at(self, base_lr: float, t: float) -> float:
@@ -68,7 +68,9 @@ class MultiStep(Timed):
     name = "multistep"
 
     milestones: Annotated[
-        tuple[float, ...], Ge(0), Param("Epochs at which the rate changes; none: 1/2 and 3/4 of the training.")
+        tuple[float, ...],
+        Ge(0),
+        Param("Epochs at which the rate changes; none: 1/2 and 3/4 of the training.", unit="epochs"),
     ] = ()
     gamma: Annotated[float, Gt(0), Le(1), Param("Factor by which each change multiplies the learning rate.")] = 0.1
 
@@ -123,7 +125,9 @@ class InverseSqrt(Clocked):
     name = "inverse-sqrt"
 
     timescale: Annotated[
-        float, Ge(0), Param("Epochs until the rate has fallen to 0.71 of the base; 0: as many as the warmup, or 1.")
+        float,
+        Ge(0),
+        Param("Epochs until the rate has fallen to 0.71 of the base; 0: as many as the warmup, or 1.", unit="epochs"),
     ] = 0
     every: LrEvery = "batch"
     power: Annotated[float, Gt(0), Param("Exponent of the fall; 1: as one over time.", option="")] = 0.5

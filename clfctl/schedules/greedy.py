@@ -27,13 +27,15 @@ class Greedy(Following):
     name = "greedy"
 
     patience: Annotated[
-        int, Ge(0), Param("Epochs in a row that improve, or do not, to wait for before the rate is changed.")
+        int,
+        Ge(0),
+        Param("Epochs in a row that improve, or do not, to wait for before the rate is changed.", unit="epochs"),
     ] = 1
     factor: Annotated[
         float, Gt(0), Lt(1), Param("Factor by which a fall multiplies the learning rate, and a rise divides it.")
     ] = 0.95
-    min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min")] = 0.0
-    max_lr: Annotated[float, Gt(0), Param("The highest learning rate.", option="")] = 1.0
+    min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min", unit="rate")] = 0.0
+    max_lr: Annotated[float, Gt(0), Param("The highest learning rate.", option="", unit="rate")] = 1.0
     mode: Annotated[
         AutoMode,
         Param(
@@ -45,9 +47,13 @@ class Greedy(Following):
         Literal["rel", "abs"], Param("Whether the threshold is relative to the best metric or an absolute difference.")
     ] = "abs"
     cooldown: Annotated[
-        int, Ge(0), Param("Epochs after a fall during which nothing is counted.", option="plateau_cooldown")
+        int,
+        Ge(0),
+        Param("Epochs after a fall during which nothing is counted.", option="plateau_cooldown", unit="epochs"),
     ] = 0
-    warmup: Annotated[int, Ge(0), Param("Epochs after a rise during which nothing is counted.", option="")] = 0
+    warmup: Annotated[
+        int, Ge(0), Param("Epochs after a rise during which nothing is counted.", option="", unit="epochs")
+    ] = 0
     smooth: Annotated[bool, Param("Go by the mean of the latest metrics, and not by each as it is.", option="")] = False
     window_size: Annotated[int, Ge(1), Param("Metrics that the mean is of, with smooth.", option="")] = 50
     reset_start: Annotated[

@@ -13,6 +13,7 @@ import annotated_types
 
 from clfctl.errors import UsageError
 
+Unit = Literal["", "epochs", "rate"]
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text", Path: "a path"}
 LIMITS = {
     annotated_types.Gt: ("greater than", "gt"),
@@ -28,7 +29,8 @@ class Param:
 
     An empty `option` means that only an expression sets it. `older` is another option that once set it, and still does
     where it is stated together with the kind. `read` returns what is kept of a value that is not one of the plain
-    types, or raises ValueError; `accepts` says in words what it takes.
+    types, or raises ValueError; `accepts` says in words what it takes. `unit` is what a number counts: epochs, or a
+    learning rate; empty: nothing, as a factor.
     """
 
     help: str
@@ -36,6 +38,7 @@ class Param:
     older: str = ""
     read: Callable[[Any], Any] | None = None
     accepts: str = ""
+    unit: Unit = ""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Parameter:
     older: str = ""
     read: Callable[[Any], Any] | None = None
     words: str = ""
+    unit: Unit = ""
 
     @property
     def accepts(self) -> str:
@@ -70,7 +74,7 @@ def parameters_of(kind: Any) -> tuple[Parameter, ...]:
         mark = next(each for each in marks if isinstance(each, Param))
         limits = tuple(each for each in marks if not isinstance(each, Param))
         option = field.name if mark.option is None else mark.option
-        of_mark = mark.help, option, mark.older, mark.read, mark.accepts
+        of_mark = mark.help, option, mark.older, mark.read, mark.accepts, mark.unit
         found.append(Parameter(field.name, plain, limits, field.default, *of_mark))
     return tuple(found)
 

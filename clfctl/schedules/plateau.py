@@ -28,11 +28,13 @@ class Plateau(Following):
 
     name = "plateau"
 
-    patience: Annotated[int, Ge(0), Param("Epochs without improvement to tolerate before the rate is lowered.")] = 3
+    patience: Annotated[
+        int, Ge(0), Param("Epochs without improvement to tolerate before the rate is lowered.", unit="epochs")
+    ] = 3
     factor: Annotated[
         float, Gt(0), Lt(1), Param("Factor by which each change multiplies the learning rate.", older="gamma")
     ] = 0.5
-    min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min")] = 0.0
+    min_lr: Annotated[float, Ge(0), Param("The lowest learning rate.", option="eta_min", unit="rate")] = 0.0
     mode: Annotated[
         AutoMode,
         Param(
@@ -44,7 +46,9 @@ class Plateau(Following):
         Literal["rel", "abs"], Param("Whether the threshold is relative to the best metric or an absolute difference.")
     ] = "rel"
     cooldown: Annotated[
-        int, Ge(0), Param("Epochs after a change during which nothing is counted.", option="plateau_cooldown")
+        int,
+        Ge(0),
+        Param("Epochs after a change during which nothing is counted.", option="plateau_cooldown", unit="epochs"),
     ] = 0
     smooth: Annotated[
         float,

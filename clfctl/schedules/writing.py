@@ -1,7 +1,7 @@
 """A fitted schedule written as an expression again, as far as it was trained: the beginning of a longer one."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from clfctl.schedules.base import TOLERANCE, Kind, Schedule
@@ -62,8 +62,13 @@ def _written_call(call: Call, schedule: Schedule) -> str:
     elif isinstance(schedule, Kind) and not call.library:
         found = {each: getattr(schedule, each.name) for each in parameters_of(type(schedule))}
         arguments = {each.name: value for each, value in found.items() if value != each.default}
-    stated = ",".join(f"{name}={_written(value)}" for name, value in arguments.items())
-    return f"{name}({stated}){late}" if stated else f"{name}{late}"
+    return with_arguments(name, arguments) + late
+
+
+def with_arguments(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return a call as an expression has it: `step(step_size=3,gamma=0.7)`, the name alone without arguments."""
+    stated = ",".join(f"{each}={_written(value)}" for each, value in arguments.items())
+    return f"{name}({stated})" if stated else name
 
 
 def _written(value: Any) -> str:

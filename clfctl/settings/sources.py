@@ -268,6 +268,11 @@ def _data_defaults() -> dict[str, dict[str, Any]]:
     return tomllib.loads(text)
 
 
+def changed_by_data() -> frozenset[str]:
+    """Return the settings that some data set has a default of its own for."""
+    return frozenset(name for defaults in _data_defaults().values() for name in defaults)
+
+
 def from_layers(settings_type: type[S], layers: Sequence[Layer]) -> Resolved[S]:
     """Build settings from layers alone, the strongest first; names that are not its fields do not count.
 

@@ -33,6 +33,7 @@ _OTHERS = (
     "docs/tracking.md",
     "docs/serving.md",
     "docs/scaling.md",
+    "docs/app.md",
 )
 DOCUMENTS = [each for each in (GUIDE, QUICKREF, INFERENCE, *(ROOT / name for name in _OTHERS)) if each.is_file()]
 

@@ -12,6 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from clfctl.schedules import KINDS
+from tests.app.running import DROPZONE, IDLE, App
 from tests.browser import Browser, find_browser
 from tests.docs.documents import DOCUMENTS, GUIDE, PICTURES, ROOT, TABLE_HEAD, commands, parameter_table
 from tests.docs.workspace import invoke, make_workspace, train_x
@@ -19,6 +20,8 @@ from tests.docs.workspace import invoke, make_workspace, train_x
 FOUND = "docs/images/lr-find.svg"
 REPORT = "docs/images/eval/report.png"
 EXPLAINED = "docs/images/explain/grid.png"
+APP = "docs/images/app"
+DIGIT = 7  # of scikit-learn's
 
 
 def write_tables() -> None:
@@ -91,9 +94,46 @@ def write_explained_picture() -> None:
         shutil.copy("maps/grid.png", ROOT / EXPLAINED)
 
 
+def write_app_pictures() -> None:
+    """Show a digit to two real models in the app, in a browser, and put what is seen into docs/; so the schedules."""
+    program = find_browser()
+    if not program:
+        print("no Chromium or Chrome: the pictures of the app stay as they are", file=sys.stderr)
+        return
+    with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
+        common = ("train", "--epochs", "3", "--max-per-class", "60", "--batch-size", "16", "--lr", "1e-3")
+        for words in (
+            (*common, "--run-name", "custom"),
+            (*common, "--run-name", "resnet9", "--model", "resnet9_small"),
+        ):
+            result = invoke(words)
+            if result.exit_code:
+                sys.exit(f"{words}\n{result.output}")
+        pixels = np.round(load_digits().images[DIGIT] * 255 / 16).astype(np.uint8)
+        Image.fromarray(pixels).save("seven.png")
+        with App("runs") as app, Browser(program) as browser:
+            browser.go(f"{app.address}/", 1280)
+            browser.wait(f"document.querySelector('{DROPZONE}')")
+            browser.drop(Path("seven.png"), DROPZONE)
+            browser.wait("document.querySelector('.clfctl-answer')")
+            browser.press("document.querySelector('[data-testid=stMultiSelect] input')")
+            browser.press("document.querySelector('[role=option]')")
+            browser.wait("document.querySelectorAll('.clfctl-answer').length == 2")
+            browser.wait(IDLE)
+            look = browser.picture(whole=False)
+            browser.go(f"{app.address}/schedules", 1280)
+            browser.wait("document.querySelector('[data-testid=stVegaLiteChart] :is(canvas, svg)')")
+            browser.wait(IDLE)
+            schedules = browser.picture(whole=False)
+    (ROOT / APP).mkdir(exist_ok=True)
+    (ROOT / APP / "look.png").write_bytes(look)
+    (ROOT / APP / "schedules.png").write_bytes(schedules)
+
+
 if __name__ == "__main__":
     write_tables()
     write_pictures()
     write_find_picture()
     write_report_picture()
     write_explained_picture()
+    write_app_pictures()

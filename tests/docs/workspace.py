@@ -24,7 +24,7 @@ NO_EXPORT = "--no-export"
 DRY = ("--dry-run", "--no-pretrained")
 NEEDS_DRY = ("efficientnet", "--pretrained", "--model")
 # One writes into the user's shell configuration, the others never end.
-NOT_RUN = ("--install-completion", "--watch", "serve")
+NOT_RUN = ("--install-completion", "--watch", "serve", "app")
 # `runs/x` of the guide, with its four epochs: what follows in the guide shows them.
 RUN_X = ("train", "--scheduler", "cosine", "--runs-dir", "runs", "--run-name", "x", *SHORT, "--epochs", "4", NO_EXPORT,
          "--keep", "every 2")  # fmt: skip

@@ -1,0 +1,132 @@
+"""The page that is shown a picture: dropped, pasted or photographed, and named by one model or by two."""
+
+from importlib import resources
+
+import streamlit as st
+
+from clfctl.app.answers import answer_html
+from clfctl.app.known import models_in
+from clfctl.app.models import Answer, Opened, as_png, ask, opened, picture_of, sent_model
+from clfctl.app.place import Place, here
+from clfctl.app.words import as_markdown, show_error
+from clfctl.data.pixels.unreadable import reason_of
+from clfctl.errors import ClfctlError
+from clfctl.inference.uploads import MEGA, MODELS
+
+MOST_NAMED = 10
+SENT = "sent: "
+FILE, CAMERA = ":material/upload_file: File or paste", ":material/photo_camera: Camera"
+# By the kind of file, so that a phone offers its camera too; a browser that does not know these goes by their names.
+KINDS = ("image", "heic", "heif", "avif")
+
+
+def look_view() -> None:
+    """Draw the page."""
+    place = here()
+    left, right = st.columns((2, 3), gap="large")
+    with left:
+        st.subheader("A picture")
+        content = _picture(place)
+    with right:
+        st.subheader("What is in it")
+        chosen, top_k = _choice(place)
+        if not chosen:
+            st.info("Choose a model.")
+        elif content is None:
+            st.caption("Drop a picture, paste one, or take one with the camera.")
+        else:
+            _answers(chosen, content, top_k, place)
+
+
+def _picture(place: Place) -> bytes | None:
+    """Return the bytes of the picture that is there, and show it."""
+    source = st.segmented_control("From", (FILE, CAMERA), default=FILE, label_visibility="collapsed", key="from")
+    if source == CAMERA:
+        sent = st.camera_input("Camera", label_visibility="collapsed", key="camera")
+    else:
+        megabytes = place.limits.image_bytes // MEGA
+        label = f"Drop a picture here, or paste one; at most {megabytes} MB"
+        sent = st.file_uploader(label, KINDS, key="picture", max_upload_size=max(1, megabytes))
+        script = resources.files("clfctl.app").joinpath("paste.html").read_text("utf-8")
+        st.html(script, unsafe_allow_javascript=True)
+    if sent is None:
+        return None
+    content = sent.getvalue()
+    try:
+        st.image(as_png(picture_of(content, place.limits)), alt="the picture")
+    except Exception as error:  # a decoder may raise anything
+        st.error(f"The picture cannot be shown: {as_markdown(reason_of(error))}")
+        return None
+    return content
+
+
+def _choice(place: Place) -> tuple[list[tuple[str, Opened]], int]:
+    """Return the models that are chosen, one or two, and how many classes each is to name."""
+    known = models_in(place.source)
+    above = st.container()
+    sent = _sent(place)
+    names = [*sent, *known]
+    picked = above.multiselect(
+        "Models",
+        names,
+        default=names[:1],
+        max_selections=2,
+        placeholder="Choose one, or two side by side",
+        key="models",
+    )
+    found = list[tuple[str, Opened]]()
+    for name in picked:
+        try:
+            if name in sent:
+                found.append((name, sent[name]))
+            elif name in known:
+                found.append((name, opened(known[name])))
+        except ClfctlError as error:
+            show_error(error)
+    most = min(MOST_NAMED, max((len(model.predictor.info.classes) for _, model in found), default=MOST_NAMED))
+    top_k = st.slider("Classes to name", 1, most, min(3, most), key="top_k") if most > 1 else 1
+    return found, top_k
+
+
+def _sent(place: Place) -> dict[str, Opened]:
+    """Return the model that was sent, if one was."""
+    with st.popover("A model from a file", icon=":material/folder_open:"):
+        megabytes = place.limits.model_bytes // MEGA
+        label = f"A checkpoint of a run, or an .onnx file of clfctl export; at most {megabytes} MB"
+        file = st.file_uploader(label, MODELS, key="model", max_upload_size=max(1, megabytes))
+        if file is None:
+            return {}
+        try:
+            return {SENT + file.name: sent_model(file.name, file.getvalue(), place.limits)}
+        except ClfctlError as error:
+            st.error(f"{as_markdown(file.name)} cannot be used: {as_markdown(here().spelled(error.message))}")
+            return {}
+
+
+def _answers(chosen: list[tuple[str, Opened]], content: bytes, top_k: int, place: Place) -> None:
+    """Show what each of the models says, side by side where there is room."""
+    for column, (name, model) in zip(st.columns(len(chosen)), chosen, strict=True):
+        with column:
+            try:
+                answer = ask(model.predictor, content, place.limits, top_k)
+            except ClfctlError as error:
+                show_error(error)
+                continue
+            _show(name, model, answer)
+
+
+def _show(name: str, model: Opened, answer: Answer) -> None:
+    card = model.predictor.info
+    if answer.prediction.error:
+        st.error(f"The picture cannot be read: {as_markdown(answer.prediction.error)}")
+        return
+    st.html(answer_html(name, answer.prediction.classes))
+    height, width = card.preprocess.size
+    seen = f"sees {width} x {height} pixels, knows {len(card.classes):,} classes"
+    st.caption(f"{as_markdown(card.name)}, {seen}; answered in {_time(answer.took_s)}, opened in {_time(model.took_s)}")
+    for note in model.notes:
+        st.caption(as_markdown(here().spelled(note)))
+
+
+def _time(seconds: float) -> str:
+    return f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

@@ -1,0 +1,110 @@
+"""The models that the app can ask, and how it asks them: one question at a time, as a model has all cores."""
+
+import time
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from threading import Lock
+
+import streamlit as st
+from PIL import Image, ImageOps
+
+from clfctl.data.pixels.image_file import load
+from clfctl.data.pixels.to_rgb import to_rgb, value_range
+from clfctl.data.pixels.unreadable import BadImageError, reason_of
+from clfctl.data.workers import n_cores
+from clfctl.inference.open import open_predictor
+from clfctl.inference.prediction import Choice, Prediction
+from clfctl.inference.predictor import Predictor
+from clfctl.inference.stream import answers
+from clfctl.inference.uploads import Limits, open_sent_image, open_sent_model
+from clfctl.runs.ensemble import EnsembleFolder
+from clfctl.runs.folder import RunFolder
+
+# Models that are kept open at a time, for all who look.
+MOST_OPEN = 4
+# Sides of a picture on the page, in pixels: larger ones are scaled down, tiny ones enlarged by a whole factor.
+LARGEST, SMALLEST = 1024, 240
+_ONE_AT_A_TIME = Lock()
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A model that is open, how long that took, and what is worth knowing about it."""
+
+    predictor: Predictor
+    took_s: float
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says of a picture, and how long decoding and computing it took together."""
+
+    prediction: Prediction
+    took_s: float
+
+
+def opened(path: Path) -> Opened:
+    """Return a model, kept open until its files change. Raises ClfctlError if it cannot be asked."""
+    run = RunFolder(path)
+    files = (path, run.onnx, run.best, run.last, EnsembleFolder(path).file)
+    return _opened(path, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+
+
+@st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …")
+def _opened(path: Path, stamps: tuple[int, ...]) -> Opened:  # noqa: ARG001 (another stamp is another model)
+    notes, started = list[str](), time.perf_counter()
+    with _ONE_AT_A_TIME:
+        predictor = open_predictor(path, n_cores(), notes.append)
+    return Opened(predictor, time.perf_counter() - started, tuple(notes))
+
+
+@st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …", scope="session")
+def sent_model(name: str, content: bytes, _limits: Limits) -> Opened:
+    """Return a model that was sent, for whom it was sent by. Raises ModelError."""
+    started = time.perf_counter()
+    with _ONE_AT_A_TIME:
+        predictor = open_sent_model(content, name, _limits, n_cores())
+    return Opened(predictor, time.perf_counter() - started)
+
+
+def ask(predictor: Predictor, content: bytes, limits: Limits, top_k: int) -> Answer:
+    """Return what a model says of an image, given as the bytes of its file; one that is bad has only its reason."""
+    with _ONE_AT_A_TIME:
+        started = time.perf_counter()
+        try:
+            with open_sent_image(content, limits) as image:
+                seen = predictor.look(image)
+        except Exception as error:  # a decoder may raise anything
+            return Answer(Prediction("", error=reason_of(error)), 0.0)
+        found = answers(predictor, [("", seen)], Choice(top_k))[0]
+        return Answer(found, time.perf_counter() - started)
+
+
+def picture_of(content: bytes, limits: Limits) -> Image.Image:
+    """Return an image upright and in RGB, of a size to be shown. Raises OSError, with the reason."""
+    with open_sent_image(content, limits) as image:
+        if image.format in ("JPEG", "MPO"):
+            image.draft("RGB", (LARGEST, LARGEST))
+        load(image)
+        try:
+            upright = image if image.format == "TIFF" else ImageOps.exif_transpose(image)
+            upright.thumbnail((LARGEST, LARGEST), Image.Resampling.LANCZOS)
+            shown = to_rgb(upright, value_range(upright))
+        except Exception as error:  # as above
+            raise BadImageError(reason_of(error)) from None
+    return enlarged(shown)
+
+
+def enlarged(picture: Image.Image) -> Image.Image:
+    """Return a picture of few pixels larger by a whole factor, since a browser would blur it."""
+    factor = max(1, SMALLEST // max(picture.size))
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def as_png(picture: Image.Image) -> bytes:
+    """Return a picture as the bytes of a PNG file."""
+    file = BytesIO()
+    picture.save(file, "png")
+    return file.getvalue()

@@ -1,0 +1,133 @@
+"""The page of the runs: what each is doing, its curves, its learning rate and its reports."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import streamlit as st
+
+from clfctl.api.previewing import preview
+from clfctl.app.charts import Curve, chart
+from clfctl.app.known import models_in
+from clfctl.app.place import here
+from clfctl.app.words import as_html, as_markdown, show_error
+from clfctl.display.axes import format_lr
+from clfctl.errors import ClfctlError
+from clfctl.evaluation.epoch_metrics import METRICS
+from clfctl.planning.preview.track import Track
+from clfctl.runs.folder import RunFolder
+from clfctl.runs.history import EpochResult, read_history
+from clfctl.runs.state import RunState, progress_words, state_of
+from clfctl.storage.json_lines import read_json_lines
+from clfctl.storage.names import shell
+
+EVERY_S = 3
+MOST_REPORT_BYTES = 30_000_000
+REPORT_HEIGHT = 900
+# A report is a page of its own, and may be a stranger's: it runs nothing, asks nobody, and cannot see this page.
+FRAME = (
+    '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:;'
+    " style-src 'unsafe-inline'\"><style>:root {{ color-scheme: light dark }} body {{ margin: 0 }}"
+    " iframe {{ border: 0; width: 100%; height: {height}px }}</style>"
+    '<iframe sandbox title="report" srcdoc="{page}"></iframe>'
+)
+KINDS = {"loss": "Loss", "share": "Accuracy"}
+
+
+def runs_view() -> None:
+    """Draw the page."""
+    known = {name: path for name, path in models_in(here().source).items() if RunFolder(path).config.is_file()}
+    if not known:
+        st.info("There are no runs here.")
+        return
+    name = st.selectbox("Run", [*known], key="run")
+    if name not in known:
+        return
+    run = RunFolder(known[name])
+    if state_of(run).state == "running":
+        st.fragment(_curves, run_every=EVERY_S)(run)
+    else:
+        _curves(run)
+    _reports(run)
+
+
+def _curves(run: RunFolder) -> None:
+    """Show how a run is doing; of one that is running, again and again."""
+    state = state_of(run)
+    _numbers(state)
+    if state.why:
+        st.caption(as_markdown(state.why))
+    try:
+        history = read_history(read_json_lines(run.history), run.history)
+        tracks = preview(run.path).tracks
+    except ClfctlError as error:
+        show_error(error)
+        return
+    charts = [chart_of(history, kind) for kind in KINDS]
+    for column, (title, found) in zip(st.columns(2), zip(KINDS.values(), charts, strict=True), strict=True):
+        with column:
+            st.markdown(f"**{title}**")
+            if found:
+                st.vega_lite_chart(spec=found, width="stretch")
+            else:
+                st.caption("No epoch is finished yet.")
+    st.markdown("**Learning rate**")
+    st.vega_lite_chart(spec=rate_chart(tracks), width="stretch")
+
+
+def _numbers(state: RunState) -> None:
+    metric = METRICS.get(state.best_metric or "")
+    best = "none yet" if state.best is None else f"{state.best:.4g}"
+    if state.best is not None and metric and metric.kind == "share":
+        best = f"{100 * state.best:.1f} %"
+    numbers = {
+        "State": state.state,
+        "Progress": progress_words(state) if state.epoch is not None else "unknown",
+        f"Best {metric.title}" if metric else "Best": best,
+        "Learning rate": format_lr(state.lr) if state.lr is not None else "none yet",
+    }
+    items = "".join(f"<div><dt>{as_html(key)}</dt><dd>{as_html(text)}</dd></div>" for key, text in numbers.items())
+    st.html(f'<dl class="clfctl-numbers">{items}</dl>')
+
+
+def chart_of(history: Sequence[EpochResult], kind: str) -> dict[str, object] | None:
+    """Return the chart of the metrics of a kind, None where no epoch has any."""
+    shown = {name: metric for name, metric in METRICS.items() if metric.kind == kind and metric.is_shown}
+    curves = [
+        Curve(metric.title, [(each.epoch, each.metric(name)) for each in history]) for name, metric in shown.items()
+    ]
+    curves = [curve for curve in curves if any(y == y for _, y in curve.points)]
+    is_share = kind == "share"
+    return chart(curves, y="share" if is_share else "mean loss", percent=is_share, from_zero=False) if curves else None
+
+
+def rate_chart(tracks: Sequence[Track]) -> dict[str, object]:
+    """Return the chart of a run's learning rate, used and to come, with a line where it goes on."""
+    curves = [Curve(track.case or "learning rate", track.points()) for track in tracks]
+    begins = next((track.begins for track in tracks if 0 < track.begins < track.epochs), None)
+    return chart(curves, y="learning rate", marked=begins)
+
+
+def _reports(run: RunFolder) -> None:
+    found = reports_of(run)
+    st.markdown("**Report**")
+    if not found:
+        st.caption(f"None yet: {as_markdown(shell('eval', run.path))} writes one.")
+        return
+    name = st.selectbox("Evaluation", [*found], key="evaluation") if len(found) > 1 else next(iter(found))
+    if name not in found:
+        return
+    content = found[name].read_bytes()
+    st.download_button("Download", content, f"{run.path.name}-{name}.html", "text/html", icon=":material/download:")
+    if len(content) > MOST_REPORT_BYTES:
+        st.caption("It is too large to be shown here.")
+        return
+    page = html.escape(content.decode("utf-8", "replace"), quote=True)
+    st.iframe(FRAME.format(page=page, height=REPORT_HEIGHT), height=REPORT_HEIGHT)
+
+
+def reports_of(run: RunFolder) -> dict[str, Path]:
+    """Return the reports of a run by the names of their evaluations, newest first; none that is elsewhere by a link."""
+    inside = run.path.resolve()
+    files = [file for file in run.eval.glob("*/report.html") if file.resolve().is_relative_to(inside)]
+    return {file.parent.name: file for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True)}

@@ -1,0 +1,64 @@
+"""What `clfctl app` says before it serves anything."""
+
+import importlib.util
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import Result
+
+Cli = Callable[..., Result]
+
+
+def make_run(name: str) -> None:
+    """A folder that counts as a run."""
+    Path(name).mkdir(parents=True)
+    (Path(name) / "config.toml").write_text("")
+
+
+def test_without_the_extra_its_command_is_said(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "streamlit" else real(name, *more)
+    )
+    result = cli("app")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "Error: the app needs the package streamlit, which is not installed\n"
+        "  install it with: pip install 'clfctl[app]'\n"
+    )
+
+
+@pytest.mark.parametrize("words", [(), ("runs",), ("elsewhere",)])
+def test_without_runs_that_is_said(cli: Cli, words: tuple[str, ...]) -> None:
+    Path("runs").mkdir()
+    result = cli("app", *words)
+    assert result.exit_code == 2
+    what = "elsewhere does not exist" if words == ("elsewhere",) else "there are no runs in runs"
+    assert result.stderr.splitlines()[0] == f"Error: {what}"
+    assert "clfctl train makes" in result.stderr
+
+
+def test_a_port_in_use_is_one_sentence(cli: Cli) -> None:
+    make_run("runs/x")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        result = cli("app", "--port", str(port))
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"Error: --port: {port} is in use on 127.0.0.1",
+        f"  choose another, such as --port {port + 1}, or --port 0 for any that is free",
+    ]
+
+
+@pytest.mark.parametrize(
+    "words", [("--port", "70000"), ("--port", "x"), ("--max-megabytes", "0"), ("--max-megapixels", "-1")]
+)
+def test_numbers_that_cannot_be_are_refused(cli: Cli, words: tuple[str, ...]) -> None:
+    result: Any = cli("app", *words)
+    assert result.exit_code == 2
+    assert words[0] in result.stderr
