@@ -174,7 +174,7 @@ def test_a_strangers_ensemble_leads_nowhere(tmp_path: Path) -> None:
         (("ensemble", "{one}"), "1 model for an ensemble; it must be 2 to 26"),
         (("ensemble", "{one}", "nowhere"), "nowhere is not a run folder"),
         (("ensemble", "{one}", "{two}", "--run-name", "one"), "--run-name: {one} exists already"),
-        (("ensemble", "{one}", "{two}", "--ensemble", "sum"), "--ensemble: 'sum' is not allowed"),
+        (("ensemble", "{one}", "{two}", "--ensemble", "sum"), "--ensemble: 'sum' (from the command line) is not"),
         (("predict", "{one}", "{two}"), "there is no image to look at"),
         (("predict", "{one}", "{two}", "x.png", "--ensemble", "weighted"), "--ensemble: runs that are named have no"),
         (("predict", "{one}", "x.png", "--ensemble", "vote"), "--ensemble: one model, {one}, is no ensemble"),
