@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clfctl.api.exporting import export as export
 from clfctl.api.named import Named, model_named
 from clfctl.api.notes import Notes
 from clfctl.api.previewing import Preview as Preview
@@ -155,24 +156,6 @@ def predict(
     from clfctl.inference.prediction import Choice
 
     return predict_images(model_named(model, ensemble), images, Choice(top_k, threshold), batch_size, workers)
-
-
-def export(run: Named, output: Path | str | None = None, *, ensemble: str | None = None) -> "Exported":
-    """Write the model of a run, of a checkpoint file or of an ensemble as ONNX, if that gives what torch gives.
-
-    Several runs become one file, `output`, that answers by the rule `ensemble`, as in `predict`.
-    """
-    from clfctl.runs.ensemble import ensemble_in
-
-    model, target = model_named(run, ensemble), None if output is None else Path(output)
-    if found := ensemble_in(model):
-        from clfctl.inference.write_whole import export_ensemble
-
-        return export_ensemble(found, target)
-    from clfctl.inference.write_onnx import export_model
-
-    assert isinstance(model, Path)
-    return export_model(model, target)
 
 
 @contextmanager

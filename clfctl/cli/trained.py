@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl.cli import completion
+from clfctl.inference.rework_options import MAX_LOSS, N_CALIBRATED, Rework, share_of
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
@@ -58,6 +59,9 @@ CopyOption = Annotated[
     ),
 ]
 THRESHOLD = "Name no class of a smaller probability; an image with none left is unsure."
+INT8 = "Compute in whole numbers of 8 bits; accuracy and speed before and after are measured."
+LOSS = "Refuse int8 if it gets more than this share of the validation images wrong that were right."
+BAKE = "Resize and crop inside the file: it then takes whole pictures, of any size."
 WARM = "Answer each line of standard input, a path, with a line of JSON, until its end."
 
 
@@ -136,8 +140,13 @@ def export(
         Path | None,
         typer.Option("--output", "-o", help="Write to this file instead of model.onnx in the run.", metavar="FILE"),
     ] = None,
+    int8: Annotated[bool, typer.Option("--int8", help=INT8)] = False,
+    max_loss: Annotated[str, typer.Option(help=LOSS, metavar="SHARE")] = f"{MAX_LOSS:.0%}",
+    calibrate: Annotated[int, typer.Option(help="Training images that int8 is calibrated on.", min=1)] = N_CALIBRATED,
+    bake_preprocessing: Annotated[bool, typer.Option("--bake-preprocessing", help=BAKE)] = False,
 ) -> None:
     """Write a trained model as ONNX: `clfctl predict` is then done before torch would have started."""
     from clfctl.commands.export import export as command
 
-    command(runs, ensemble.settings.ensemble, output_file, output)
+    wanted = Rework(int8, share_of(max_loss), calibrate, bake_preprocessing)
+    command(runs, ensemble.settings.ensemble, output_file, wanted, output)

@@ -12,7 +12,7 @@ from threadpoolctl import ThreadpoolController
 
 from clfctl.data.ahead import work_ahead
 from clfctl.data.keys import AUGMENT, ORDER, hash_key, order_of, times_before
-from clfctl.data.pixels.decode import Picture, Pixels, see_and_close
+from clfctl.data.pixels.decode import Picture, T, see_and_close
 from clfctl.data.pixels.transform import Augmentation, Preprocess, to_augmented_pixels, to_pixels
 from clfctl.data.pixels.unreadable import BAD_IMAGE_ERRORS, is_too_many, reason_of
 from clfctl.data.pixels.views import Crop, crop_pixels
@@ -70,9 +70,7 @@ class BadImages:
         )
 
 
-def read_or_note(
-    source: ImageSource, index: int, bad_images: BadImages, see: Callable[[Picture], Pixels]
-) -> Pixels | None:
+def read_or_note(source: ImageSource, index: int, bad_images: BadImages, see: Callable[[Picture], T]) -> T | None:
     """Return what `see` makes of an image; None if it cannot be read, which `bad_images` then notes.
 
     Raises DataError for a crash, with the image's name, and where `bad_images` does.

@@ -67,6 +67,9 @@ def _network(path: Path) -> Network:
     if len(exported.info.views) > 1:
         hint = "name the runs that it was made of, or the folder of the ensemble"
         raise UsageError(f"{path} is of several models, which see an image in several ways", hint)
+    if exported.info.takes_whole:
+        hint = "explain the run or the checkpoint that it was made of, or a file without its preprocessing"
+        raise UsageError(f"{path} scales pictures by itself, so that no part of what it sees can be covered", hint)
 
     def ask(pixels: Pixels) -> NDArray[np.float32]:
         return exported.probabilities([(each,) for each in pixels])

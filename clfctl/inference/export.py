@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -69,17 +69,24 @@ def whole_to_onnx(whole: nn.Module, info: Card, shapes: Any) -> bytes:
             with _quiet():
                 proto = onnx.load_from_string(export(whole, example, shapes))
             _forget_sources(proto)
-            for key, text in to_metadata(info, __version__).items():
-                proto.metadata_props.add(key=key, value=text)
-            content: bytes = proto.SerializeToString()
+            content = finished(proto, info)
         except ModelError:
             raise
         except Exception as error:  # an exporter raises what any operator of any model does
             errors.append(error)
         else:
-            return with_checksum(content)
+            return content
     reasons = " and ".join(dict.fromkeys(first_line(_root(error)) for error in errors))
     raise ModelError(f"{info.name} cannot be exported as ONNX: {reasons}", "use the checkpoint itself") from errors[-1]
+
+
+def finished(proto: Any, info: Card, records: Mapping[str, Any] | None = None) -> bytes:
+    """Return the bytes of a file, with its metadata and its checksum; `records` as in `to_metadata`."""
+    del proto.metadata_props[:]
+    for key, text in to_metadata(info, __version__, records).items():
+        proto.metadata_props.add(key=key, value=text)
+    content: bytes = proto.SerializeToString()
+    return with_checksum(content)
 
 
 def _forget_sources(proto: Any) -> None:

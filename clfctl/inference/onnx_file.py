@@ -3,10 +3,13 @@
 Its graph takes `pixels` (B, H, W, 3) uint8 RGB and gives `probabilities` (B, n_classes) float32:
 scaling by mean and standard deviation is part of it, so that nobody can do it wrong. Under the key `clfctl` its
 metadata has a JSON object with all that is needed to make the pixels and to name the classes. An ensemble whose members
-see an image in several ways takes each of them: `pixels`, `pixels_2`, `pixels_3`, ….
+see an image in several ways takes each of them: `pixels`, `pixels_2`, `pixels_3`, …. A graph that takes whole images,
+of any size, has one input, and does what `preprocess` says by itself. Records of what the export changed and found
+stand beside that under names of their own.
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +19,12 @@ from clfctl.errors import DamagedError, ModelError
 from clfctl.models.card import Card
 from clfctl.storage.files import reason_of
 
-# The second is that of several inputs; an older clfctl says that it cannot read that, and still reads the others.
-FORMAT = 2
+# The second is that of several inputs, the third that of whole images, which an older clfctl would scale before the
+# graph does; it says that it cannot read those, and still reads the others.
+PREPARED, SEVERAL, OF_WHOLE = 1, 2, 3
+FORMAT = OF_WHOLE
 META, INPUT, OUTPUT = "clfctl", "pixels", "probabilities"
+INT8, AGREEMENT = RECORDS = ("int8", "agreement")
 _DIGEST_CHARS = 32
 # One more entry of the metadata, as bytes: protocol buffers that are put one after the other are one message. Field 14
 # of a ModelProto is a StringStringEntryProto, of a key and a value.
@@ -27,10 +33,16 @@ _ENTRY = bytes([0x0A, len(_KEY)]) + _KEY + bytes([0x12, _DIGEST_CHARS])
 _BEFORE_DIGEST = bytes([0x72, len(_ENTRY) + _DIGEST_CHARS]) + _ENTRY
 
 
-def to_metadata(card: Card, version: str) -> dict[str, str]:
-    """Return the metadata of a model that clfctl `version` exports."""
-    needed = FORMAT if card.others else 1
-    return {META: json.dumps({"format": needed, "clfctl": version, **card.as_json()})}
+def to_metadata(card: Card, version: str, records: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the metadata of a model that clfctl `version` exports; `records` have names of RECORDS."""
+    needed = OF_WHOLE if card.takes_whole else SEVERAL if card.others else PREPARED
+    return {META: json.dumps({"format": needed, "clfctl": version, **card.as_json(), **(records or {})})}
+
+
+def records_in(metadata: Mapping[str, str]) -> dict[str, Any]:
+    """Return the records of a file's metadata, which `from_metadata` could read."""
+    found = json.loads(metadata[META])
+    return {name: found[name] for name in RECORDS if name in found}
 
 
 def input_names(n_views: int) -> list[str]:
@@ -38,7 +50,7 @@ def input_names(n_views: int) -> list[str]:
     return [INPUT, *(f"{INPUT}_{n}" for n in range(2, n_views + 1))]
 
 
-def from_metadata(path: Path, metadata: dict[str, str]) -> Card:
+def from_metadata(path: Path, metadata: Mapping[str, str]) -> Card:
     """Return what the metadata of a file says. Raises ModelError if it says nothing, or says it in a newer format."""
     try:
         found: dict[str, Any] = json.loads(metadata[META])

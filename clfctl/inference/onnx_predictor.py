@@ -1,8 +1,8 @@
 """A model computed by ONNX Runtime on the CPU: a whole process of it is done before torch is imported."""
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clfctl.data.pixels.decode import Picture, Resize, resize_by_pillow
+from clfctl.data.pixels.transform import to_whole
 from clfctl.errors import DamagedError, ModelError, first_line
-from clfctl.inference.onnx_file import from_metadata, input_names, read_onnx
+from clfctl.inference.onnx_file import INT8, from_metadata, input_names, read_onnx, records_in
 from clfctl.inference.packages import has_runtime
 from clfctl.inference.predictor import Seen, look_at
 from clfctl.models.card import Card
@@ -24,18 +25,19 @@ _WEIGHTS_ELSEWHERE, _NOWHERE = "session.model_external_initializers_file_folder_
 
 @dataclass(frozen=True)
 class OnnxPredictor:
-    """See `Predictor`."""
+    """See `Predictor`; `records` are what the export found out about the file, by name: see RECORDS."""
 
     file: Path
     info: Card
     session: Any
+    records: Mapping[str, Any] = field(default_factory=dict)
     resize: Resize = resize_by_pillow
     is_parallel: bool = True
 
     @property
     def title(self) -> str:
-        """Return the file."""
-        return f"{self.file}, ONNX Runtime"
+        """Return the file, and whether it computes with whole numbers of 8 bits."""
+        return f"{self.file}, ONNX Runtime{', int8' if INT8 in self.records else ''}"
 
     @property
     def batch_size(self) -> int:
@@ -46,12 +48,23 @@ class OnnxPredictor:
         """Nothing: neither the decoders nor the session start threads here."""
 
     def look(self, image: Picture) -> Seen:
-        """See `Predictor`."""
-        return look_at(image, self.info, self.resize)
+        """See `Predictor`; of a model that `takes_whole` images not all have one size."""
+        return (to_whole(image),) if self.info.takes_whole else look_at(image, self.info, self.resize)
 
     def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
-        """See `Predictor`."""
-        names = input_names(len(self.info.views))
+        """See `Predictor`; images of one size are asked about at once."""
+        by_size: dict[tuple[int, ...], list[int]] = {}
+        for place, (first, *_) in enumerate(images):
+            by_size.setdefault(first.shape, []).append(place)
+        if len(by_size) == 1:
+            return self._ask(images)
+        found = np.empty((len(images), len(self.info.classes)), np.float32)
+        for places in by_size.values():
+            found[places] = self._ask([images[place] for place in places])
+        return found
+
+    def _ask(self, images: Sequence[Seen]) -> NDArray[np.float32]:
+        names = input_names(1 if self.info.takes_whole else len(self.info.views))
         given = {name: np.stack([each[place] for each in images]) for place, name in enumerate(names)}
         try:
             found: NDArray[np.float32] = self.session.run(None, given)[0]
@@ -73,6 +86,16 @@ def load_onnx(path: Path, n_threads: int) -> OnnxPredictor:
 
 def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
     """Return the model whose bytes are given; `path` is what it is called. As `load_onnx`."""
+    try:
+        session = session_of(content, n_threads)
+    except Exception as error:  # as above
+        raise DamagedError(f"{path} cannot be read: {first_line(error)}", "clfctl export makes a new one") from None
+    metadata = session.get_modelmeta().custom_metadata_map
+    return OnnxPredictor(path, from_metadata(path, metadata), session, records_in(metadata))
+
+
+def session_of(content: bytes, n_threads: int) -> Any:
+    """Return a session of ONNX Runtime for a model's bytes. Raises whatever that raises for what it cannot compute."""
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(_SILENT)
@@ -83,8 +106,4 @@ def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
     # Threads that spin while they wait halve the speed as soon as anything else runs, decoders for a start.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry(_WEIGHTS_ELSEWHERE, _NOWHERE)
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # as above
-        raise DamagedError(f"{path} cannot be read: {first_line(error)}", "clfctl export makes a new one") from None
-    return OnnxPredictor(path, from_metadata(path, session.get_modelmeta().custom_metadata_map), session)
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])

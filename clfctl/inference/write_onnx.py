@@ -1,13 +1,15 @@
 """A trained model as model.onnx, kept only if it gives what torch gives. Training ends with it too."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from clfctl.data.onlookers import Onlookers, no_bar, no_line
 from clfctl.errors import ClfctlError, ModelError, UsageError
 from clfctl.inference.packages import missing_packages
+from clfctl.inference.rework_options import Rework
 from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.files import explained, in_bytes, replace_file
@@ -15,28 +17,45 @@ from clfctl.storage.files import explained, in_bytes, replace_file
 if TYPE_CHECKING:
     from clfctl.data.pixels.decode import Pixels
     from clfctl.data.pixels.transform import Preprocess
-    from clfctl.data.sources.base import Part
+    from clfctl.data.sources.base import Data, Part
+    from clfctl.inference.agreement import Agreement
+    from clfctl.inference.judge import Judged
+    from clfctl.inference.trained import TrainedModel
 
 N_CHECKED = 16
 INSTALL = "install it with: pip install 'clfctl[onnx]'"
+NOBODY, PLAIN = Onlookers(no_line, no_bar), Rework()
 
 
 @dataclass(frozen=True)
 class Exported:
-    """A file that was written: its size, and by how much at most a probability differs over some images."""
+    """A file that was written: its size, and by how much at most a probability differs over some images.
+
+    That is of the model in float32, with its pixels prepared; `int8` and `whole` say what became of it after that.
+    """
 
     file: Path
     n_bytes: int
     difference: float
     n_images: int
     images: str
+    int8: "Judged | None" = None
+    whole: "Agreement | None" = None
+
+    def as_record(self) -> dict[str, Any]:
+        """Return it for JSON."""
+        return asdict(self) | {"file": str(self.file)}
+
+    def lines(self) -> Sequence[str]:
+        """Return sentences for people."""
+        return str(self), *(line for each in (self.int8, self.whole) if each for line in each.lines())
 
     def __str__(self) -> str:
         same = f"matches torch to within {self.difference:.1g} on {self.n_images} images of {self.images}"
         return f"{self.file}: {in_bytes(self.n_bytes)}, {same}"
 
 
-def export_model(path: Path, output: Path | None = None) -> Exported:
+def export_model(path: Path, output: Path | None = None, wanted: Rework = PLAIN, to: Onlookers = NOBODY) -> Exported:
     """Write the model of a run, or of a checkpoint file, as ONNX; by default beside it. Raises ClfctlError."""
     run, file = which_checkpoint(path)
     target = output or (run.onnx if path.is_dir() else path.with_suffix(ONNX_SUFFIX))
@@ -44,7 +63,7 @@ def export_model(path: Path, output: Path | None = None) -> Exported:
     from clfctl.engine.as_it_was import as_it_was
 
     with as_it_was():
-        return write_onnx(run, file, target)
+        return write_onnx(run, file, target, wanted=wanted, to=to)
 
 
 def check_target(target: Path) -> None:
@@ -91,8 +110,16 @@ def which_checkpoint(path: Path) -> tuple[RunFolder, Path]:
     return run, run.chosen
 
 
-def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = None) -> Exported:
-    """Export a checkpoint, compare it with torch on real images, and write it if both say the same.
+def write_onnx(
+    run: RunFolder,
+    file: Path,
+    target: Path,
+    part: "Part | None" = None,
+    *,
+    wanted: Rework = PLAIN,
+    to: Onlookers = NOBODY,
+) -> Exported:
+    """Export a checkpoint, compare it with torch on real images, and write it, as it is wanted, if both say the same.
 
     The images are those of `part`, or else those that the run held out from training, if they are still there, or else
     two photographs that scikit-learn has. Raises CheckpointError, ModelError or WriteError; the old file stays then.
@@ -111,9 +138,29 @@ def write_onnx(run: RunFolder, file: Path, target: Path, part: "Part | None" = N
     if not found <= TOLERANCE:  # nor if it is not a number
         what = f"{info.name} gives other probabilities as ONNX: one differs by {found:.2g}, more than {TOLERANCE:g}"
         raise ModelError(what, "it was not kept; clfctl predict uses the checkpoint")
+    int8, whole = None, None
+    if not wanted.is_plain:
+        from clfctl.inference.rework import rework
+
+        reworked = rework(content, info, _data_of(run, trained, wanted), wanted, target, to)
+        content, int8, whole = reworked.content, reworked.int8, reworked.agreement
     with explained(target):
         replace_file(target, [content])
-    return Exported(target, len(content), found, len(pixels), images)
+    return Exported(target, len(content), found, len(pixels), images, int8, whole)
+
+
+def _data_of(run: RunFolder, trained: "TrainedModel", wanted: Rework) -> "Data | None":
+    """Return the run's images if they are still there. Raises ModelError if they are not, and are needed."""
+    from clfctl.data.sources.open import open_data
+
+    settings = trained.settings.model_copy(update={"download": False})
+    try:
+        return open_data(settings, settings.seed)
+    except Exception as error:  # they may have been moved since, or may have to be downloaded again
+        if not wanted.int8:
+            return None
+        what = f"int8 is calibrated on images that {run.path} was trained on, and they cannot be read: {error}"
+        raise ModelError(what, "put them where they were, or export without `int8=True`", field="int8") from None
 
 
 def some_pixels(part: "Part | None", settings: TrainSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":

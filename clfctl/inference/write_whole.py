@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from clfctl.errors import ModelError, UsageError
-from clfctl.inference.write_onnx import Exported, check_target, some_pixels
+from clfctl.inference.rework_options import Rework
+from clfctl.inference.write_onnx import NOBODY, PLAIN, Exported, check_target, some_pixels
 from clfctl.runs.ensemble import Ensemble, checkpoint_of
 from clfctl.storage.files import explained, replace_file
 
@@ -16,8 +17,10 @@ if TYPE_CHECKING:
     from clfctl.inference.whole import BuiltWhole
 
 
-def export_ensemble(ensemble: Ensemble, output: Path | None = None) -> Exported:
+def export_ensemble(ensemble: Ensemble, output: Path | None = None, wanted: Rework = PLAIN) -> Exported:
     """Write an ensemble as one ONNX file; by default into its folder. Raises ClfctlError; the old file stays then."""
+    if wanted.int8:
+        raise UsageError("int8 is for one model, not for several", "export without `int8=True`", field="int8")
     if output is None and ensemble.folder is None:
         hint = "`output=FILE.onnx`, or make one that has: clfctl ensemble RUN RUN"
         raise UsageError("several runs have no folder of their own: say where to write", hint, field="output")
@@ -26,10 +29,10 @@ def export_ensemble(ensemble: Ensemble, output: Path | None = None) -> Exported:
     from clfctl.engine.as_it_was import as_it_was
 
     with as_it_was():
-        return write_whole(ensemble, target)
+        return write_whole(ensemble, target, wanted)
 
 
-def write_whole(ensemble: Ensemble, target: Path) -> Exported:
+def write_whole(ensemble: Ensemble, target: Path, wanted: Rework = PLAIN) -> Exported:
     """Export an ensemble as one graph, compare it with torch on real images, and write it if both say the same."""
     import torch
 
@@ -50,9 +53,15 @@ def write_whole(ensemble: Ensemble, target: Path) -> Exported:
     if not found <= TOLERANCE:  # nor if it is not a number
         what = f"{built.info.name} gives other probabilities as ONNX: one differs by {found:.2g}"
         raise ModelError(f"{what}, more than {TOLERANCE:g}", "it was not kept; clfctl predict asks each member")
+    whole = None
+    if not wanted.is_plain:
+        from clfctl.inference.rework import rework
+
+        reworked = rework(content, built.info, None, wanted, target, NOBODY)
+        content, whole = reworked.content, reworked.agreement
     with explained(target):
         replace_file(target, [content])
-    return Exported(target, len(content), found, len(seen), images)
+    return Exported(target, len(content), found, len(seen), images, whole=whole)
 
 
 def _some_seen(built: "BuiltWhole", first: "TrainedModel") -> "tuple[Sequence[Seen], str]":

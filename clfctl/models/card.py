@@ -12,6 +12,8 @@ from clfctl.settings.image_size import as_json, read_image_size
 if TYPE_CHECKING:
     from clfctl.runs.checkpoint import Checkpoint
 
+WHOLE = "whole"  # in JSON: what `pixels` are to an exported model
+
 
 @dataclass(frozen=True)
 class Card:
@@ -19,7 +21,8 @@ class Card:
 
     `made_of` is the checksum of the checkpoint that an exported model was made of; a checkpoint has none. The members
     of an ensemble may see an image in several ways: then `others` are those after `preprocess`, and it is asked about
-    all of these pictures of an image at once. Mean and deviation are each member's own, and not said of an ensemble.
+    all of these pictures of an image at once. Mean and deviation are each member's own, and not said of an ensemble. An
+    exported model that `takes_whole` images makes these pictures itself.
     """
 
     name: str
@@ -27,6 +30,7 @@ class Card:
     preprocess: Preprocess
     made_of: str = ""
     others: tuple[Preprocess, ...] = ()
+    takes_whole: bool = False
 
     @property
     def views(self) -> tuple[Preprocess, ...]:
@@ -34,7 +38,7 @@ class Card:
         return (self.preprocess, *self.others)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what `from_json` reads, without `made_of` and `others` where there are none."""
+        """Return what `from_json` reads, without what a model does not have or do."""
         made_of = {"checkpoint": self.made_of} if self.made_of else {}
         others = {"other_inputs": [preprocess_as_json(each) for each in self.others]} if self.others else {}
         return {
@@ -43,6 +47,7 @@ class Card:
             "preprocess": preprocess_as_json(self.preprocess),
             **made_of,
             **others,
+            **({"pixels": WHOLE} if self.takes_whole else {}),
         }
 
     @classmethod
@@ -51,7 +56,8 @@ class Card:
         preprocess = preprocess_from(record["preprocess"])
         others = tuple(preprocess_from(each) for each in record.get("other_inputs", ()))
         made_of = str(record.get("checkpoint", ""))
-        return cls(str(record["model"]), tuple(record["classes"]), preprocess, made_of, others)
+        takes_whole = record.get("pixels") == WHOLE
+        return cls(str(record["model"]), tuple(record["classes"]), preprocess, made_of, others, takes_whole)
 
 
 def preprocess_as_json(preprocess: Preprocess) -> dict[str, Any]:

@@ -330,7 +330,7 @@ def test_files_of_others_are_refused(tmp_path: Path, run: RunFolder, digits: Pat
     assert (result.exit_code, result.stdout) == (1, "")
     assert "text.onnx cannot be read" in result.stderr
     described = json.loads(to_metadata(Card("custom", NAMES, Preprocess(32), ""), "9.0")["clfctl"])
-    model.metadata_props.add(key="clfctl", value=json.dumps(described | {"format": 2}))
+    model.metadata_props.add(key="clfctl", value=json.dumps(described | {"format": 4}))
     onnx.save(model, tmp_path / "newer.onnx")
     with pytest.raises(ModelError, match="written by a newer clfctl"):
         load_onnx(tmp_path / "newer.onnx", 1)

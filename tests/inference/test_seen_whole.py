@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from typer.testing import Result
 
-from clfctl.data.pixels.transform import Preprocess, to_pixels
+from clfctl.data.pixels.transform import Preprocess
 from clfctl.inference.export import difference, to_onnx
 from clfctl.inference.onnx_predictor import start_onnx
 from clfctl.inference.trained import load_trained
@@ -82,7 +82,7 @@ def test_an_exported_model_takes_rectangles_and_says_what_it_sees() -> None:
     exported = start_onnx(Path("m.onnx"), to_onnx(model, card), n_threads=1)
     assert exported.info == card
     noise = np.random.default_rng(0).integers(0, 256, (3, 40, 90, 3), np.uint8)
-    pixels = np.stack([to_pixels(each, card.preprocess, exported.resize) for each in noise])
+    pixels = np.stack([exported.look(each)[0] for each in noise])
     assert pixels.shape == (3, 32, 64, 3)
     assert difference(exported, model, card, pixels) < 1e-4
 

@@ -86,6 +86,13 @@ def to_pixels(image: Picture, preprocess: Preprocess, resize: Resize = resize) -
     return pixels[top : top + size[0], left : left + size[1]]
 
 
+def to_whole(image: Picture) -> Pixels:
+    """Return all of an image as people see it, (H, W, 3) uint8 RGB, upright: what a model that scales itself gets."""
+    orientation = orientation_of(image)
+    width, height = upright_size(image, orientation)
+    return decode(image, orientation, (0, 0, width, height), (height, width))
+
+
 def to_stored(image: Picture, scaling: Scaling) -> Pixels:
     """Return the (H, W, 3) uint8 RGB that a cache keeps of an image: upright, scaled but not enlarged.
 

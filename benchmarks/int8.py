@@ -1,0 +1,93 @@
+"""What quantisation costs and brings, way by way: the table of docs/decisions/0255-int8.md.
+
+    python -m benchmarks.int8 RUN [image size to time at] [validation images] [calibration images]
+
+RUN is a trained run whose images are still there. Accuracy is measured at the run's own image size, the time of one
+image in one thread at the size given (224), float32 and int8 in turn. Ends with status 1 if the way that clfctl uses is
+not the fastest of those within a point of float32, to a tenth.
+"""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import onnx
+
+from clfctl.data.loader import BadImages
+from clfctl.data.sources.base import Part
+from clfctl.data.sources.open import open_data
+from clfctl.data.workers import n_cores
+from clfctl.inference.export import finished, to_onnx
+from clfctl.inference.judge import Speed, differences, speed_of
+from clfctl.inference.onnx_predictor import start_onnx
+from clfctl.inference.outputs import outputs_of
+from clfctl.inference.predictor import Seen
+from clfctl.inference.quantise import DEPTHWISE, USUAL, Way, to_int8
+from clfctl.inference.rework import in_batches, some_of, thinned
+from clfctl.inference.trained import load_trained
+from clfctl.models.card import Card
+from clfctl.runs.folder import open_run
+
+FILE = Path("int8.onnx")
+WITHIN, AS_FAST = 0.01, 0.9
+# Everything else is as in the first.
+WAYS = {
+    "as clfctl does it": USUAL,
+    "not folded before": replace(USUAL, optimised=False),
+    "weights of 8 bits": replace(USUAL, reduce_range=False),
+    "int8 × int8": replace(USUAL, activations="int8"),
+    "int8 × int8, symmetric": replace(USUAL, activations="int8", symmetric=True),
+    "uint8 × uint8": replace(USUAL, weights="uint8", reduce_range=False),
+    "one scale a tensor": replace(USUAL, per_channel=False),
+    "calibrated by percentile": replace(USUAL, calibration="Percentile"),
+    "calibrated by entropy": replace(USUAL, calibration="Entropy"),
+    "depthwise in float32": replace(USUAL, in_float=(DEPTHWISE,)),
+    "SiLU in float32": replace(USUAL, in_float=("Sigmoid", "Mul")),
+    "only convolutions and the head": replace(USUAL, in_float=("Sigmoid", "Mul", "Add", "GlobalAveragePool")),
+}
+
+
+def made(content: bytes, card: Card, way: Way, seen: Sequence[Seen]) -> bytes:
+    """Return a model in int8, calibrated on images."""
+    proto = to_int8(onnx.load_from_string(content), in_batches(seen, lambda n: None), way)  # noqa: ARG005 (a bar)
+    return finished(proto, card)
+
+
+def timed(large: bytes, card: Card, way: Way, seen: Sequence[Seen]) -> Speed:
+    """Return the speed of a way at another image size: it is calibrated there, which costs no accuracy to speak of."""
+    before, after = (start_onnx(FILE, each, n_threads=1) for each in (large, made(large, card, way, seen[:8])))
+    return speed_of(before, after, seen[0])
+
+
+def main() -> int:
+    run, words = open_run(Path(sys.argv[1])), [int(word) for word in sys.argv[2:]]
+    size, n_judged, n_calibrated = (*words, *(224, 1000, 128)[len(words) :])
+    trained = load_trained(run, run.chosen)
+    model, card = trained.model.to("cpu").float(), trained.info
+    data = open_data(trained.settings, trained.settings.seed)
+    content = to_onnx(model, card)
+    large_card = replace(card, preprocess=replace(card.preprocess, image_size=size))
+    large = to_onnx(model, large_card)
+    part: Part = thinned(data.val, n_judged)
+    float32 = start_onnx(FILE, content, n_threads=1)
+    seen = some_of(data.train, n_calibrated, float32)
+    large_seen = some_of(data.train, 8, start_onnx(FILE, large, n_threads=1))
+    losses, times = dict[str, float](), dict[str, float]()
+    print(f"{card.name}, {len(part)} images of {trained.settings.data}, calibrated on {len(seen)}; {size} px timed")
+    for name, way in WAYS.items():
+        after = start_onnx(FILE, made(content, card, way, seen), n_threads=1)
+        bad = BadImages("skip", len(part))
+        outputs = outputs_of([float32, after], part, bad, n_cores(), lambda n: None)  # noqa: ARG005 (nobody looks on)
+        exact, coarse, low, high = differences(outputs[0], outputs[1])
+        speed = timed(large, large_card, way, large_seen)
+        losses[name], times[name] = exact - coarse, speed.times
+        limits = f"{100 * (coarse - exact):+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
+        ms = f"{speed.ms_before:.1f} → {speed.ms_after:.1f} ms"
+        print(f"| {name:32} | {exact:.1%} → {coarse:.1%} | {limits} | {ms} | {speed.times:.2f} |", flush=True)
+    fastest = max(times[name] for name, loss in losses.items() if loss <= WITHIN)
+    return int(times["as clfctl does it"] < AS_FAST * fastest)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
