@@ -85,7 +85,8 @@ def write_explained_picture() -> None:
         for n in range(12):
             Image.fromarray(np.round(digits.images[n] * 255 / 16).astype(np.uint8)).save(f"digit-{n}.png")
         images = [f"digit-{n}.png" for n in range(12)]
-        train = ("train", "--model", "resnet9", "--image-size", "32", "--epochs", "4", "--run-name", "digits")
+        small = ("--model", "resnet9_small", "--image-size", "32", "--max-per-class", "80", "--no-export")
+        train = ("train", *small, "--batch-size", "16", "--lr", "3e-3", "--epochs", "1", "--run-name", "digits")
         for words in (train, ("explain", "runs/digits", *images, "--method", "layercam", "--output", "maps")):
             result = invoke(words)
             if result.exit_code:
