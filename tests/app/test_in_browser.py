@@ -70,14 +70,17 @@ def test_a_picture_that_is_dropped_or_pasted_is_named(browser: Browser, app: App
 def test_every_page_fits_and_asks_nobody_else(name: str, width: int, dark: bool, browser: Browser, app: App) -> None:
     open_page(browser, app, name, width, dark=dark)
     assert browser.value("document.documentElement.scrollWidth") <= width
+    # The input behind the knob of a slider is seen by readers of the screen alone.
     outside = (
         "[...document.querySelectorAll('[data-testid=stMain] *')]"
-        ".filter(each => each.getBoundingClientRect().right > innerWidth + 1 && each.checkVisibility()).length"
+        ".filter(each => each.type != 'range' && each.checkVisibility())"
+        ".filter(each => each.getBoundingClientRect().right > innerWidth + 1).length"
     )
-    assert browser.value(outside) == 0
+    browser.wait(f"{outside} == 0")
     others = [each for each in browser.requests if not re.match(rf"{app.address}/|(data|blob|about):", each)]
     assert others == []
     assert [each for each in browser.complaints if "Content Security Policy" in each] == []
+    browser.wait(IDLE)
     with Image.open(io.BytesIO(browser.picture(whole=False))) as picture:
         assert (np.asarray(picture.convert("L")).mean() < 110) == dark
 
