@@ -4,6 +4,8 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from clfctl.storage.files import write_text
@@ -15,6 +17,20 @@ RUN_ID = "mlflow-run.txt"
 STATUS: Mapping[Ending, str] = {"finished": "FINISHED", "stopped": "KILLED", "failed": "FAILED"}
 # As many as a call of its REST interface takes.
 _MOST, _LONGEST = 1000, 500
+
+
+def _database(root: Path) -> Path:
+    """Return the file of a database that is whole: MLflow cannot use one whose tables were being made in a crash."""
+    file = root / DATABASE
+    if not file.is_file():
+        from mlflow.tracking import MlflowClient
+
+        part = root / f".{DATABASE}.{os.getpid()}"
+        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
+        with suppress(FileExistsError):  # another training was faster
+            os.link(part, file)
+        part.unlink()
+    return file
 
 
 class MlflowStore:
@@ -32,7 +48,7 @@ class MlflowStore:
             logging.getLogger(name).setLevel(logging.ERROR)  # its import sets the level
 
         root = subject.run.path.resolve().parent
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{root / DATABASE}"
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(root)}"
         self._client: Any = MlflowClient(uri)
         file = subject.run.path / TRACK / RUN_ID
         file.parent.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ import json
 import math
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -101,6 +102,8 @@ def test_after_a_kill_every_track_is_the_history(photos: Path) -> None:
     words = ("train", "--data", str(photos), *TINY, "--scheduler", "constant", "--run-name", "one", "--save-every", "3")
     process = start(*words, "--epochs", "5000", "--track", "tensorboard,mlflow,wandb,csv")
     process.wait_for('"epoch": 8', 120)
+    while not Path("runs/one/track/mlflow-run.txt").is_file():  # each tracker has begun
+        time.sleep(0.05)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     folder = Path("runs/one")
