@@ -23,7 +23,7 @@ COMBINED = {
     ),
     "a mean of epochs, a cache on the disk": (
         *(EFFICIENTNET, "--sync-batch-norm", "--scheduler", "constant:1 > average", "--cache", "disk"),
-        *("--cache-dir", "cache", "--clip-grad", "0.5"),
+        *("--cache-dir", "cache", "--clip-grad", "0.5", "--checkpoint-activations"),
     ),
     "a teacher and a soup, compiled": (VIT, "--distill", TEACHER, "--soup", "2", "--compile"),
 }
