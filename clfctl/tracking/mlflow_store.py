@@ -3,12 +3,12 @@
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from clfctl.storage.files import write_text
+from clfctl.storage.files import move_file, write_text
+from clfctl.storage.lock import locked_in_turn
 from clfctl.tracking.backend import TRACK, Ending, Final, Item, Subject
 from clfctl.tracking.picture import confusion_picture
 
@@ -19,18 +19,20 @@ STATUS: Mapping[Ending, str] = {"finished": "FINISHED", "stopped": "KILLED", "fa
 _MOST, _LONGEST = 1000, 500
 
 
-def _database(root: Path) -> Path:
-    """Return the file of a database that is whole: MLflow cannot use one whose tables were being made in a crash."""
-    file = root / DATABASE
-    if not file.is_file():
-        from mlflow.tracking import MlflowClient
+def _database(root: Path, make: Callable[[str], object]) -> str:
+    """Return the address of the database beside the runs, which `make` makes under another name if there is none.
 
-        part = root / f".{DATABASE}.{os.getpid()}"
-        MlflowClient(f"sqlite:///{part}").search_experiments(max_results=1)
-        with suppress(FileExistsError):  # another training was faster
-            os.link(part, file)
-        part.unlink()
-    return file
+    MLflow makes its tables one by one: what a kill leaves of them, or two that make them at once, no run could use.
+    """
+    database = root / DATABASE
+    if not database.exists():
+        with locked_in_turn(root / f"{DATABASE}.lock", lambda _: None):
+            if not database.exists():
+                new = root / f"{DATABASE}.tmp"
+                new.unlink(missing_ok=True)
+                make(f"sqlite:///{new}")
+                move_file(new, database)
+    return f"sqlite:///{database}"
 
 
 class MlflowStore:
@@ -48,7 +50,7 @@ class MlflowStore:
             logging.getLogger(name).setLevel(logging.ERROR)  # its import sets the level
 
         root = subject.run.path.resolve().parent
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database(root)}"
+        uri = os.environ.get("MLFLOW_TRACKING_URI") or _database(root, MlflowClient)
         self._client: Any = MlflowClient(uri)
         file = subject.run.path / TRACK / RUN_ID
         file.parent.mkdir(exist_ok=True)
