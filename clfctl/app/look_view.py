@@ -3,8 +3,10 @@
 from importlib import resources
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from clfctl.app.answers import answer_html
+from clfctl.app.heat_view import heat_view
 from clfctl.app.known import models_in
 from clfctl.app.models import Answer, Opened, as_png, ask, opened, picture_of, sent_model
 from clfctl.app.place import Place, here
@@ -104,7 +106,8 @@ def _sent(place: Place) -> dict[str, Opened]:
 
 
 def _answers(chosen: list[tuple[str, Opened]], content: bytes, top_k: int, place: Place) -> None:
-    """Show what each of the models says, side by side where there is room."""
+    """Show what each of the models says, side by side where there is room; their maps after both answers."""
+    answered = list[tuple[DeltaGenerator, Opened, str]]()
     for column, (name, model) in zip(st.columns(len(chosen)), chosen, strict=True):
         with column:
             try:
@@ -113,6 +116,11 @@ def _answers(chosen: list[tuple[str, Opened]], content: bytes, top_k: int, place
                 show_error(error)
                 continue
             _show(name, model, answer)
+            if answer.prediction.best is not None:
+                answered.append((column, model, answer.prediction.best))
+    for place, (column, model, best) in enumerate(answered):
+        with column:
+            heat_view(place, model, content, best)
 
 
 def _show(name: str, model: Opened, answer: Answer) -> None:

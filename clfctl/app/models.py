@@ -1,10 +1,13 @@
 """The models that the app can ask, and how it asks them: one question at a time, as a model has all cores."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import streamlit as st
 from PIL import Image, ImageOps
@@ -13,28 +16,53 @@ from clfctl.data.pixels.image_file import load
 from clfctl.data.pixels.to_rgb import to_rgb, value_range
 from clfctl.data.pixels.unreadable import BadImageError, reason_of
 from clfctl.data.workers import n_cores
+from clfctl.errors import UsageError
 from clfctl.inference.open import open_predictor
 from clfctl.inference.prediction import Choice, Prediction
 from clfctl.inference.predictor import Predictor
 from clfctl.inference.stream import answers
 from clfctl.inference.uploads import Limits, open_sent_image, open_sent_model
 from clfctl.runs.ensemble import EnsembleFolder
-from clfctl.runs.folder import RunFolder
+from clfctl.runs.folder import ONNX_SUFFIX, RunFolder
+
+if TYPE_CHECKING:
+    from clfctl.explaining.open import Opened as Networks
 
 # Models that are kept open at a time, for all who look.
 MOST_OPEN = 4
 # Sides of a picture on the page, in pixels: larger ones are scaled down, tiny ones enlarged by a whole factor.
 LARGEST, SMALLEST = 1024, 240
-_ONE_AT_A_TIME = Lock()
+ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A model that is open, how long that took, and what is worth knowing about it."""
+    """A model that is open, how long that took, and what is worth knowing about it.
+
+    `path` is where it lies, None for one that was sent; `number` tells it from every other of this process.
+    """
 
     predictor: Predictor
     took_s: float
     notes: tuple[str, ...] = ()
+    path: Path | None = None
+    number: int = field(default_factory=count().__next__)
+
+    @cached_property
+    def networks(self) -> "Networks":
+        """What heat maps are made of: what answers, or the checkpoint of a run for which ONNX Runtime does.
+
+        Raises ClfctlError where there is none.
+        """
+        from clfctl.explaining.open import networks_in, open_networks
+
+        found = networks_in(self.predictor)
+        if found:
+            return found
+        if self.path is None or (self.path.suffix == ONNX_SUFFIX and self.path.is_file()):
+            what = "an .onnx file only answers; choose the run or the checkpoint that it was made of"
+            raise UsageError(what)
+        return open_networks(self.path)
 
 
 @dataclass(frozen=True)
@@ -55,23 +83,23 @@ def opened(path: Path) -> Opened:
 @st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …")
 def _opened(path: Path, stamps: tuple[int, ...]) -> Opened:  # noqa: ARG001 (another stamp is another model)
     notes, started = list[str](), time.perf_counter()
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         predictor = open_predictor(path, n_cores(), notes.append)
-    return Opened(predictor, time.perf_counter() - started, tuple(notes))
+    return Opened(predictor, time.perf_counter() - started, tuple(notes), path)
 
 
 @st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …", scope="session")
 def sent_model(name: str, content: bytes, _limits: Limits) -> Opened:
     """Return a model that was sent, for whom it was sent by. Raises ModelError."""
     started = time.perf_counter()
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         predictor = open_sent_model(content, name, _limits, n_cores())
     return Opened(predictor, time.perf_counter() - started)
 
 
 def ask(predictor: Predictor, content: bytes, limits: Limits, top_k: int) -> Answer:
     """Return what a model says of an image, given as the bytes of its file; one that is bad has only its reason."""
-    with _ONE_AT_A_TIME:
+    with ONE_AT_A_TIME:
         started = time.perf_counter()
         try:
             with open_sent_image(content, limits) as image:

@@ -21,7 +21,7 @@ def app(
     runs_dir: Annotated[  # noqa: ARG001 (a setting: the resolver takes it)
         str | None,
         typer.Argument(
-            help="Folder of runs, one run, or the file of a model.",
+            help="Folder of runs, one run, an ensemble, or the file of a model.",
             metavar="[RUNS]",
             autocompletion=completion.folders,
             show_default=False,

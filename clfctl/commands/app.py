@@ -24,7 +24,7 @@ class AppOptions:
 
 
 def app(source: Path, options: AppOptions, output: Output) -> None:
-    """Serve the pages of a folder of runs, of one run, or of a file of a model."""
+    """Serve the pages of a folder of runs, of one run or ensemble, or of a file of a model."""
     if importlib.util.find_spec(NEEDED) is None:
         raise UsageError(f"the app needs the package {NEEDED}, which is not installed", INSTALL)
     if not source.exists():

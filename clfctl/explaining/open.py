@@ -12,7 +12,10 @@ from clfctl.engine.as_it_was import as_it_was
 from clfctl.errors import UsageError
 from clfctl.explaining.network import Network, network_of
 from clfctl.inference.combining import Joined, join_classes
+from clfctl.inference.ensemble_predictor import EnsemblePredictor
 from clfctl.inference.open import check_model
+from clfctl.inference.predictor import Predictor
+from clfctl.inference.torch_predictor import TorchPredictor
 from clfctl.inference.trained import load_trained
 from clfctl.inference.write_onnx import which_checkpoint
 from clfctl.runs.ensemble import Ensemble, Member, Model, checkpoint_of, ensemble_in
@@ -46,6 +49,17 @@ def open_networks(model: Model) -> Opened:
     networks = tuple(_network_of_member(each) for each in ensemble.members)
     names = [each.name for each in ensemble.members]
     return Opened(networks, ensemble, join_classes([each.info.classes for each in networks], names))
+
+
+def networks_in(predictor: Predictor) -> Opened | None:
+    """Return the networks by which a predictor answers, None where torch does not compute all of them."""
+    members = predictor.members if isinstance(predictor, EnsemblePredictor) else (predictor,)
+    networks = tuple(network_of(each.trained) for each in members if isinstance(each, TorchPredictor))
+    if len(networks) < len(members):
+        return None
+    if isinstance(predictor, EnsemblePredictor):
+        return Opened(networks, predictor.ensemble, predictor.joined)
+    return Opened(networks)
 
 
 def _network_of_member(member: Member) -> Network:

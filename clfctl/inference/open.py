@@ -125,5 +125,4 @@ def _by_torch(run: RunFolder, file: Path) -> Predictor:
     from clfctl.inference.trained import load_trained
 
     with as_it_was():  # a model that is built draws weights, before it is given those of the file
-        trained = load_trained(run, file)
-    return TorchPredictor(trained.file, trained.model, trained.info, trained.precision)
+        return TorchPredictor(load_trained(run, file))

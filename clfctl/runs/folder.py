@@ -181,7 +181,7 @@ def open_run(path: Path) -> RunFolder:
         run = next((each for each in map(RunFolder, path.parents) if each.config.is_file()), run)
     if not run.config.is_file():
         if (path / ENSEMBLE).is_file():
-            hint = "`clfctl eval`, predict, explain, export and compare take it; its members are runs"
+            hint = "`clfctl eval`, predict, explain, export, compare, serve and app take it; its members are runs"
             raise UsageError(f"{path} is an ensemble, not a run", hint)
         if run.last.parent.is_dir():
             hint = "it ended while it was being made: remove it and train again"
