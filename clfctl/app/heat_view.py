@@ -14,15 +14,15 @@ from clfctl.storage.names import plain
 
 
 @st.fragment
-def heat_view(place: int, model: Opened, content: bytes, answered: str) -> None:
+def heat_view(number: int, model: Opened, content: bytes, answered: str) -> None:
     """Draw the map of the class that was answered, or of one that is chosen; its controls do not ask the model again.
 
-    `place` tells two models beside each other apart.
+    `number` tells two models beside each other apart.
     """
-    if not st.toggle("Heat map", value=True, key=f"heat.{place}"):
+    if not st.toggle("Heat map", value=True, key=f"heat.{number}"):
         return
     picture = xxhash.xxh3_128_hexdigest(content)
-    of_class, of_method = f"heat.class.{place}.{model.number}.{picture}", f"heat.method.{place}"
+    of_class, of_method = f"heat.class.{number}.{model.number}.{picture}", f"heat.method.{number}"
     # Asked before they are drawn: where there is no map there is nothing to choose.
     class_name, method = st.session_state.get(of_class, answered), st.session_state.get(of_method, DEFAULT)
     found = heat_of(model.number, picture, class_name, method, model, content, here().limits)
@@ -30,7 +30,7 @@ def heat_view(place: int, model: Opened, content: bytes, answered: str) -> None:
         st.caption(as_markdown(f"No heat map: {here().spelled(found.error)}."))
         return
     above = st.container()
-    strength = _strength(place)
+    strength = _strength(number)
     classes = model.predictor.info.classes
     st.selectbox("What speaks for", classes, classes.index(answered), format_func=plain, key=of_class)
     st.selectbox("Method", QUICK, QUICK.index(DEFAULT), key=of_method, help=_methods())
@@ -38,10 +38,10 @@ def heat_view(place: int, model: Opened, content: bytes, answered: str) -> None:
         _draw(found, strength)
 
 
-def _strength(place: int) -> float:
+def _strength(number: int) -> float:
     from clfctl.explaining.overlay import STRENGTH
 
-    return st.slider("Opacity", 0, 100, round(100 * STRENGTH), format="%d %%", key=f"heat.opacity.{place}") / 100
+    return st.slider("Opacity", 0, 100, round(100 * STRENGTH), format="%d %%", key=f"heat.opacity.{number}") / 100
 
 
 def _draw(found: Explanation, strength: float) -> None:

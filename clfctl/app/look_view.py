@@ -118,9 +118,9 @@ def _answers(chosen: list[tuple[str, Opened]], content: bytes, top_k: int, place
             _show(name, model, answer)
             if answer.prediction.best is not None:
                 answered.append((column, model, answer.prediction.best))
-    for place, (column, model, best) in enumerate(answered):
+    for number, (column, model, best) in enumerate(answered):
         with column:
-            heat_view(place, model, content, best)
+            heat_view(number, model, content, best)
 
 
 def _show(name: str, model: Opened, answer: Answer) -> None:

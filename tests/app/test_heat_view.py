@@ -1,5 +1,6 @@
 """The heat map below an answer, in Streamlit's own tester."""
 
+import inspect
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def said(page: AppTest) -> str:
 
 
 def map_of(model: Opened, picture: Path, class_name: str = "green", method: str = "gradcam") -> Explanation:
-    found: Explanation = heat.heat_of.__wrapped__(0, "", class_name, method, model, picture.read_bytes(), Limits())
+    found: Explanation = inspect.unwrap(heat.heat_of)(0, "", class_name, method, model, picture.read_bytes(), Limits())
     return found
 
 
