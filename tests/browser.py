@@ -95,9 +95,10 @@ class Browser:
         """Load a file in a window of that many pixels, and wait until everything in it is loaded."""
         self.go(file.resolve().as_uri(), width, dark=dark, script=script)
 
-    def go(self, address: str, width: int, *, dark: bool = False, script: bool = True) -> None:
+    def go(self, address: str, width: int, *, height: int = 800, dark: bool = False, script: bool = True) -> None:
         """As `show`, for any address."""
-        self.ask("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 600)
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600}
+        self.ask("Emulation.setDeviceMetricsOverride", **size)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.ask("Emulation.setEmulatedMedia", features=[scheme])
         self.ask("Emulation.setScriptExecutionDisabled", value=not script)

@@ -13,6 +13,8 @@ PATIENCE_S = 60
 DROPZONE = ".st-key-picture [data-testid=stFileUploaderDropzone]"
 # Streamlit shows that it computes; what is of a run before is faint.
 IDLE = "!document.querySelector('[data-testid=stStatusWidget], [data-stale=true]')"
+# The picture that was dropped, and a heat map for each model.
+N_DRAWN = "[...document.querySelectorAll('[data-testid=stImage] img')].filter(each => each.complete).length"
 ADDRESS = re.compile(r"http://\S+")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.app.running import DROPZONE, IDLE, App
+from tests.app.running import DROPZONE, IDLE, N_DRAWN, App
 from tests.browser import Browser, find_browser
 
 PROGRAM = find_browser()
@@ -83,6 +83,20 @@ def test_every_page_fits_and_asks_nobody_else(name: str, width: int, dark: bool,
     browser.wait(IDLE)
     with Image.open(io.BytesIO(browser.picture(whole=False))) as picture:
         assert (np.asarray(picture.convert("L")).mean() < 110) == dark
+
+
+def test_a_heat_map_follows_the_answer_and_fits_on_a_phone(browser: Browser, app: App, pictures: Path) -> None:
+    open_page(browser, app, "", NARROW)
+    browser.drop(pictures / "green/2.jpg", DROPZONE)
+    browser.wait(f"{BEST} == 'green'")
+    browser.wait(f"{N_DRAWN} == 2")
+    browser.wait(IDLE)
+    edges = (
+        "[...document.querySelectorAll('[data-testid=stImage] img')].map(each => each.getBoundingClientRect().right)"
+    )
+    assert browser.value(f"Math.max(...{edges})") <= NARROW
+    assert browser.value("document.documentElement.scrollWidth") <= NARROW
+    assert browser.complaints == []
 
 
 def test_a_report_is_shown_and_can_run_nothing(browser: Browser, app: App, runs: Path) -> None:

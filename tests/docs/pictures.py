@@ -12,7 +12,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from clfctl.schedules import KINDS
-from tests.app.running import DROPZONE, IDLE, App
+from tests.app.running import DROPZONE, IDLE, N_DRAWN, App
 from tests.browser import Browser, find_browser
 from tests.docs.documents import DOCUMENTS, GUIDE, PICTURES, ROOT, TABLE_HEAD, commands, parameter_table
 from tests.docs.workspace import invoke, make_workspace, train_x
@@ -113,13 +113,15 @@ def write_app_pictures() -> None:
         pixels = np.round(load_digits().images[DIGIT] * 255 / 16).astype(np.uint8)
         Image.fromarray(pixels).save("seven.png")
         with App("runs") as app, Browser(program) as browser:
-            browser.go(f"{app.address}/", 1280)
+            browser.go(f"{app.address}/", 1280, height=1140)
             browser.wait(f"document.querySelector('{DROPZONE}')")
             browser.drop(Path("seven.png"), DROPZONE)
             browser.wait("document.querySelector('.clfctl-answer')")
             browser.press("document.querySelector('[data-testid=stMultiSelect] input')")
             browser.press("document.querySelector('[role=option]')")
             browser.wait("document.querySelectorAll('.clfctl-answer').length == 2")
+            browser.wait(f"{N_DRAWN} == 3")
+            browser.press("document.querySelector('[data-testid=stMain] h3')")
             browser.wait(IDLE)
             look = browser.picture(whole=False)
             browser.go(f"{app.address}/schedules", 1280)
