@@ -48,6 +48,7 @@ def serve(path: Path, settings: ServeSettings, output: Output) -> None:
             output.note(f"{url}/docs says what can be asked. Ctrl-C finishes what was accepted, and ends.")
 
         with StopSignals() as signals:
+            service.is_stopping = lambda: signals.received is not None
             serve_until_stopped(app, bound, settings, signals, ready)
     if signals.received:
         cut = f"{service.n_cut} requests took too long, and were not answered" if service.n_cut else ""

@@ -7,10 +7,10 @@ from rich.table import Table
 from rich.text import Text
 
 from clfctl.comparing.choice import p_words
-from clfctl.comparing.pairs import ALPHA
 from clfctl.display.compare_tables import cut
 from clfctl.evaluation.intervals import Interval
 from clfctl.evaluation.metrics import Metrics
+from clfctl.evaluation.paired import ALPHA
 from clfctl.evaluation.record import Evaluation
 
 WHOLE = "all as one"

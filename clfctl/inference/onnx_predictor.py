@@ -91,7 +91,12 @@ def start_onnx(path: Path, content: bytes, n_threads: int) -> OnnxPredictor:
     except Exception as error:  # as above
         raise DamagedError(f"{path} cannot be read: {first_line(error)}", "clfctl export makes a new one") from None
     metadata = session.get_modelmeta().custom_metadata_map
-    return OnnxPredictor(path, from_metadata(path, metadata), session, records_in(metadata))
+    card, shape = from_metadata(path, metadata), session.get_outputs()[0].shape
+    # A dimension that the file leaves open is a name or None.
+    if shape and isinstance(shape[-1], int) and shape[-1] != len(card.classes):
+        what = f"it gives {shape[-1]} probabilities, and names {len(card.classes)} classes"
+        raise DamagedError(f"{path} is damaged: {what}", "clfctl export makes a new one")
+    return OnnxPredictor(path, card, session, records_in(metadata))
 
 
 def session_of(content: bytes, n_threads: int) -> Any:

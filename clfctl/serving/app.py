@@ -91,7 +91,8 @@ def make_app(service: Service) -> FastAPI:
         "/predict", predict, methods=["POST"], dependencies=locked, response_model=Answers, openapi_extra=BODY,
         responses={**errors, 422: {"model": Answers, "description": "None of the images can be read"}},
     )  # fmt: skip
-    app.add_api_route("/health", health, methods=["GET"])
+    ill: dict[int | str, dict[str, Any]] = {503: {"description": "It stops, or nothing computes"}}
+    app.add_api_route("/health", health, methods=["GET"], responses=ill)
     app.add_api_route("/health", health, methods=["HEAD"], include_in_schema=False)
     app.add_api_route("/model", model, methods=["GET"], dependencies=locked)
     app.add_api_route("/metrics", metrics, methods=["GET"], dependencies=locked)
@@ -117,8 +118,11 @@ async def predict(
 
 
 async def health(request: Request) -> Response:
-    """Say that requests are answered."""
-    return _json({"status": "ok", "mark": _service(request).current.loaded.mark})
+    """Say whether requests are answered: 503 if not."""
+    service = _service(request)
+    trouble = service.trouble()
+    said = {"status": trouble or "ok", "mark": service.current.loaded.mark, "newer_file": service.newer_file()}
+    return _json(said, 503 if trouble else 200)
 
 
 async def model(request: Request) -> Response:

@@ -5,7 +5,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from clfctl.errors import ClfctlError, ModelError, first_line
 from clfctl.inference.prediction import Choice, Prediction, choose
 from clfctl.inference.predictor import Predictor, Seen
-from clfctl.serving.current import Current
+from clfctl.serving.current import Current, Loaded
 from clfctl.serving.images import MILLION, read_upload
 from clfctl.serving.numbers import Numbers
 from clfctl.serving.refused import try_later
@@ -31,11 +31,12 @@ STOP_S = 1.0
 
 @dataclass(eq=False)
 class Job:
-    """An image that waits for its answer: the prediction, and the mark of the model that made it."""
+    """An image that waits for its answer, by the model that was loaded when its request came."""
 
     upload: Upload
     choice: Choice
-    answer: "asyncio.Future[tuple[Prediction, str]]"
+    loaded: Loaded
+    answer: "asyncio.Future[Prediction]"
     came_s: float = field(default_factory=time.monotonic)
     is_wanted: bool = True
 
@@ -74,6 +75,11 @@ class Batches:
             thread.join(STOP_S)
         self._alone.shutdown(wait=False, cancel_futures=True)
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether there is a thread that computes what comes."""
+        return not self._is_closed and any(each.is_alive() for each in self._threads)
+
     def check_room(self, n: int = 1) -> None:
         """Raise Refused if so many images would not find room."""
         if len(self._waiting) + n > self.settings.max_waiting:
@@ -87,7 +93,8 @@ class Batches:
     def ask(self, uploads: Sequence[Upload], choice: Choice) -> list[Job]:
         """Put the images of a request into the queue. Raises Refused if there is no room for all of them."""
         self.check_room(len(uploads))
-        jobs = [Job(each, choice, self._loop.create_future()) for each in uploads]
+        loaded = self.current.loaded
+        jobs = [Job(each, choice, loaded, self._loop.create_future()) for each in uploads]
         with self._changed:
             self._waiting.extend(jobs)
             self._changed.notify(len(jobs))
@@ -103,21 +110,32 @@ class Batches:
     def _work(self) -> None:
         prepared: Predictor | None = None
         while batch := self._take():
-            loaded, started_s = self.current.loaded, time.monotonic()
-            if loaded.predictor is not prepared:
-                loaded.predictor.begin_thread()
-                prepared = loaded.predictor
-            found = self._answers(loaded.predictor, batch)
-            took_s = time.monotonic() - started_s
-            self._image_s += (NEWEST if self._image_s else 1) * (took_s / len(batch) - self._image_s)
-            self.numbers.add_batch(found, took_s)
+            predictor, started_s = batch[0].loaded.predictor, time.monotonic()
+            found: Sequence[Prediction | ClfctlError]
+            try:
+                if predictor is not prepared:
+                    predictor.begin_thread()
+                    prepared = predictor
+                found = self._answers(predictor, batch)
+            except Exception as error:  # the thread must live on
+                failed = (
+                    error if isinstance(error, ClfctlError) else ModelError(f"the model fails: {first_line(error)}")
+                )
+                found = [failed for _ in batch]
+            self._note(found, time.monotonic() - started_s)
             with suppress(RuntimeError):  # the loop has ended before: nobody waits
-                self._loop.call_soon_threadsafe(_give, batch, found, loaded.mark)
+                self._loop.call_soon_threadsafe(_give, batch, found)
+
+    def _note(self, found: "Sequence[Prediction | ClfctlError]", took_s: float) -> None:
+        """Note how long a batch took."""
+        with self._changed:
+            self._image_s += (NEWEST if self._image_s else 1) * (took_s / len(found) - self._image_s)
+        self.numbers.add_batch(found, took_s)
 
     def _take(self) -> list[Job]:
         """Return the images to compute next: what came within a few milliseconds, shared among the free threads.
 
-        None at the end.
+        They are all for the same model. None at the end.
         """
         with self._changed:
             self._n_free += 1
@@ -127,7 +145,9 @@ class Batches:
                         return []
                     self._changed.wait(self._left_s())
                 n = min(math.ceil(len(self._waiting) / self._n_free), self._most())
-                batch = [self._waiting.popleft() for _ in range(n)]
+                batch = [self._waiting.popleft()]
+                while len(batch) < n and self._waiting[0].loaded is batch[0].loaded:
+                    batch.append(self._waiting.popleft())
                 if self._waiting:
                     self._changed.notify()  # it may have been this thread that was woken for them
                 return batch
@@ -135,7 +155,7 @@ class Batches:
                 self._n_free -= 1
 
     def _most(self) -> int:
-        return self.settings.max_batch or self.current.loaded.predictor.batch_size
+        return self.settings.max_batch or self._waiting[0].loaded.predictor.batch_size
 
     def _is_due(self) -> bool:
         if not self._waiting:
@@ -149,20 +169,18 @@ class Batches:
         return max(0.0, self._waiting[0].came_s + self.settings.batch_wait_ms / 1000 - time.monotonic())
 
     def _answers(self, predictor: Predictor, batch: Sequence[Job]) -> "list[Prediction | ClfctlError]":
-        """Return a prediction for each image, or why the model could not be asked."""
+        """Return a prediction for each image, or why there is none. Raises whatever a model raises."""
         max_pixels = self.settings.max_megapixels * MILLION
         read = [read_upload(job.upload.content, predictor, max_pixels) for job in batch]
         images = [each for each in read if not isinstance(each, str)]
-        try:
-            rows = iter(self._probabilities(predictor, images) if images else ())
-        except Exception as error:  # the thread must live on
-            failed = error if isinstance(error, ClfctlError) else ModelError(f"the model fails: {first_line(error)}")
-            return [failed for _ in batch]
-        classes = predictor.info.classes
+        rows: Iterator[NDArray[np.float32]] = iter(())
+        if images:
+            found, expected = self._probabilities(predictor, images), (len(images), len(predictor.info.classes))
+            if found.shape != expected:
+                raise ModelError(f"the model's answers are {found.shape}, and not {expected}")
+            rows = iter(found)
         return [
-            Prediction(job.upload.name, error=each)
-            if isinstance(each, str)
-            else Prediction(job.upload.name, choose(next(rows), classes, job.choice))
+            Prediction(job.upload.name, error=each) if isinstance(each, str) else _prediction(job, next(rows))
             for job, each in zip(batch, read, strict=True)
         ]
 
@@ -172,11 +190,17 @@ class Batches:
         return self._alone.submit(predictor.probabilities, images).result()
 
 
-def _give(batch: Sequence[Job], found: "Sequence[Prediction | ClfctlError]", mark: str) -> None:
+def _prediction(job: Job, probabilities: NDArray[np.float32]) -> "Prediction | ClfctlError":
+    if not np.isfinite(probabilities).all():
+        return ModelError("the model's answer is not finite")
+    return Prediction(job.upload.name, choose(probabilities, job.loaded.predictor.info.classes, job.choice))
+
+
+def _give(batch: Sequence[Job], found: "Sequence[Prediction | ClfctlError]") -> None:
     for job, each in zip(batch, found, strict=True):
         if job.answer.done():  # who asked has left
             continue
         if isinstance(each, ClfctlError):
             job.answer.set_exception(each)
         else:
-            job.answer.set_result((each, mark))
+            job.answer.set_result(each)

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import xxhash
 
-from clfctl.errors import ClfctlError
+from clfctl.errors import ClfctlError, DamagedError, first_line
 from clfctl.inference.open import check_model, open_predictor
 from clfctl.inference.predictor import Predictor
 from clfctl.inference.write_onnx import export_model, is_exported
@@ -17,6 +18,10 @@ Tell = Callable[[str], None]
 # What tells a file from another that has taken its place: name, inode, bytes, and nanoseconds of its last change.
 Look = tuple[tuple[str, int, int, int], ...]
 _CHUNK = 1 << 20
+# How often a file that changes while it is read is read again.
+_TRIES = 5
+# What a sum of probabilities may be from 1: of many classes and few bits.
+_ROUNDING = 0.02
 
 
 def what_answers(path: Path, tell: Tell) -> Path:
@@ -53,7 +58,8 @@ class Current:
         """Open it. Raises ClfctlError."""
         self.path, self.n_threads, self.tell = path, n_threads, tell
         self.problem = ""
-        self._opened = self._seen = look_at(path)
+        self._opened: Look = ()
+        self._seen = look_at(path)
         self.loaded = self._load()
 
     def refresh(self) -> bool | None:
@@ -64,7 +70,6 @@ class Current:
         before, self._seen = self._seen, look_at(self.path)
         if self._seen in (self._opened, ()) or self._seen != before:
             return None
-        self._opened = self._seen
         try:
             loaded = self._load()
         except (ClfctlError, OSError) as error:
@@ -76,7 +81,31 @@ class Current:
         return True
 
     def _load(self) -> Loaded:
-        return Loaded(open_predictor(self.path, self.n_threads, self.tell), mark_of(self.path), time.time())
+        """Open it: again if its files are others than before, so that the mark is that of what was opened."""
+        for _ in range(_TRIES):
+            self._opened = look_at(self.path)
+            predictor = open_predictor(self.path, self.n_threads, self.tell)
+            mark = mark_of(self.path)
+            if look_at(self.path) == self._opened:
+                try_out(self.path, predictor)
+                return Loaded(predictor, mark, time.time())
+        raise DamagedError(f"{self.path} changes while it is read", "rename a new model to this name when it is whole")
+
+
+def try_out(path: Path, predictor: Predictor) -> None:
+    """Ask a model about two black images. Raises DamagedError if its answers are not those of the classes it names."""
+    n_classes = len(predictor.info.classes)
+    black = tuple(np.zeros((*view.size, 3), np.uint8) for view in predictor.info.views)
+    again = "clfctl export makes a new one"
+    try:
+        found = predictor.probabilities([black, black])
+    except Exception as error:  # whatever computes it
+        raise DamagedError(f"{path} cannot be asked: {first_line(error)}", again) from None
+    if found.shape != (2, n_classes):
+        what = f"of two images it says {' x '.join(map(str, found.shape))} numbers, and it names {n_classes} classes"
+        raise DamagedError(f"{path} is damaged: {what}", again)
+    if not (found.min() >= 0 and np.allclose(found.sum(axis=1), 1, rtol=0, atol=_ROUNDING)):
+        raise DamagedError(f"{path} is damaged: what it says of a black image are no probabilities", again)
 
 
 def look_at(path: Path) -> Look:

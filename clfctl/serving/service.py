@@ -1,7 +1,7 @@
 """What one server consists of, and how it answers a request for the classes of images."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,7 +29,8 @@ LIMITS = ("max_images", "max_megabytes", "max_megapixels", "max_waiting")
 class Service:
     """A server: its model, its queue, its counters, and the memory that requests may take.
 
-    `n_cut` is how many requests were accepted and not answered, because stopping took too long.
+    `n_cut` is how many requests were accepted and not answered, because stopping took too long; `is_stopping` says
+    whether it has begun to stop.
     """
 
     settings: ServeSettings
@@ -39,6 +40,7 @@ class Service:
     room: Room
     tell: Tell
     n_cut: int = 0
+    is_stopping: Callable[[], bool] = lambda: False
     _told: set[str] = field(default_factory=set)
 
     @asynccontextmanager
@@ -56,7 +58,7 @@ class Service:
             self.batches.stop()
 
     async def ask(self, request: Request, choice: Choice) -> tuple[list[Prediction], str]:
-        """Return the predictions for the images of a request, and the mark of the model of the last of them.
+        """Return the predictions for the images of a request, and the mark of the model that made all of them.
 
         Raises Refused, ClfctlError if the model fails, and ClientDisconnect if nobody waits any more.
         """
@@ -88,12 +90,22 @@ class Service:
         finally:
             gone.cancel()
             self._leave(jobs, answers)
-        return [prediction for prediction, _ in found], found[-1][1]
+        return found, jobs[0].loaded.mark
 
     def _leave(self, jobs: Sequence[Job], answers: "asyncio.Future[Any]") -> None:
         if not answers.done():
             self.batches.forget(jobs)
             answers.cancel()
+
+    def trouble(self) -> str:
+        """Return why requests are not answered, nothing if they are."""
+        if self.is_stopping():
+            return "stopping"
+        return "" if self.batches.is_alive else "nothing computes"
+
+    def newer_file(self) -> str:
+        """Return what is wrong with a newer model than that which answers, nothing if there is none."""
+        return "cannot be loaded" if self.current.problem else ""
 
     def about(self) -> dict[str, Any]:
         """Return what is told of the model that answers: nothing of where it lies."""
@@ -107,7 +119,7 @@ class Service:
             "preprocess": [preprocess_as_json(view) for view in info.views],
             "computed_by": loaded.predictor.title.rpartition(", ")[2],
             "loaded_s": round(loaded.loaded_s, 3),
-            "newer_file": "cannot be loaded" if self.current.problem else "",
+            "newer_file": self.newer_file(),
             "clfctl": __version__,
             "limits": {name: getattr(settings, name) for name in LIMITS},
             "top_k": settings.top_k,

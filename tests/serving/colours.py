@@ -27,8 +27,11 @@ SLOW_ROWS = 1024
 START_S = 60.0
 
 
-def colours_model(classes: tuple[str, ...] = COLOURS, n_products: int = 0) -> bytes:
-    """Return a model of three classes for what is mostly red, green and blue; each batch takes `n_products` more."""
+def colours_model(classes: tuple[str, ...] = COLOURS, n_products: int = 0, **other: Any) -> bytes:
+    """Return a model of three classes for what is mostly red, green and blue; each batch takes `n_products` more.
+
+    Of `other`, `last` is its last operator, `records` are as in `to_metadata`.
+    """
     constants: dict[str, Any] = {
         "steep": np.float32(8 / 255),
         "nothing": np.float32(0),
@@ -46,7 +49,7 @@ def colours_model(classes: tuple[str, ...] = COLOURS, n_products: int = 0) -> by
     nodes += [
         helper.make_node("ReduceMax", [f"product{n_products}"], ["still_zero"], axes=[0, 1], keepdims=0),
         helper.make_node("Add", ["logits0", "still_zero"], ["logits"]),
-        helper.make_node("Softmax", ["logits"], [OUTPUT], axis=1),
+        helper.make_node(other.get("last", "Softmax"), ["logits"], [OUTPUT]),
     ]
     graph = helper.make_graph(
         nodes,
@@ -56,7 +59,7 @@ def colours_model(classes: tuple[str, ...] = COLOURS, n_products: int = 0) -> by
         [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    for key, text in to_metadata(Card("colours", classes, Preprocess(SIDE)), "1").items():
+    for key, text in to_metadata(Card("colours", classes, Preprocess(SIDE)), "1", other.get("records")).items():
         model.metadata_props.add(key=key, value=text)
     return with_checksum(model.SerializeToString())
 

@@ -9,6 +9,7 @@ import sys
 import threading
 import zlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,10 @@ from PIL import Image
 from typer.testing import Result
 
 from clfctl.data.pixels.decode import Picture
-from clfctl.errors import UsageError
+from clfctl.errors import DamagedError, UsageError
+from clfctl.inference.open import open_predictor
 from clfctl.inference.predictor import Seen
+from clfctl.serving import current as current_module
 from clfctl.serving.current import Current, Loaded
 from clfctl.serving.images import MOST_SCANS, SCAN, read_upload
 from clfctl.settings.groups import ServeSettings
@@ -288,6 +291,139 @@ def test_a_model_that_fails_fails_its_requests_alone(colours: Path) -> None:
     assert "/secret" not in "".join(each.text for each in answers)
     assert len(said) == 1
     assert "/secret/path is broken" in said[0]
+
+
+@pytest.mark.parametrize("fault", ["columns", "rows", "nan", "thread"])
+def test_answers_that_do_not_fit_fail_their_requests_alone(colours: Path, fault: str) -> None:
+    service = service_of(colours)
+    good = service.current.loaded
+
+    class Odd(Slow):
+        def begin_thread(self) -> None:
+            if fault == "thread":
+                raise RuntimeError("no thread for this")
+
+        def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
+            shape = {"columns": (len(images), 5), "rows": (0, 3)}.get(fault, (len(images), 3))
+            return np.full(shape, np.nan if fault == "nan" else 0.1, np.float32)
+
+    async def ask(client: httpx.AsyncClient) -> tuple[list[httpx.Response], bool]:
+        service.current.loaded = Loaded(Odd(good), "odd", 0.0)
+        n = service.batches.n_threads + 2
+        failed = [await asyncio.wait_for(client.post("/predict", content=picture("red")), 10) for _ in range(n)]
+        service.current.loaded = good
+        alive = all(each.is_alive() for each in service.batches._threads)
+        return [*failed, await client.post("/predict", content=picture("red"))], alive
+
+    answers, alive = asking(service, ask)
+    assert [each.status_code for each in answers] == [500] * (len(answers) - 1) + [200]
+    assert alive
+
+
+BAD_MODELS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
+    ("gives 3 probabilities, and names 2 classes", COLOURS[:2], {}),
+    ("gives 3 probabilities, and names 4 classes", (*COLOURS, "none"), {}),
+    ("are no probabilities", COLOURS, {"last": "Identity"}),
+    ("are no probabilities", COLOURS, {"last": "Reciprocal"}),
+    ("cannot be asked", COLOURS, {"last": "Det"}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("reason", "classes", "other"), BAD_MODELS)
+def test_a_model_that_does_not_fit_its_card_never_answers(
+    reason: str, classes: tuple[str, ...], other: dict[str, Any], tmp_path: Path
+) -> None:
+    path, said = tmp_path / "model.onnx", list[str]()
+    path.write_bytes(colours_model())
+    current = Current(path, 1, said.append)
+    good = current.loaded
+    path.write_bytes(colours_model(classes, **other))
+    with pytest.raises(DamagedError, match=reason):
+        Current(path, 1, said.append)
+    assert [current.refresh() for _ in range(3)] == [None, False, None]
+    assert current.loaded is good
+    assert reason in said[-1]
+    fewer = replace(good.predictor, info=replace(good.predictor.info, classes=classes[:1]))  # type: ignore[type-var]
+    with pytest.raises(DamagedError, match="it says 2 x 3 numbers, and it names 1 classes"):
+        current_module.try_out(path, fewer)
+
+
+def test_all_images_of_a_request_are_answered_by_one_model(colours: Path, tmp_path: Path) -> None:
+    service = service_of(colours, max_batch=1)
+    slow = Slow(service.current.loaded)
+    service.current.loaded = Loaded(slow, "old", 0.0)
+    path = tmp_path / "new.onnx"
+    path.write_bytes(colours_model(("rot", "gruen", "blau")))
+
+    async def ask(client: httpx.AsyncClient) -> list[Any]:
+        first = asyncio.create_task(client.post("/predict", files=files(*[("a", picture("red"))] * 6)))
+        while not slow.batches:
+            await asyncio.sleep(0.001)
+        service.current.loaded = Current(path, 1, print).loaded
+        second = asyncio.create_task(client.post("/predict", content=picture("red")))
+        await asyncio.sleep(0.01)
+        slow.may_go.set()
+        return [each.json() for each in await asyncio.gather(first, second)]
+
+    first, second = asking(service, ask)
+    assert first["mark"] == "old"
+    assert [each["class"] for each in first["predictions"]] == ["red"] * 6
+    assert [each["class"] for each in second["predictions"]] == ["rot"]
+    assert second["mark"] != "old"
+
+
+def test_the_mark_is_that_of_what_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, new = tmp_path / "model.onnx", tmp_path / "new"
+    path.write_bytes(colours_model())
+    n_left = 1
+
+    def replaced_meanwhile(*given: Any) -> Any:
+        nonlocal n_left
+        found = open_predictor(*given)
+        if n_left:
+            n_left -= 1
+            new.write_bytes(colours_model((str(n_left), "gruen", "blau")))
+            new.replace(path)
+        return found
+
+    monkeypatch.setattr(current_module, "open_predictor", replaced_meanwhile)
+    current = Current(path, 1, print)
+    assert current.loaded.predictor.info.classes == ("0", "gruen", "blau")
+    assert current.loaded.mark == current_module.mark_of(path)
+    assert current.refresh() is None
+    n_left = 100
+    with pytest.raises(DamagedError, match="changes while it is read"):
+        Current(path, 1, print)
+
+
+def test_health_is_503_where_nothing_answers(tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(colours_model())
+    service = service_of(path)
+
+    async def ask(client: httpx.AsyncClient) -> list[tuple[int, str, str]]:
+        async def health() -> tuple[int, str, str]:
+            answer = await client.get("/health")
+            return answer.status_code, answer.json()["status"], answer.json()["newer_file"]
+
+        found = [await health()]
+        path.write_bytes(b"damaged")
+        assert [service.current.refresh() for _ in range(2)] == [None, False]
+        found.append(await health())
+        service.is_stopping = lambda: True
+        found.append(await health())
+        service.is_stopping = lambda: False
+        service.batches.stop()
+        assert (await client.head("/health")).status_code == 503
+        return [*found, await health()]
+
+    bad = "cannot be loaded"
+    assert asking(service, ask) == [
+        (200, "ok", ""),
+        (200, "ok", bad),
+        (503, "stopping", bad),
+        (503, "nothing computes", bad),
+    ]
 
 
 def test_a_changed_file_is_loaded_and_a_damaged_one_is_not(tmp_path: Path) -> None:
