@@ -120,8 +120,8 @@ def write_app_pictures() -> None:
             browser.press("document.querySelector('[data-testid=stMultiSelect] input')")
             browser.press("document.querySelector('[role=option]')")
             browser.wait("document.querySelectorAll('.clfctl-answer').length == 2")
+            browser.press("document.querySelector('[data-testid=stMain] h3')")  # the list of models closes
             browser.wait(f"{N_DRAWN} == 3")
-            browser.press("document.querySelector('[data-testid=stMain] h3')")
             browser.wait(IDLE)
             look = browser.picture(whole=False)
             browser.go(f"{app.address}/schedules", 1280)
