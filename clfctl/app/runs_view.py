@@ -6,8 +6,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from clfctl.api.previewing import preview
 from clfctl.app.charts import Curve, chart
+from clfctl.app.drawing import preview
 from clfctl.app.known import models_in
 from clfctl.app.place import here
 from clfctl.app.words import as_html, as_markdown, show_error
@@ -59,7 +59,6 @@ def _curves(run: RunFolder) -> None:
         st.caption(as_markdown(state.why))
     try:
         history = read_history(read_json_lines(run.history), run.history)
-        tracks = preview(run.path).tracks
     except ClfctlError as error:
         show_error(error)
         return
@@ -71,8 +70,20 @@ def _curves(run: RunFolder) -> None:
                 st.vega_lite_chart(spec=found, width="stretch")
             else:
                 st.caption("No epoch is finished yet.")
+    _rates(run, history)
+
+
+def _rates(run: RunFolder, history: Sequence[EpochResult]) -> None:
+    """Show the learning rate, used and to come; only what was used where what is to come cannot be told here."""
     st.markdown("**Learning rate**")
-    st.vega_lite_chart(spec=rate_chart(tracks), width="stretch")
+    found: dict[str, object] | None
+    try:
+        found = rate_chart(preview(run.path).tracks)
+    except ClfctlError as error:
+        st.caption(as_markdown(f"What is to come is not drawn: {here().spelled(error.message)}."))
+        found = used_chart(history)
+    if found:
+        st.vega_lite_chart(spec=found, width="stretch")
 
 
 def _numbers(state: RunState) -> None:
@@ -106,6 +117,12 @@ def rate_chart(tracks: Sequence[Track]) -> dict[str, object]:
     curves = [Curve(track.case or "learning rate", track.points()) for track in tracks]
     begins = next((track.begins for track in tracks if 0 < track.begins < track.epochs), None)
     return chart(curves, y="learning rate", marked=begins)
+
+
+def used_chart(history: Sequence[EpochResult]) -> dict[str, object] | None:
+    """Return the chart of the learning rate as the epochs recorded it, None where none is finished."""
+    points = [point for each in history for point in ((each.epoch - 1, each.lr_start), (each.epoch, each.lr))]
+    return chart([Curve("learning rate", points)], y="learning rate") if points else None
 
 
 def _reports(run: RunFolder) -> None:

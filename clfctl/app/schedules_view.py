@@ -4,8 +4,9 @@ from typing import Any
 
 import streamlit as st
 
-from clfctl.api.previewing import Preview, preview
+from clfctl.api.previewing import Preview
 from clfctl.app.charts import Curve, chart
+from clfctl.app.drawing import preview
 from clfctl.app.place import here
 from clfctl.app.sliders import Slider, expression_of, rates_around, sliders_of, value_text
 from clfctl.app.words import as_markdown, show_error

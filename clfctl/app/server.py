@@ -1,9 +1,7 @@
 """Streamlit's server around the app's pages: for this machine alone, without telemetry, and it asks nobody."""
 
-import errno
 import logging
 import signal
-import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from contextlib import contextmanager
 from ipaddress import ip_address
@@ -13,8 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from clfctl.app.place import Place, hold
-from clfctl.errors import ClfctlError, UsageError
 from clfctl.inference.uploads import MEGA
+from clfctl.serving.listening import listen
 
 SCRIPT = Path(__file__).with_name("script") / "start.py"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -62,37 +60,6 @@ def serve(place: Place, host: str, port: int, tell: Callable[[str], None]) -> No
         server = uvicorn.Server(settings)
         with _ended_by_signals(server):
             server.run(sockets=[listening])
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens. Raises UsageError for an address that is none of this machine's, or is taken."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError):
-        raise UsageError(f"{host!r} is not the name or address of a machine", "", field="host") from None
-    listening = socket.socket(family, kind, protocol)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise _refused(error, host, port) from None
-    return listening
-
-
-def _refused(error: OSError, host: str, port: int) -> ClfctlError:
-    match error.errno:
-        case errno.EADDRINUSE:
-            hint = f"choose another, such as `port={port + 1}`, or `port=0` for any that is free"
-            return ClfctlError(f"{port} is in use on {host}", hint, field="port")
-        case errno.EACCES:
-            hint = "choose one from 1024 on, such as `port=8501`"
-            return ClfctlError(f"{port} may not be opened by you", hint, field="port")
-        case errno.EADDRNOTAVAIL:
-            hint = "127.0.0.1 is for this machine alone, 0.0.0.0 for all that can reach it"
-            return UsageError(f"{host} is not an address of this machine", hint, field="host")
-    return ClfctlError(f"cannot listen on {host}:{port}: {error.strerror}", field="host")
 
 
 def options(place: Place, host: str) -> dict[str, Any]:

@@ -26,9 +26,10 @@ def serve(path: Path, settings: ServeSettings, output: Output) -> None:
         hint = "install it with: pip install 'clfctl[serve]'"
         raise UsageError(f"a server needs {' and '.join(missing)}, which cannot be found", hint)
     check_model(path)
-    from clfctl.serving.server import bind_to, is_for_all, serve_until_stopped, url_of
+    from clfctl.serving.listening import bind
+    from clfctl.serving.server import is_for_all, serve_until_stopped, url_of
 
-    with stopping_at_once("nothing was served yet"), bind_to(settings) as bound:
+    with stopping_at_once("nothing was served yet"), bind(settings.host, settings.port) as bound:
         from clfctl.serving.app import make_app
         from clfctl.serving.current import Current, what_answers
         from clfctl.serving.service import make_service

@@ -20,6 +20,9 @@ from clfctl.settings.data import Interpolation
 # Pillow rounds twice, between its passes and after them; the graph may round another way each time.
 MOST_LEVELS = 2
 N_OF_DATA = 32
+# A class counts as another one where `predict` itself gives it so much less than the likeliest; of all pictures that
+# may be so for a few, whose JPEG is decoded smaller for `predict`.
+CLEARLY, MOST_OTHER = 0.1, 0.1
 
 
 @dataclass(frozen=True)
@@ -52,9 +55,12 @@ class Agreement:
 
 
 def agreement_of(prepared: OnnxPredictor, whole: OnnxPredictor, pictures: Iterable[Picture], images: str) -> Agreement:
-    """Return how far two forms of a model agree. Raises ModelError if they see other pixels, or there is no picture."""
+    """Return how far two forms of a model agree.
+
+    Raises ModelError if they see other pixels, clearly name another class of several pictures, or there is none.
+    """
     views = {each: session_of(preparing_alone(each).SerializeToString(), n_threads=1) for each in whole.info.views}
-    differences, n_same, levels = list[float](), 0, 0
+    differences, n_same, n_other, levels = list[float](), 0, 0, 0
     for picture in pictures:
         try:
             asked, given = prepared.look(picture), whole.look(picture)
@@ -67,11 +73,19 @@ def agreement_of(prepared: OnnxPredictor, whole: OnnxPredictor, pictures: Iterab
         ours, theirs = whole.probabilities([given])[0], prepared.probabilities([asked])[0]
         differences.append(float(np.abs(ours - theirs).max()))
         n_same += int(ours.argmax() == theirs.argmax())
+        n_other += int(theirs.max() - theirs[ours.argmax()] > CLEARLY)
+    n = len(differences)
+    if not n:
+        what = f"none of the pictures of {images} can be read, so nothing tells whether the graph is right"
+        raise ModelError(what, field="bake_preprocessing")
+    hint = "another version of ONNX Runtime may do better; the file was not kept"
     if levels > MOST_LEVELS:
         what = f"the graph prepares other pixels than training did: one differs by {levels} levels of 255"
-        hint = "another version of ONNX Runtime may do better; the file was not kept"
         raise ModelError(what, hint, field="bake_preprocessing")
-    return Agreement(len(differences), images, max(differences), n_same, levels)
+    if n_other > max(1, MOST_OTHER * n):
+        what = f"of {n_other} of {n} pictures of {images} the graph names another class than predict does"
+        raise ModelError(what, hint, field="bake_preprocessing")
+    return Agreement(n, images, max(differences), n_same, levels)
 
 
 def columns_first(pixels: Pixels, height: int, width: int, interpolation: Interpolation) -> Pixels:

@@ -10,13 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clfctl.data.pixels.decode import Picture, Resize, resize_by_pillow
-from clfctl.data.pixels.transform import to_whole
+from clfctl.data.pixels.transform import LONGEST, to_whole
 from clfctl.errors import DamagedError, ModelError, first_line
 from clfctl.inference.onnx_file import INT8, from_metadata, input_names, read_onnx, records_in
 from clfctl.inference.packages import has_runtime
 from clfctl.inference.predictor import Seen, look_at
 from clfctl.models.card import Card
 
+# Of whole pictures: what is asked at once is no more than one of the largest.
+MOST_PIXELS = LONGEST * LONGEST
 _SILENT = 4  # ONNX Runtime's severity: what goes wrong is raised too
 # clfctl writes all weights into the file. One that names other files for them may be a stranger's, who wants to see
 # what is in the working folder: they are looked for where nothing can be.
@@ -48,19 +50,23 @@ class OnnxPredictor:
         """Nothing: neither the decoders nor the session start threads here."""
 
     def look(self, image: Picture) -> Seen:
-        """See `Predictor`; of a model that `takes_whole` images not all have one size."""
-        return (to_whole(image),) if self.info.takes_whole else look_at(image, self.info, self.resize)
+        """See `Predictor`; of a model that `takes_whole` images not all have one size, and huge ones a smaller one."""
+        if not self.info.takes_whole:
+            return look_at(image, self.info, self.resize)
+        return (to_whole(image, [view.scaling for view in self.info.views]),)
 
     def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
-        """See `Predictor`; images of one size are asked about at once."""
+        """See `Predictor`; images of one size are asked about at once, but for large ones, which are asked in turn."""
+        if not self.info.takes_whole:
+            return self._ask(images)
         by_size: dict[tuple[int, ...], list[int]] = {}
         for place, (first, *_) in enumerate(images):
             by_size.setdefault(first.shape, []).append(place)
-        if len(by_size) == 1:
-            return self._ask(images)
         found = np.empty((len(images), len(self.info.classes)), np.float32)
-        for places in by_size.values():
-            found[places] = self._ask([images[place] for place in places])
+        for (height, width, *_), places in by_size.items():
+            n = max(1, MOST_PIXELS // (height * width))
+            for some in (places[first : first + n] for first in range(0, len(places), n)):
+                found[some] = self._ask([images[place] for place in some])
         return found
 
     def _ask(self, images: Sequence[Seen]) -> NDArray[np.float32]:

@@ -9,11 +9,11 @@ from pathlib import Path
 import xxhash
 from PIL import Image
 
-from clfctl.data.pixels.image_file import open_image
 from clfctl.data.pixels.unreadable import BadImageError
 from clfctl.errors import ClfctlError, ModelError, shortened
 from clfctl.inference.open import open_predictor
 from clfctl.inference.predictor import Predictor
+from clfctl.inference.sent_images import MILLION, open_guarded
 from clfctl.models.custom import N_PARAMETERS
 from clfctl.models.timm_table import read_table
 from clfctl.runs.checkpoint import CHECKSUM, EMA, MEAN, MODEL
@@ -25,9 +25,7 @@ from clfctl.storage.files import replace_file
 from clfctl.storage.json_lines import dump_json
 from clfctl.storage.tensor_file import Header, make_header, read_header
 
-# What Pillow decodes itself, or by a library that only decodes: for EPS it would start Ghostscript.
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP", "GIF", "BMP", "TIFF", "HEIF", "AVIF", "JPEG2000", "PPM")
-MEGA = 1_000_000
+MEGA = MILLION
 # Height times width of what a model sees: 2,048 pixels squared are more than any network is trained on.
 MOST_SEEN = 2048 * 2048
 # The settings that a network is built from.
@@ -48,13 +46,7 @@ def open_sent_image(content: bytes, limits: Limits) -> Image.Image:
     """Open an image from its bytes; no pixel is decoded yet. Raises BadImageError, with the reason."""
     if len(content) > limits.image_bytes:
         raise BadImageError(f"has {_mega(len(content))} MB, and at most {_mega(limits.image_bytes)} MB are taken")
-    image = open_image(content)
-    if image.format not in FORMATS:
-        raise BadImageError(f"is of the format {image.format}, which is not taken from others")
-    if image.width * image.height > limits.pixels:
-        size, most = f"{image.width} x {image.height} pixels", f"{_mega(limits.pixels)} million"
-        raise BadImageError(f"has {size}, and at most {most} are decoded")
-    return image
+    return open_guarded(content, limits.pixels)
 
 
 def open_sent_model(content: bytes, name: str, limits: Limits, n_threads: int) -> Predictor:

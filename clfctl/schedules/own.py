@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, redirect_stdout
+from contextvars import ContextVar
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from functools import partial
 from inspect import isabstract, isclass, signature
@@ -21,6 +22,7 @@ A_RATE = "a learning rate is a number that is at least 0 and finite"
 # Times at which it is tried, and metrics that go up and down for one that follows them.
 N_TIMES = 48
 UPS_AND_DOWNS = (1.0, 0.6, 0.7, 0.8, 0.5, 0.9, 0.9, 0.4, 0.41, 0.42, 0.43, 0.44)
+_IS_REFUSED = ContextVar("is_refused", default=False)
 
 
 @dataclass(frozen=True)
@@ -124,11 +126,26 @@ class Own(Around):
             raise UsageError(what, "CLFCTL_DEBUG=1 shows where") from error
 
 
+@contextmanager
+def importing_nothing() -> Iterator[None]:
+    """Refuse classes of the user's own inside, in this thread: the run that names one may be a stranger's."""
+    before = _IS_REFUSED.set(True)
+    try:
+        yield
+    finally:
+        _IS_REFUSED.reset(before)
+
+
 def own_schedule(module: str, name: str, arguments: Mapping[str, Any], place: str = "") -> Own:
     """Return a schedule of a class that is found in the current folder, or among what is installed.
 
-    Raises UsageError if there is none of that name, if it is not a Schedule, and if it does not take the arguments.
+    Raises UsageError if there is none of that name, if it is not a Schedule, if it does not take the arguments, and
+    where nothing may be imported.
     """
+    if _IS_REFUSED.get():
+        raise UsageError(
+            f"{module}:{name} is code of whoever made it, and is not run here", "clfctl lr-preview runs it"
+        )
     cls, label = _class(module, name, place), f"{module}:{name}"
 
     def made() -> Schedule:

@@ -1,9 +1,7 @@
 """The server itself: the socket it listens at, uvicorn, and its end when a signal asks for it."""
 
 import asyncio
-import errno
 import ipaddress
-import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +10,9 @@ import uvicorn
 from fastapi import FastAPI
 
 from clfctl.engine.signals import StopSignals
-from clfctl.errors import ClfctlError, UsageError
+from clfctl.errors import ClfctlError
 from clfctl.serving.connections import THROWN_AWAY, Patience, PatientProtocol, patient
+from clfctl.serving.listening import no_place
 from clfctl.serving.uploads import MILLION
 from clfctl.settings.serving import ServeSettings
 
@@ -21,40 +20,6 @@ CHECK_S = 0.1
 # Connections, and the files that the process needs besides.
 MOST_CONNECTIONS, OTHER_FILES = 1000, 64
 KEEP_ALIVE_S = 5
-ANY_PORT_FROM = 1024
-
-
-def bind_to(settings: ServeSettings) -> socket.socket:
-    """Return a socket that is bound, and does not listen before there is a model. Raises UsageError if it cannot be."""
-    try:
-        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    except (OSError, UnicodeError) as error:
-        raise _no_place(settings, error) from None
-    family, kind, protocol, _, address = found[0]
-    bound = socket.socket(family, kind, protocol)
-    try:
-        if os.name == "posix":  # a port whose connections have not all ended; elsewhere it would mean to share it
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind(address)
-    except OSError as error:
-        bound.close()
-        raise _no_place(settings, error) from None
-    return bound
-
-
-def _no_place(settings: ServeSettings, error: Exception) -> UsageError:
-    """Return what is said where nothing can listen."""
-    host, port = settings.host, settings.port
-    match getattr(error, "errno", None):
-        case errno.EADDRINUSE:
-            hint = "stop what listens there, or choose another; `port=0` takes a free one"
-            return UsageError(f"port {port} of {host} is in use", hint, field="port")
-        case errno.EACCES | errno.EPERM:
-            hint = f"choose one from {ANY_PORT_FROM} on, or put a web server in front"
-            return UsageError(f"port {port} is not for you to listen at", hint, field="port")
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    hint = "127.0.0.1 is this machine alone, 0.0.0.0 every address that it has"
-    return UsageError(f"{host!r} is no address of this machine: {reason}", hint, field="host")
 
 
 def url_of(bound: socket.socket) -> str:
@@ -92,7 +57,7 @@ def serve_until_stopped(
     try:
         asyncio.run(_serve(_Server(config, signals, ready), bound))
     except OSError as error:  # another was bound to it too, and was the first to listen
-        raise _no_place(settings, error) from None
+        raise no_place(settings.host, settings.port, error) from None
 
 
 async def _serve(server: "_Server", bound: socket.socket) -> None:

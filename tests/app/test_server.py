@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from clfctl.app.place import Place
-from clfctl.app.server import Guard, Message, address_of, hosts_of, is_local, listen, options
+from clfctl.app.server import Guard, Message, address_of, hosts_of, is_local, options
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.inference.uploads import Limits
+from clfctl.serving.listening import listen
 
 
 def test_a_port_in_use_is_said_with_another_to_try() -> None:

@@ -2,6 +2,7 @@
 
 import io
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from clfctl.app import server
 from clfctl.app.place import Place, hold
 from clfctl.cli.reporting import spelled
 from clfctl.inference.uploads import Limits
+from clfctl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from clfctl.runs.folder import RunFolder
 from clfctl.schedules import KINDS
 
 pytestmark = [
@@ -92,7 +95,7 @@ def test_a_picture_is_named_by_one_model_and_by_two(place: Place, pictures: Path
     ("content", "why"),
     [
         (b"no image", "is not in an image format"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "is of the format EPS"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\n", "is not in an image format"),
         (of_color((9, 9, 9), (2000, 2000)), "has 2000 x 2000 pixels"),
         (of_color((9, 9, 9))[:-30], "image file is truncated"),
     ],
@@ -144,6 +147,25 @@ def test_the_page_of_runs_has_curves_and_reports(place: Place) -> None:
     page.selectbox(key="run").set_value("one").run()
     assert not page.exception
     assert "clfctl eval " in page.caption[-1].value.replace("\\", "")
+
+
+def test_of_a_strangers_run_nothing_is_run(place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, proof = RunFolder(tmp_path / "theirs/x"), tmp_path / "ran"
+    shutil.copytree(place.source / "two", run.path)
+    (run.path / "evil.py").write_text(f"open({str(proof)!r}, 'w').close()\n")
+    for file in (run.best, run.last):
+        saved = load_checkpoint(file)
+        settings = {**saved.meta["settings"], "scheduler": "evil:Schedule"}
+        save_checkpoint(file, Checkpoint(saved.tensors, saved.meta | {"settings": settings}))
+    run.config.write_text(run.config.read_text().replace('scheduler = "', 'scheduler = "evil:Schedule" # "'))
+    monkeypatch.chdir(run.path)
+    hold(Place(Path(), place.limits, spelled))
+    page = view(runs_page)
+    assert not page.exception
+    assert not proof.exists()
+    assert "evil:Schedule is code of whoever made it" in " ".join(each.value.replace("\\", "") for each in page.caption)
+    # The rates that were used are drawn without it.
+    assert len(page.get("vega_lite_chart")) + len(page.get("arrow_vega_lite_chart")) == 3
 
 
 def test_every_schedule_is_drawn_and_its_command_is_one(place: Place) -> None:

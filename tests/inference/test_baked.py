@@ -1,8 +1,10 @@
 """--bake-preprocessing: the graph makes the pixels that evaluation makes, of pictures of any size."""
 
 import json
-from dataclasses import replace
+import math
+from dataclasses import dataclass, field, replace
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -10,20 +12,20 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import ModelProto, helper
+from onnx import ModelProto, helper, numpy_helper
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
 from clfctl.data.pixels.decode import Pixels, resize, resize_by_pillow
 from clfctl.data.pixels.fit import FITS, INTERPOLATIONS
-from clfctl.data.pixels.transform import Preprocess, to_pixels
+from clfctl.data.pixels.transform import LONGEST, Preprocess, to_pixels
 from clfctl.errors import ModelError
 from clfctl.inference import agreement, onnx_file
 from clfctl.inference.agreement import MOST_LEVELS, agreement_of, columns_first, pictures_of
 from clfctl.inference.baking import PREPARED, bake, preparing_alone
 from clfctl.inference.export import finished
 from clfctl.inference.onnx_file import INPUT
-from clfctl.inference.onnx_predictor import OnnxPredictor, session_of, start_onnx
+from clfctl.inference.onnx_predictor import MOST_PIXELS, OnnxPredictor, session_of, start_onnx
 from clfctl.settings.data import Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, read_image_size
 from tests.inference.tiny_onnx import CLASSES, tiny
@@ -105,6 +107,68 @@ def test_a_model_with_its_preprocessing_says_of_pictures_what_it_says_of_pixels(
     assert answers.argmax(axis=1).tolist()[2] == CLASSES.index("dark")
 
 
+HUGE: list[tuple[tuple[int, int], Fit, bool]] = [
+    ((4200, 600), "stretch", False),
+    ((4200, 600), "stretch", True),
+    ((300, 9000), "crop", True),
+    ((700, 4100), "letterbox", True),
+    ((1, 90_000), "stretch", False),
+]
+
+
+@pytest.mark.parametrize(("shape", "fit", "is_jpeg"), HUGE)
+def test_a_huge_picture_is_made_smaller_before_the_graph_sees_it(
+    shape: tuple[int, int], fit: Fit, is_jpeg: bool
+) -> None:
+    """A server's memory is bounded by what the graph gets, of which it makes float32 several times."""
+    prepared, whole = predictors(Preprocess(24, fit=fit))
+    slope = np.linspace(0, 255, shape[1]).astype(np.uint8)
+    picture: Any = np.broadcast_to(slope[None, :, None], (*shape, 3)).copy()
+    if is_jpeg:
+        file = BytesIO()
+        Image.fromarray(picture).save(file, "JPEG")
+        picture = Image.open(file)
+    (seen,) = whole.look(picture)
+    assert max(seen.shape) <= LONGEST < max(shape)
+    if is_jpeg:
+        picture = Image.open(file)
+    expected = prepared.probabilities([prepared.look(picture)])
+    assert np.abs(whole.probabilities([(seen,)]) - expected).max() < 0.01
+
+
+def test_what_the_model_cuts_off_is_not_made_smaller_for() -> None:
+    """A panorama keeps its rows: the middle of it is seen, and that is as sharp as in a picture of usual shape."""
+    panorama = noise(400, 20_000, 1)
+    (seen,) = predictors(Preprocess(24))[1].look(panorama)
+    assert seen.shape == (400, 1600, 3)
+    assert (seen == panorama[:, 9200:10_800]).all()
+    usual = noise(2048, 1500, 2)
+    assert predictors(Preprocess(24))[1].look(usual)[0] is not None
+    assert (predictors(Preprocess(24))[1].look(usual)[0] == usual).all()
+
+
+def test_large_pictures_are_asked_one_after_another() -> None:
+    @dataclass
+    class Watched:
+        """A session that notes how many pixels it was given at once."""
+
+        inner: Any
+        asked: list[int] = field(default_factory=list)
+
+        def run(self, names: Any, given: dict[str, Any]) -> Any:
+            self.asked.append(math.prod(given[INPUT].shape[:3]))
+            return self.inner.run(names, given)
+
+    whole = predictors(Preprocess(24))[1]
+    watched = Watched(whole.session)
+    pictures = [*(noise(2048, 1500, 1) // (n + 1) for n in range(3)), *(noise(40, 30, n) for n in range(5))]
+    looks = [whole.look(each) for each in pictures]
+    found = replace(whole, session=watched).probabilities(looks)
+    assert max(watched.asked) == 2048 * 1500 <= MOST_PIXELS
+    assert sorted(watched.asked) == [5 * 40 * 30, *[2048 * 1500] * 3]
+    assert np.abs(found - np.concatenate([whole.probabilities([each]) for each in looks])).max() < 1e-6
+
+
 def test_agreement_counts_what_differs() -> None:
     prepared, whole = predictors(Preprocess(24))
     found = agreement_of(prepared, whole, pictures_of(None), "scikit-learn")
@@ -114,6 +178,37 @@ def test_agreement_counts_what_differs() -> None:
     other = predictors(Preprocess(24, crop_ratio=0.5))[0]
     apart = agreement_of(other, whole, pictures_of(None), "scikit-learn")
     assert apart.difference > found.difference + 0.005
+
+
+def test_a_graph_that_names_other_classes_is_refused() -> None:
+    """The pixels are right, and what the model says of them is not: its head has the classes in another order."""
+    preprocess = Preprocess(24)
+    prepared, whole = predictors(preprocess)
+    model, card = tiny(preprocess)
+    for tensor in model.graph.initializer:
+        if tensor.name == "head":
+            tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor)[:, [1, 2, 0]].copy(), "head"))
+    wrong = start_onnx(Path("x.onnx"), finished(bake(model, [preprocess]), replace(card, takes_whole=True)), 1)
+    with pytest.raises(
+        ModelError, match=r"of \d of 8 pictures of scikit-learn the graph names another class"
+    ) as caught:
+        agreement_of(prepared, wrong, pictures_of(None), "scikit-learn")
+    assert caught.value.field == "bake_preprocessing"
+    assert agreement_of(prepared, whole, pictures_of(None), "scikit-learn").n_same_class == 8
+
+
+def test_without_a_picture_nothing_is_said_to_agree() -> None:
+    bad = Image.open(BytesIO(cut_jpeg()))
+    for pictures in ([], [bad]):
+        with pytest.raises(ModelError, match="none of the pictures of the data can be read"):
+            agreement_of(*predictors(Preprocess(24)), pictures, "the data")
+
+
+def cut_jpeg() -> bytes:
+    """A JPEG that ends where its pixels begin."""
+    file = BytesIO()
+    Image.fromarray(noise(64, 64, 0)).save(file, "JPEG")
+    return file.getvalue()[:700]
 
 
 def test_a_graph_that_sees_other_pixels_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

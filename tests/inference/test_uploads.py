@@ -18,12 +18,14 @@ from PIL import Image, ImageFile
 from clfctl.errors import ModelError
 from clfctl.inference.open import open_predictor
 from clfctl.inference.prediction import Choice
+from clfctl.inference.sent_images import MOST_SCANS, SCAN
 from clfctl.inference.stream import answers
 from clfctl.inference.uploads import Limits, open_sent_image, open_sent_model
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import CHECKSUM_BYTES, META
 from clfctl.storage.tensor_file import make_header, read_header, read_metadata
 from tests.inference.conftest import digit
+from tests.serving.colours import rle_bmp
 
 LIMITS = Limits(image_bytes=100_000, model_bytes=100_000_000, pixels=10_000)
 EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n"
@@ -44,9 +46,13 @@ def test_an_image_within_the_limits_is_opened_and_not_decoded() -> None:
 
 BAD: list[tuple[Callable[[], bytes], str]] = [
     (lambda: bytes(100_001), "has 0.1 MB, and at most 0.1 MB are taken"),
-    (lambda: saved(Image.new("1", (101, 100))), "has 101 x 100 pixels, and at most 0 million are decoded"),
-    (lambda: EPS, "is of the format EPS, which is not taken from others"),
-    (lambda: saved(Image.new("RGB", (16, 16)), "ico"), "is of the format ICO"),
+    (lambda: saved(Image.new("1", (101, 100))), "has 101 x 100 pixels, and 0.01 million is the most"),
+    (lambda: EPS, "cannot identify image file"),
+    (lambda: saved(Image.new("RGB", (16, 16)), "ico"), "cannot identify image file"),
+    (lambda: saved(Image.new("RGB", (16, 16)), "jpeg2000"), "cannot identify image file"),
+    (lambda: saved(Image.new("RGB", (16, 16)), "jpeg") + SCAN * MOST_SCANS, "is a JPEG of more than 100 scans"),
+    (lambda: saved(Image.new("I;16", (99, 99))), "99 x 99 pixels of more than 8 bits, and 0.0025 million"),
+    (lambda: rle_bmp(99, 99), "is a BMP of a kind that takes too long to decode"),
     (lambda: b"", "has no bytes"),
     (lambda: b"no image", "cannot identify image file"),
 ]

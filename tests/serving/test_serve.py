@@ -24,12 +24,13 @@ from clfctl.data.pixels.decode import Picture
 from clfctl.errors import DamagedError, UsageError
 from clfctl.inference.open import open_predictor
 from clfctl.inference.predictor import Seen
+from clfctl.inference.sent_images import MOST_SCANS, SCAN
 from clfctl.serving import current as current_module
 from clfctl.serving.current import Current, Loaded
-from clfctl.serving.images import MOST_SCANS, SCAN, read_upload
+from clfctl.serving.images import read_upload
 from clfctl.settings.groups import ServeSettings
 from clfctl.settings.sources import resolve
-from tests.serving.colours import COLOURS, colours_model, picture
+from tests.serving.colours import COLOURS, colours_model, picture, rle_bmp
 from tests.serving.conftest import asking, service_of
 
 Cli = Callable[..., Result]
@@ -93,6 +94,13 @@ def header_only_png(width: int, height: int) -> bytes:
     )
 
 
+def test_a_small_bmp_would_keep_everything_else_waiting() -> None:
+    """What is refused is a picture that Pillow decodes, from pixel to pixel in Python."""
+    with Image.open(io.BytesIO(rle_bmp(900, 900))) as found:
+        assert found.tile[0][0] in Image.DECODERS
+        assert found.convert("RGB").getpixel((0, 0)) == (255, 0, 0)
+
+
 def test_bombs_are_refused_by_their_headers(colours: Path) -> None:
     predictor = Current(colours, 1, print).loaded.predictor
     eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"
@@ -103,6 +111,9 @@ def test_bombs_are_refused_by_their_headers(colours: Path) -> None:
         (header_only_png(60_000, 60_000), "pixels"),
         (picture("red", kind="JPEG") + SCAN * MOST_SCANS, f"is a JPEG of more than {MOST_SCANS} scans"),
         (eps, "is not in an image format that can be read"),
+        (rle_bmp(900, 900), "is a BMP of a kind that takes too long to decode"),
+        (b"P1 9 9\n" + b"1 " * 81, "is a PPM of a kind that takes too long to decode"),
+        (b"P6 9 9 100\n" + bytes(243), "is a PPM of a kind that takes too long to decode"),
         (b"", "has no bytes"),
     ):
         found = read_upload(content, predictor, 1e6)
@@ -466,9 +477,9 @@ def test_a_port_in_use_and_a_strange_address_are_one_sentence(colours: Path, cli
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         result = cli("serve", str(colours), "--port", port)
-    assert result.exit_code == 2
-    assert f"Error: --port: port {port} of 127.0.0.1 is in use" in result.stderr
-    assert "--port 0 takes a free one" in result.stderr
+    assert result.exit_code == 1
+    assert f"Error: --port: {port} is in use on 127.0.0.1" in result.stderr
+    assert "--port 0 for any that is free" in result.stderr
     result = cli("serve", str(colours), "--host", "not a host")
     assert result.exit_code == 2
     assert "--host: 'not a host' is no address of this machine" in result.stderr

@@ -20,7 +20,7 @@ from benchmarks.serving import put_load, read_answer, request_of
 from clfctl.runs.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
 from tests.faults.test_pickle import plain_pickle
-from tests.serving.colours import COLOURS, Served, colours_model, picture, start
+from tests.serving.colours import COLOURS, Served, colours_model, picture, rle_bmp, start
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="signals and /proc")]
 Cli = Callable[..., Result]
@@ -224,7 +224,7 @@ def hostile(draw: random.Random) -> Iterator[tuple[bytes, set[int]]]:
     """
     good = {name: picture(name, (64, 48), kind) for name, kind in zip(COLOURS, ("JPEG", "PNG", "WEBP"), strict=True)}
     bomb = picture("red", (3000, 2000))
-    jpeg = good["red"]
+    jpeg, slow = good["red"], rle_bmp(990, 990)
     head = "POST /predict HTTP/1.1\r\nHost: x\r\n"
     while True:
         damaged = bytearray(draw.choice([*good.values()]))
@@ -239,6 +239,8 @@ def hostile(draw: random.Random) -> Iterator[tuple[bytes, set[int]]]:
             (request_of(bomb), {422}),
             (request_of(bytes(draw.randrange(1, 3000))), {422}),
             (request_of(jpeg + b"\xff\xda" * 5000), {422}),
+            (request_of(slow), {422}),
+            (request_of(b"P1 999 999\n" + b"1 " * 50_000), {422}),
             (request_of(plain_pickle(Path("proof"))), {422}),
             (request_of(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(x) run\n"), {422}),
             (request_of(b""), {400}),

@@ -179,6 +179,11 @@ def resize_by_pillow(pixels: Pixels, height: int, width: int, interpolation: Int
     return np.asarray(image.resize((width, height), kernel))
 
 
+def reduced(pixels: Pixels, times: int) -> Pixels:
+    """Return (H, W, 3) uint8 with the sides divided by a whole number, rounded up: each pixel the mean of a square."""
+    return np.asarray(Image.fromarray(pixels).reduce(times)) if times > 1 else pixels
+
+
 def mirrored(pixels: Pixels) -> Pixels:
     """Return (H, W, 3) uint8 with left and right exchanged.
 

@@ -2,6 +2,7 @@
 
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from clfctl.data.pixels.augment import change, erase
@@ -13,6 +14,7 @@ from clfctl.data.pixels.decode import (
     framed,
     mirrored,
     orientation_of,
+    reduced,
     resize,
     upright_size,
 )
@@ -33,6 +35,7 @@ from clfctl.settings.image_size import ImageSize, sides
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 BLACK = (0, 0, 0)
+LONGEST = 2048  # pixels of a side of what a model that scales itself gets
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,22 @@ def to_pixels(image: Picture, preprocess: Preprocess, resize: Resize = resize) -
     return pixels[top : top + size[0], left : left + size[1]]
 
 
-def to_whole(image: Picture) -> Pixels:
-    """Return all of an image as people see it, (H, W, 3) uint8 RGB, upright: what a model that scales itself gets."""
+def to_whole(image: Picture, views: Sequence[Scaling]) -> Pixels:
+    """Return an image as people see it, (H, W, 3) uint8 RGB, upright: what a model that scales itself gets.
+
+    It is all of it, but for what all of the model's `views` cut off before they scale. No side is longer than LONGEST,
+    or twice what a view makes of it: a larger picture is made smaller by a whole number, for what such a model makes
+    of each pixel takes many times its memory.
+    """
     orientation = orientation_of(image)
     width, height = upright_size(image, orientation)
-    return decode(image, orientation, (0, 0, width, height), (height, width))
+    lefts, tops, rights, bottoms = zip(*(each.middle(width, height) for each in views), strict=True)
+    box = min(lefts), min(tops), max(rights), max(bottoms)
+    most = max(LONGEST, *(2 * side for each in views for side in (each.height, each.width)))
+    sides = box[3] - box[1], box[2] - box[0]
+    times = -(-max(sides) // most)
+    pixels = decode(image, orientation, box, (-(-sides[0] // times), -(-sides[1] // times)))
+    return reduced(pixels, -(-max(pixels.shape) // most))
 
 
 def to_stored(image: Picture, scaling: Scaling) -> Pixels:
