@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from clfctl.data.sources.walk import is_run
 from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
@@ -126,10 +127,18 @@ def _folder(model: Model, method: Method, options: ExplainOptions, inputs: Input
     if not os.access(there, os.W_OK):
         raise UsageError(f"{there} is read-only", "`output=` names another folder", field="output")
     for each in inputs.folders if inputs else ():
-        if options.folder and folder.resolve().is_relative_to(each.resolve()):
-            hint = "what is written there would be found and explained the next time"
+        if _is_found(folder.resolve(), each.resolve()):
+            hint = "what is written there would be found and explained the next time; `output=` names another folder"
             raise UsageError(f"{folder} lies in {each}, which is searched for images", hint, field="output")
     return folder
+
+
+def _is_found(folder: Path, searched: Path) -> bool:
+    """Return whether images in a folder are found where another one is searched, which passes runs in it over."""
+    if not folder.is_relative_to(searched):
+        return False
+    between = (folder, *folder.parents)[: len(folder.parts) - len(searched.parts)]
+    return not any(map(is_run, map(str, between)))
 
 
 def _place(model: Model) -> Path:

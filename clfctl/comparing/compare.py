@@ -47,7 +47,7 @@ def compare_measured(entries: Sequence[Entry], measured: Sequence[Measured], sor
     common = _reordered(common, order)
     pairs = pairs_of(common.right)
     if all(each.chosen.is_own and each.chosen.split == "val" for each in measured):
-        notes += suspects([each.entry for each in ordered], [each.name for each in ordered])
+        notes += suspects([each.entry.run for each in ordered], [each.name for each in ordered])
     accuracies = [each.top1 for each in common.metrics]
     choice = choose(accuracies, [costs[place] for place in order], pairs, [each.name for each in ordered])
     return replace(found, common=common, pairs=tuple(pairs), choice=choice, notes=tuple(notes))

@@ -4,12 +4,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from clfctl.comparing.entries import Entry
 from clfctl.data.sources.labelled import is_held_out_by_us
 from clfctl.data.sources.names import is_named
 from clfctl.errors import ClfctlError
 from clfctl.planning.place import place_of
-from clfctl.runs.folder import CHECKPOINT_SUFFIX, open_run, run_of
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, open_run, run_of
 from clfctl.runs.header import read_header
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older
@@ -47,13 +46,13 @@ class _Trained:
                 yield how, there if is_elsewhere else path
 
 
-def suspects(entries: Sequence[Entry], names: Sequence[str]) -> list[str]:
+def suspects(runs: Sequence[RunFolder], names: Sequence[str]) -> list[str]:
     """Return a sentence about each run that may know images which all of them hold out, through another run.
 
     That is so where it goes back to a run of the same data, and none of those compared holds out what that one does.
     What other data, and weights of others, were made of is not known here, and nothing is said of them.
     """
-    trained = [_trained(each.run.last) for each in entries]
+    trained = [_trained(each.last) for each in runs]
     apart = {each.split for each in trained if each}
     found = []
     for name, each in zip(names, trained, strict=True):

@@ -35,6 +35,8 @@ class Files:
 
     def add(self, explanation: Explanation) -> None:
         """Write NAME.png and NAME.npy. Raises WriteError."""
+        if not self._records:
+            self._begin()
         name = "" if explanation.error else self._name(explanation.name)
         self.names.append(name)
         self._records.append(record_of(explanation, name, self.folder))
@@ -42,8 +44,6 @@ class Files:
             return
         assert explanation.picture is not None
         overlay = explanation.overlay()
-        with explained(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
         file = io.BytesIO()
         Image.fromarray(overlay).save(file, "PNG")
         for path, pieces in (
@@ -57,11 +57,12 @@ class Files:
             self._cells.append((np.concatenate(pair, axis=1), _caption(explanation)))
 
     def finish(self) -> None:
-        """Write the grid and what is said of all images. Raises WriteError."""
-        if not self._cells:
+        """Write the grid and what is said of all images, also that none could be read. Raises WriteError."""
+        if not self._records:
             return
-        images, captions = zip(*self._cells, strict=True)
-        save_grid(self.folder / GRID, np.stack(images), captions)
+        if self._cells:
+            images, captions = zip(*self._cells, strict=True)
+            save_grid(self.folder / GRID, np.stack(images), captions)
         text = json.dumps(self._records, indent=2, ensure_ascii=False, allow_nan=False)
         write_text(self.folder / RECORDS, written(text) + "\n")
 
@@ -77,6 +78,15 @@ class Files:
             )
             yield f"Wrote {self.folder / GRID}"
             yield f"  and beside it {others}"
+        elif self.names:
+            yield f"Wrote {self.folder / RECORDS}: no image could be read"
+
+    def _begin(self) -> None:
+        """Make the folder, and remove what speaks of all images of an earlier call: it is not of this one."""
+        with explained(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            for name in (GRID, RECORDS):
+                (self.folder / name).unlink(missing_ok=True)
 
     def _name(self, image: str) -> str:
         stem = "standard-input" if image == STANDARD_INPUT else written(Path(image).stem) or "image"

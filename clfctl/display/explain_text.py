@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clfctl.explaining.check import ALIKE, Check
+from clfctl.explaining.check import Check, Randomised
 from clfctl.explaining.explanation import Explanation
 from clfctl.explaining.layers import Layer
 from clfctl.storage.names import plain
@@ -95,14 +95,26 @@ def check_lines(checked: Checked) -> Iterator[str]:
         f"elsewhere by {found.random:.3f} (mean of {found.n_images} images{empty}; more in {found.n_more}, less in "
         f"{found.n_less}, p = {found.p:.2g})"
     )
-    alike = ", ".join(f"{each.correlation:.2f} with new weights in {each.what}" for each in check.randomised)
+    alike = ", ".join(map(_alike, check.randomised))
     yield f"New weights: the maps are ordered as before to {alike} (1 is the same, 0 is chance)"
     if check.is_passed:
         yield "The maps pass: what they show counts, and it was learned"
-    if not found.is_passed:
+    if found.is_passed is None:
+        told = f"{found.n_images} image{'' if found.n_images == 1 else 's'}"
+        yield f"Not told: from {told} it cannot be told from chance whether what is hot counts for more"
+    elif not found.is_passed:
         yield "Warning: what is hot counts for no more than what is not: the maps do not show what decides"
-    if check.randomised[-1].correlation >= ALIKE:
+    if check.randomised[-1].is_passed is None:
+        yield "Not told: with new weights no map has anything hot, so there is nothing to compare"
+    elif not check.randomised[-1].is_passed:
         yield "Warning: a network that has learned nothing gives much the same maps: they do not show what was learned"
+
+
+def _alike(found: Randomised) -> str:
+    """Return how alike the maps are with some weights new, and of how many images that is not known."""
+    share = "–" if found.correlation is None else f"{found.correlation:.2f}"
+    left_out = f" ({found.n_constant} without any heat left out)" if found.n_constant else ""
+    return f"{share} with new weights in {found.what}{left_out}"
 
 
 def layer_records(layers: Sequence[Layer], chosen: Layer) -> list[dict[str, Any]]:

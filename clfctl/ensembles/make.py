@@ -7,7 +7,7 @@ from pathlib import Path
 
 from clfctl.data.onlookers import Onlookers
 from clfctl.ensembles.evaluate import fit_on
-from clfctl.ensembles.members import ask_members, classes_of_files
+from clfctl.ensembles.members import Answered, ask_members, classes_of_files
 from clfctl.errors import ClfctlError, UsageError
 from clfctl.evaluation.record import Fitted
 from clfctl.inference.combining import Joined
@@ -63,7 +63,11 @@ def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlo
     fitted = None
     if named.rule == "weighted":
         wanted = EvalSettings(data=options.data, device=options.device)
-        fitted = fit_on(ask_members(named, wanted, to)).fitted
+        answered = ask_members(named, wanted, to)
+        _check_own(answered, options.data)
+        for note in answered.notes:
+            to.tell(note)
+        fitted = fit_on(answered).fitted
         named = replace(named, weights=fitted.weights, fitted=asdict(fitted))
     folder = EnsembleFolder(_free(runs_dir, options.run_name))
     _write(folder, named, places, joined)
@@ -71,6 +75,13 @@ def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlo
     exported = _export(kept, to) if options.export else None
     members = {each.name: share for each, share in zip(kept.members, kept.shares, strict=True)}
     return MadeEnsemble(folder.path, kept.rule, joined.classes, members, fitted, exported)
+
+
+def _check_own(answered: Answered, data: str | None) -> None:
+    """Raise UsageError if no member held these images out: `eval` of the ensemble would take them for new ones."""
+    if not any(each.chosen.is_of_run for each in answered.measured):
+        what = f"{data} has not the images of any of these runs, and weights are fitted on what they hold out"
+        raise UsageError(what, "leave it out; `clfctl eval` measures an ensemble on other images", field="data")
 
 
 def _free(runs_dir: Path, name: str) -> Path:

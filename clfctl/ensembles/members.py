@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from clfctl.comparing.images import common_images
+from clfctl.comparing.origins import suspects
 from clfctl.data.onlookers import Onlookers
 from clfctl.data.sources.groups import groups_of
 from clfctl.data.sources.labelled import RenumberedImages
@@ -14,7 +15,7 @@ from clfctl.errors import CheckpointError, DataError, UsageError
 from clfctl.evaluation.metrics import Metrics, compute_metrics
 from clfctl.evaluation.outputs import Numbers, Outputs
 from clfctl.evaluation.predictions import readable
-from clfctl.inference.combining import Joined, join_classes, losses_of
+from clfctl.inference.combining import Joined, floored, join_classes, losses_of
 from clfctl.inference.evaluate import Measured, evaluate_checkpoint
 from clfctl.runs.ensemble import Ensemble, checkpoint_of
 from clfctl.runs.header import read_header
@@ -83,7 +84,11 @@ def ask_members(ensemble: Ensemble, options: EvalSettings, to: Onlookers) -> Ans
     for run, file in places:
         home = run if ensemble.folder else None
         measured.append(evaluate_checkpoint(run, file, options, replace(to, tell=tell_once), home))
-    return _joined(ensemble, measured)
+    answered = _joined(ensemble, measured)
+    if not all(each.chosen.is_of_run and each.chosen.split == "val" for each in measured):
+        return answered
+    warnings = suspects([run for run, _ in places], [each.name for each in ensemble.members])
+    return replace(answered, notes=(*answered.notes, *warnings))
 
 
 def classes_of_files(ensemble: Ensemble, files: Sequence[Path]) -> Joined:
@@ -125,5 +130,5 @@ def _split_hint(note: str) -> tuple[str, str]:
 
 def _in_joined(joined: Joined, place: int, outputs: Outputs, labels: Numbers) -> Outputs:
     taken = joined.take(place, outputs.probabilities)
-    losses = outputs.losses if taken is outputs.probabilities else losses_of(taken, labels)
+    losses = floored(outputs.losses) if taken is outputs.probabilities else losses_of(taken, labels)
     return Outputs(outputs.indices, labels, taken, losses)

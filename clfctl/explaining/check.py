@@ -1,6 +1,6 @@
 """Proof that maps mean something: what is covered where they are hot counts, and what was learned is what they show."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from clfctl.comparing.pairs import mcnemar
 from clfctl.data.pixels.decode import Pixels
+from clfctl.evaluation.paired import ALPHA, mcnemar
 from clfctl.explaining.by_input import mean_colour
 from clfctl.explaining.heat import Floats, enlarged
 from clfctl.explaining.layers import Layer
@@ -25,6 +25,8 @@ from clfctl.models.sources import source_of
 SHARE, N_PLACES = 0.1, 5
 # Maps of new weights that are ordered as those of the trained ones to more than this are the network's build, or edges.
 ALIKE = 0.5
+# The deviation of weights that a network would begin with as zeros.
+DRAWN = 0.02
 _SEED = 0
 
 
@@ -33,7 +35,7 @@ class Deletion:
     """What the probability of the class falls by where a tenth of the image is covered, the mean of `n_images`.
 
     `hottest` is the fall where the map is hottest, `random` where the same shape lies elsewhere; in `n_more` images the
-    former is larger, in `n_less` smaller. `p` is that of the sign test, two-sided.
+    former is larger than the middle one of those, in `n_less` smaller. `p` is that of the sign test, two-sided.
     """
 
     n_images: int
@@ -44,17 +46,30 @@ class Deletion:
     p: float
 
     @property
-    def is_passed(self) -> bool:
-        """Whether the hottest tenth counts for more."""
+    def is_passed(self) -> bool | None:
+        """Whether the hottest tenth counts for more; None where these images cannot tell it from chance."""
+        if self.p >= ALPHA:
+            return None
         return self.hottest > self.random and self.n_more > self.n_less
 
 
 @dataclass(frozen=True)
 class Randomised:
-    """How alike maps are to those of the trained network when some weights are new: Spearman's rank correlation."""
+    """How alike maps are to those of the trained network when some weights are new: Spearman's rank correlation.
+
+    It is the mean over `n_images`; `n_constant` more have the same heat everywhere with the new weights, which has no
+    order. None where all of them have.
+    """
 
     what: str
-    correlation: float
+    correlation: float | None
+    n_images: int
+    n_constant: int
+
+    @property
+    def is_passed(self) -> bool | None:
+        """Whether the maps are others; None where there are none to compare."""
+        return None if self.correlation is None else self.correlation < ALIKE
 
 
 @dataclass(frozen=True)
@@ -67,9 +82,10 @@ class Check:
     n_empty: int
 
     @property
-    def is_passed(self) -> bool:
-        """Whether covering what is hot counts for more, and new weights give other maps."""
-        return self.deletion.is_passed and self.randomised[-1].correlation < ALIKE
+    def is_passed(self) -> bool | None:
+        """Whether covering what is hot counts for more, and new weights give other maps; None: it cannot be told."""
+        each = self.deletion.is_passed, self.randomised[-1].is_passed
+        return False if False in each else None if None in each else True
 
     def as_record(self) -> dict[str, Any]:
         """Return what JSON can hold."""
@@ -117,11 +133,13 @@ def deletion_test(network: Network, pixels: Pixels, classes: NDArray[np.int64], 
     masks = np.stack([hottest(enlarged(each, (size[0], size[1])), SHARE) for each in maps])
     before = probabilities(pixels)
     hottest_falls = before - probabilities(np.where(masks[..., None], cover, pixels))
-    random_falls = np.zeros_like(before)
-    for _ in range(N_PLACES):
+    random_falls = np.zeros((N_PLACES, len(before)), np.float32)
+    for place in range(N_PLACES):
         moved = np.stack([np.roll(each, (draw.integers(size[0]), draw.integers(size[1])), (0, 1)) for each in masks])
-        random_falls += (before - probabilities(np.where(moved[..., None], cover, pixels))) / N_PLACES
-    n_more, n_less = int((hottest_falls > random_falls).sum()), int((hottest_falls < random_falls).sum())
+        random_falls[place] = before - probabilities(np.where(moved[..., None], cover, pixels))
+    # A place drawn at random is above the middle one of five others as often as below it; of their mean that is not so.
+    middle = np.median(random_falls, axis=0)
+    n_more, n_less = int((hottest_falls > middle).sum()), int((hottest_falls < middle).sum())
     means = float(hottest_falls.mean()), float(random_falls.mean())
     return Deletion(len(pixels), *means, n_more, n_less, mcnemar(n_more, n_less))
 
@@ -153,8 +171,10 @@ def randomisation_test(
         changed = network_around(network, Inside(model, inside.trained))
         others = maps_of(changed, method, layer, pixels, classes)
         on_images(len(others))
-        alike = [rank_correlation(*each) for each in zip(maps, others, strict=True)]
-        found.append(Randomised(what, float(np.mean(alike))))
+        has_order = others.max(axis=(1, 2)) > others.min(axis=(1, 2))
+        alike = [rank_correlation(*each) for each in zip(maps[has_order], others[has_order], strict=True)]
+        mean = float(np.mean(alike)) if alike else None
+        found.append(Randomised(what, mean, len(alike), len(maps) - len(alike)))
     return found
 
 
@@ -164,7 +184,9 @@ def _with_new_weights(network: Network, inside: Inside) -> Iterator[tuple[str, n
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(_SEED)
         fresh = rebuild_model(info.name, len(info.classes), inside.trained.settings, info.preprocess.image_size)
-    trained, new, head = inside.model.state_dict(), fresh.state_dict(), source.head(inside.model)
+        head = source.head(inside.model)
+        new = with_drawn_head(fresh.state_dict(), head)
+    trained = inside.model.state_dict()
     groups = _groups(inside.model, source.layers(inside.model))
     middle = (max(groups.values()) + 1) // 2
     steps: list[tuple[str, set[str]]] = [
@@ -176,6 +198,17 @@ def _with_new_weights(network: Network, inside: Inside) -> Iterator[tuple[str, n
         model = deepcopy(inside.model)
         model.load_state_dict({name: (new if name in names else trained)[name] for name in trained})
         yield what, model
+
+
+def with_drawn_head(weights: Mapping[str, torch.Tensor], head: Collection[str]) -> dict[str, torch.Tensor]:
+    """Return new weights, whose `head` is drawn where it is all zeros, as timm begins many networks (MLP-Mixer).
+
+    Zeros have no gradient, so that there would be no map to compare.
+    """
+    return {
+        name: torch.randn_like(each) * DRAWN if name in head and each.ndim > 1 and not each.any() else each
+        for name, each in weights.items()
+    }
 
 
 def _groups(model: nn.Module, of_parameters: Any) -> dict[str, int]:

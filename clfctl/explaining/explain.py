@@ -1,11 +1,12 @@
 """Explaining images: what a model, or several, look at in each of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from clfctl.data.pixels.decode import Picture, Pixels, decode, orientation_of, resize, upright_size
 from clfctl.data.pixels.seen import seen_part
@@ -54,13 +55,16 @@ class Explainer:
         return ", ".join(dict.fromkeys(each.name for each in self.layers if each))
 
     def explain(self, name: str, image: Any = None) -> Explanation:
-        """Return what is looked at in an image, a file of that name or what is given; with its error if it is bad."""
+        """Return what is looked at in an image, a file of that name or what is given; with its error if it is bad.
+
+        What is given is a picture, or a function that opens one.
+        """
         return self.look(name, image)[0]
 
     def look(self, name: str, image: Any = None) -> tuple[Explanation, list[Pixels]]:
         """Return what `explain` returns, and the pixels (H, W, 3) that each network saw."""
         try:
-            opened = open_input(name) if image is None else open_any(image)
+            opened = _opened(name, image)
             drawn, size, seen = _looked_at(opened, self.networks)
         except (UsageError, ModelError):
             raise
@@ -75,9 +79,9 @@ class Explainer:
             values = maps_of(network, self.method, layer, pixels[None], number)[0]
             heats.append(Heat(values, seen_part(size[1], size[0], network.info.preprocess)))
         probability = float(str(answer[self.classes.index(chosen)]))
-        is_empty = not any(each.top > 0 for each in heats)
         about = (name, chosen, probability, predicted, self.method.name, self.layer)
-        return Explanation(*about, size, drawn, tuple(heats), is_empty), seen
+        found = Explanation(*about, size, drawn, tuple(heats))
+        return replace(found, is_empty=not found.has_heat()), seen
 
     def answer(self, pixels: Sequence[Pixels]) -> NDArray[np.float32]:
         """Return probabilities (B, n_classes) for images (B, H, W, 3) uint8 as each of the networks sees them."""
@@ -101,6 +105,19 @@ def make_explainer(opened: Opened, method: Method, class_name: str | None = None
             each.within(method.name)
     layers = tuple(layer_for(each, method, layer) for each in opened.networks)
     return Explainer(opened, method, layers, class_name)
+
+
+def _opened(name: str, image: Any) -> Picture:
+    if image is None:
+        return open_input(name)
+    if not callable(image):
+        return open_any(image)
+    picture: Picture = image()
+    try:
+        return open_any(picture)
+    finally:
+        if isinstance(picture, Image.Image):
+            picture.close()
 
 
 def _looked_at(image: Picture, networks: Sequence[Network]) -> tuple[Pixels, tuple[int, int], list[Pixels]]:

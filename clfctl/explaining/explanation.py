@@ -42,6 +42,12 @@ class Explanation:
         """Yield the rows of `map`, some at a time."""
         return rows_of(self._even(), self.size, self.size)
 
+    def has_heat(self) -> bool:
+        """Return whether anything speaks for the class: of several members, in the mean of their maps."""
+        if len(self.heats) == 1:
+            return self.heats[0].top > 0
+        return any((rows > 0).any() for rows in self.rows())
+
     def overlay(self, strength: float | None = None) -> Pixels:
         """Return the picture with the map over it, (H, W, 3) uint8, 256 to 2048 pixels on its longer side.
 

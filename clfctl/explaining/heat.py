@@ -25,8 +25,13 @@ class Heat:
         return max(0.0, float(self.values.max()))
 
     def scaled(self) -> "Heat":
-        """Return the same map with 1 as its largest value: the gradients of two networks are not of one size."""
-        return Heat(self.values / np.float32(self.top or 1.0), self.seen)
+        """Return the same map with 1 as its largest value, above or below 0.
+
+        The gradients of two networks are not of one size. By the largest value above 0 alone, one that is hardly there
+        would make of what speaks against the class more than all other members say.
+        """
+        largest = float(np.abs(self.values).max())
+        return Heat(self.values / np.float32(largest or 1.0), self.seen)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Images that a run held out from training, to test its maps on."""
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from clfctl.data.pixels.decode import Picture
 from clfctl.errors import UsageError
@@ -11,8 +12,8 @@ from clfctl.runs.folder import run_of
 
 def held_out_images(
     network: Network, n: int, tell: Callable[[str], None]
-) -> tuple[list[str], Iterator[tuple[str, Picture]]]:
-    """Return the names of at most `n` of a run's validation images, spread over all of them, and the images.
+) -> tuple[list[str], Iterator[tuple[str, Callable[[], Picture]]]]:
+    """Return the names of at most `n` of a run's validation images, spread over all of them, and what opens each.
 
     Raises UsageError or DataError if there are none.
     """
@@ -26,4 +27,4 @@ def held_out_images(
         tell(note)
     source, part = chosen.part.source, chosen.part.indices
     places = [int(part[at * len(part) // min(n, len(part))]) for at in range(min(n, len(part)))]
-    return [source.name(each) for each in places], ((source.name(each), source.open(each)) for each in places)
+    return [source.name(each) for each in places], ((source.name(each), partial(source.open, each)) for each in places)

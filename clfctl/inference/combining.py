@@ -106,6 +106,12 @@ def losses_of(answers: Floats, labels: Numbers) -> Floats:
     return found
 
 
+def floored(losses: Floats) -> Floats:
+    """Return losses (N,) that are no larger than those of `losses_of` can be, so that both stand in one table."""
+    found: Floats = np.minimum(losses, -np.log(np.float32(FLOOR)))
+    return found
+
+
 def _listed(names: Sequence[str]) -> str:
     more = f", … ({len(names)})" if len(names) > _N_NAMED else ""
     return ", ".join(names[:_N_NAMED]) + more

@@ -8,7 +8,7 @@ from pathlib import Path
 from clfctl.data.onlookers import no_line
 from clfctl.data.sources.base import Data, Part
 from clfctl.data.sources.content import has_same_content
-from clfctl.data.sources.fingerprint import Listing, compare, list_images, named_as, read_listing
+from clfctl.data.sources.fingerprint import DataChange, Listing, compare, list_images, named_as, read_listing
 from clfctl.data.sources.labelled import held_out, is_held_out_by_us, match, open_other
 from clfctl.data.sources.names import is_named
 from clfctl.data.sources.open import open_data
@@ -125,15 +125,24 @@ def _same_test(own: Data, data: Data) -> bool:
     return has_same_content(own.test, data.test)
 
 
+def change_of(run: RunFolder, settings: TrainSettings, data: Data) -> DataChange | None:
+    """Return how the data changed since the run began, if it did and its validation images were chosen by us.
+
+    Raises DataError if the run's list of its images cannot be read.
+    """
+    if not is_held_out_by_us(settings) or not run.data.is_file():
+        return None
+    return compare(read_listing(run.data), list_images(data, settings.data)) or None
+
+
 def _changes(run: RunFolder, settings: TrainSettings, data: Data, split: str) -> list[str]:
     """Return a warning if the data changed since the run began and its validation images were chosen by us."""
-    if split != "val" or not is_held_out_by_us(settings) or not run.data.is_file():
+    if split != "val":
         return []
     try:
-        before = read_listing(run.data)
+        change = change_of(run, settings, data)
     except DataError as error:
         return [f"Warning: {error}; so it is unknown whether the data has changed."]
-    change = compare(before, list_images(data, settings.data))
     if not change:
         return []
     what = f"Warning: {settings.data} has changed since the run began: {change}"

@@ -142,25 +142,27 @@ def write_onnx(
     if not wanted.is_plain:
         from clfctl.inference.rework import rework
 
-        reworked = rework(content, info, _data_of(run, trained, wanted), wanted, target, to)
+        reworked = rework(content, info, _data_of(run, trained, wanted, to.tell), wanted, target, to)
         content, int8, whole = reworked.content, reworked.int8, reworked.agreement
     with explained(target):
         replace_file(target, [content])
     return Exported(target, len(content), found, len(pixels), images, int8, whole)
 
 
-def _data_of(run: RunFolder, trained: "TrainedModel", wanted: Rework) -> "Data | None":
-    """Return the run's images if they are still there. Raises ModelError if they are not, and are needed."""
+def _data_of(run: RunFolder, trained: "TrainedModel", wanted: Rework, tell: Callable[[str], None]) -> "Data | None":
+    """Return a run's images if they are there. Raises ModelError if int8 needs them, and they are not or changed."""
     from clfctl.data.sources.open import open_data
+    from clfctl.inference.run_data import as_trained
 
     settings = trained.settings.model_copy(update={"download": False})
     try:
-        return open_data(settings, settings.seed)
+        data = open_data(settings, settings.seed)
     except Exception as error:  # they may have been moved since, or may have to be downloaded again
         if not wanted.int8:
             return None
         what = f"int8 is calibrated on images that {run.path} was trained on, and they cannot be read: {error}"
         raise ModelError(what, "put them where they were, or export without `int8=True`", field="int8") from None
+    return as_trained(run, settings, trained.info.classes, data, tell) if wanted.int8 else data
 
 
 def some_pixels(part: "Part | None", settings: TrainSettings, preprocess: "Preprocess") -> "tuple[Pixels, str]":

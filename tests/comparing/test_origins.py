@@ -26,7 +26,7 @@ def known(monkeypatch: pytest.MonkeyPatch, entries: list[Entry], **runs: dict[st
     found = {Path(name): _Trained(TrainSettings.model_validate(each), Path()) for name, each in runs.items()}
     found |= {entry.run.last: found[Path(name)] for entry, name in zip(entries, "ab", strict=True)}
     monkeypatch.setattr(origins, "_trained", found.get)
-    return suspects(entries, ["a", "b"])
+    return suspects([each.run for each in entries], ["a", "b"])
 
 
 def test_a_run_from_one_that_holds_out_other_images_is_named(
@@ -65,7 +65,7 @@ def test_the_settings_are_those_of_the_checkpoint_that_is_named(entries: list[En
     assert found.settings == entries[0].settings
     assert found.data == found.split[0]
     assert origins._trained(OLDER / "config.toml") is None
-    assert suspects(entries, ["a", "b"]) == []
+    assert suspects([each.run for each in entries], ["a", "b"]) == []
 
 
 def test_the_legend_names_every_run(entries: list[Entry]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from clfctl.ensembles.fitting import N_FOLDS, cross_fit, folds_of
 from clfctl.errors import UsageError
 from clfctl.evaluation.outputs import Floats, Numbers
-from clfctl.inference.combining import combine, fit_weights, join_classes, losses_of
+from clfctl.inference.combining import combine, fit_weights, floored, join_classes, losses_of
 from clfctl.inference.whole import combined
 from clfctl.settings.ensembles import Rule
 
@@ -62,6 +62,15 @@ def test_each_rule_is_its_formula() -> None:
     assert combine("vote", [a, b, c])[0].argmax() == 1
     assert combine("vote", [a, b, c])[0] == pytest.approx([1 / 3] * 3, abs=1e-3)
     assert combine("vote", [a, a, b])[0] == pytest.approx([2 / 3, 1 / 3, 0], abs=1e-3)
+
+
+def test_the_loss_of_a_member_has_the_floor_of_the_whole() -> None:
+    """Of log-softmax it may be 80 for one image, where the same answer as a probability is 0, or 27.6."""
+    answers, labels = np.array([[1, 0], [0.25, 0.75]], np.float32), np.array([1, 1])
+    whole = losses_of(answers, labels)
+    own = np.array([80, -np.log(0.75)], np.float32)
+    np.testing.assert_array_equal(floored(own)[0], whole[0])
+    np.testing.assert_allclose(floored(own), whole, rtol=1e-6)
 
 
 def test_fitted_weights_are_those_of_least_loss() -> None:

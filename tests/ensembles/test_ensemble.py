@@ -12,6 +12,7 @@ from typer.testing import Result
 
 import clfctl
 from clfctl.cli import completion
+from clfctl.comparing import origins
 from clfctl.errors import DamagedError, UsageError
 from clfctl.inference.combining import combine
 from clfctl.inference.open import open_predictor
@@ -122,6 +123,35 @@ def test_the_folder_of_an_ensemble_is_a_model_of_its_own(pair: Pair, images: Pat
     assert clfctl.predict(folder, images) == expected
     assert record(cli, "eval", str(folder), "--data", str(some_digits()))["n_images"] == 40
     assert cli("resume", str(folder)).exit_code == 2
+
+
+def test_weights_are_fitted_on_images_of_the_runs_alone(pair: Pair, cli: Cli) -> None:
+    """`eval` would take others for images that the weights have not seen."""
+    words = ("ensemble", *map(str, pair), "--runs-dir", "runs", "-n", "e", "--ensemble", "weighted", "--no-export")
+    result = cli(*words, "--data", str(some_digits()))
+    assert result.exit_code == 2
+    assert "--data: some has not the images of any of these runs" in result.stderr
+    assert not Path("runs/e").exists()
+
+
+def test_a_member_that_knows_images_through_another_run_is_named(
+    pair: Pair, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here the second says that it began with the weights of a third, which held out other images."""
+    third, real = Path("third"), origins._trained
+
+    def trained_as(path: Path) -> origins._Trained | None:
+        found = real(pair[0] / "checkpoints/last.safetensors" if path == third else path)
+        assert found
+        new = {"seed": 5} if path == third else {"start_from": third} if pair[1] in path.parents else {}
+        return replace(found, settings=found.settings.model_copy(update=new))
+
+    monkeypatch.setattr(origins, "_trained", trained_as)
+    said = "Warning: two began with the weights of third, which holds out other images of digits"
+    assert said in str(record(cli, "eval", *map(str, pair))["notes"])
+    words = ("ensemble", *map(str, pair), "--runs-dir", "runs", "-n", "e", "--ensemble", "weighted", "--no-export")
+    assert said in cli(*words).stderr
+    assert said not in str(record(cli, "eval", *map(str, pair), "--data", str(some_digits()))["notes"])
 
 
 def test_tab_offers_ensembles(pair: Pair, cli: Cli) -> None:

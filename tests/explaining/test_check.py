@@ -1,19 +1,33 @@
 """The maps mean something: on a run whose classes can be seen in one place alone, each method finds that place."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
 
 import clfctl
-from clfctl.explaining.check import ALIKE, check_maps, deletion_test, hottest, rank_correlation
-from clfctl.explaining.maps import layer_for
+from clfctl.display.explain_text import check_lines
+from clfctl.explaining.check import (
+    ALIKE,
+    Check,
+    Deletion,
+    Randomised,
+    check_maps,
+    deletion_test,
+    hottest,
+    randomisation_test,
+    rank_correlation,
+    with_drawn_head,
+)
+from clfctl.explaining.maps import layer_for, maps_of
 from clfctl.explaining.methods import METHODS
 from clfctl.explaining.network import Network
 from clfctl.explaining.open import open_networks
 from tests.explaining.conftest import CLASSES, SQUARE, Squares
 
 ALL = [pytest.param(name, marks=() if name == "gradcam" else pytest.mark.slow) for name in METHODS]
-# They show what stands out as well, whatever the weights are; the others do not.
+# They show what stands out as well, whatever the weights are: docs/explain.md says that they fail the second proof.
 LESS_TELLING = ("gradcam++", "layercam", "eigencam")
 
 
@@ -41,7 +55,7 @@ def test_what_is_hottest_is_what_tells_the_class(method: str, squares: Squares) 
 
 
 @pytest.mark.parametrize("method", ALL)
-def test_both_tests_are_passed(method: str, squares: Squares) -> None:
+def test_both_tests_are_passed_but_for_those_that_the_docs_name(method: str, squares: Squares) -> None:
     (network,) = open_networks(squares.run).networks
     pixels, classes = seen(network, squares, 4)
     chosen = METHODS[method]
@@ -52,7 +66,12 @@ def test_both_tests_are_passed(method: str, squares: Squares) -> None:
     assert check.deletion.hottest > 2 * check.deletion.random
     assert check.deletion.n_more > 2 * check.deletion.n_less
     first, _, last = check.randomised
-    assert last.correlation < (0.9 if method in LESS_TELLING else ALIKE), check
+    assert last.correlation is not None
+    assert check.is_passed is (last.correlation < ALIKE), check
+    if method not in LESS_TELLING:
+        assert check.is_passed, check
+    else:  # LayerCAM's lie near the line (0.56), which other rounding may move them over
+        assert last.correlation > (0.35 if method == "layercam" else ALIKE), check
     if method == "eigencam":  # it never asks the classifier
         assert first.correlation == pytest.approx(1)
 
@@ -67,6 +86,60 @@ def test_maps_that_mean_nothing_fail(squares: Squares) -> None:
     # Of the opposite of what a method says, what is covered counts for less.
     real = np.stack([each.map() for each in clfctl.explain(squares.run, squares.images(6))])
     assert not deletion_test(network, pixels, classes, -real).is_passed
+
+
+@pytest.mark.slow
+def test_maps_drawn_at_random_hardly_ever_pass(squares: Squares) -> None:
+    """A larger mean is there for many of them; a sign test is passed by one in forty."""
+    (network,) = open_networks(squares.run).networks
+    pixels, classes = seen(network, squares, 3)
+    draws = [np.random.default_rng(seed).random((len(pixels), 4, 4)).astype(np.float32) for seed in range(20)]
+    found = [deletion_test(network, pixels, classes, maps) for maps in draws]
+    assert sum(each.is_passed is True for each in found) <= 2
+    assert sum(each.is_passed is None for each in found) >= 15
+
+
+def test_what_cannot_be_told_is_not_passed() -> None:
+    good, few = Deletion(8, 0.5, 0.1, 8, 0, 2 / 2**8), Deletion(1, 0.5, 0.1, 1, 0, 1.0)
+    other, alike, empty = (Randomised("all layers", each, 8, 0) for each in (0.1, 0.7, None))
+    cases = [(good, other, True), (few, other, None), (good, alike, False), (good, empty, None), (few, alike, False)]
+    for deletion, randomised, expected in cases:
+        check = Check(deletion, (randomised,), 8, 0)
+        assert check.is_passed is expected
+        assert check.as_record()["passed"] is expected
+        lines = [*check_lines(("x", check))]
+        assert ("The maps pass: what they show counts, and it was learned" in lines) is (expected is True)
+        assert any(each.startswith("Not told: from 1 image it cannot") for each in lines) is (deletion is few)
+        assert any(each.startswith("Not told: with new weights") for each in lines) is (randomised is empty)
+
+
+def test_a_network_that_begins_with_zeros_at_its_end_gets_others() -> None:
+    """timm's MLP-Mixers do: of zeros no gradient comes, and empty maps would be "other" ones than the trained."""
+    new = {"head.weight": torch.zeros(3, 4), "head.bias": torch.zeros(3), "body.weight": torch.zeros(4, 4)}
+    drawn = with_drawn_head(new, {"head.weight", "head.bias"})
+    assert drawn["head.weight"].std() > 0
+    assert not drawn["head.bias"].any()
+    assert not drawn["body.weight"].any()
+    again = with_drawn_head(drawn, {"head.weight", "head.bias"})
+    assert torch.equal(again["head.weight"], drawn["head.weight"])
+
+
+def test_maps_without_order_are_left_out_and_counted(squares: Squares) -> None:
+    """With weights of zeros all maps are empty: that is no proof that the maps were learned."""
+    (network,) = open_networks(squares.run).networks
+    pixels, classes = seen(network, squares, 1)
+    method = METHODS["gradcam"]
+    layer = layer_for(network, method)
+    maps = maps_of(network, method, layer, pixels, classes)
+    inside = network.within("it")
+    state = {name: torch.zeros_like(each) for name, each in inside.model.state_dict().items()}
+    blank = deepcopy(inside.model)
+    blank.load_state_dict(state)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("clfctl.explaining.check._with_new_weights", lambda *_: iter([("all layers", blank)]))
+        (found,) = randomisation_test(network, method, layer, pixels, classes, maps)
+    assert found == Randomised("all layers", None, 0, 3)
+    assert found.is_passed is None
 
 
 def test_the_network_is_left_as_it_was(squares: Squares) -> None:

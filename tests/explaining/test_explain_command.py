@@ -14,7 +14,12 @@ from typer.testing import Result
 
 import clfctl
 from clfctl.cli import completion
+from clfctl.commands.explain import _is_found
 from clfctl.errors import UsageError
+from clfctl.explaining.explain import make_explainer
+from clfctl.explaining.held_out import held_out_images
+from clfctl.explaining.methods import METHODS
+from clfctl.explaining.open import Opened, open_networks
 from tests.explaining.conftest import SIDE, Squares
 
 Cli = Callable[..., Result]
@@ -78,6 +83,54 @@ def test_a_bad_image_is_told_and_the_others_are_explained(squares: Squares, cli:
     bad, good = map(json.loads, result.stdout.splitlines())
     assert bad == {"image": "bad.png", "error": "is not in an image format that can be read"}
     assert Path(good["map"]).is_file()
+
+
+def test_what_is_said_of_all_images_is_of_this_call(squares: Squares, cli: Cli) -> None:
+    good = str(squares.images(1)[0])
+    assert cli("explain", str(squares.run), good, "-o", "out").exit_code == 0
+    Path("bad.png").write_bytes(b"not a picture")
+    result = cli("explain", str(squares.run), "bad.png", "-o", "out")
+    assert result.exit_code == 1
+    assert "Wrote out/explained.json: no image could be read" in result.stderr
+    (record,) = json.loads(Path("out/explained.json").read_text(encoding="utf-8"))
+    assert record["image"] == "bad.png"
+    assert {each.name for each in Path("out").iterdir()} == {"explained.json", "00.png", "00.npy"}
+
+
+def test_a_held_out_image_that_cannot_be_read_is_told(squares: Squares) -> None:
+    """Training and evaluation leave it out; so does the test of the maps, without ending."""
+    (network,) = open_networks(squares.run).networks
+    names, images = held_out_images(network, 4, print)
+    content = {name: (squares.data / name).read_bytes() for name in names[:2]}
+    try:
+        (squares.data / names[0]).write_bytes(content[names[0]][:60])
+        (squares.data / names[1]).unlink()
+        explainer = make_explainer(Opened((network,)), METHODS["gradcam"])
+        found = [explainer.explain(*each) for each in images]
+    finally:
+        for name, each in content.items():
+            (squares.data / name).write_bytes(each)
+    assert [bool(each.error) for each in found] == [True, True, False, False]
+    assert found[1].error == "No such file or directory"
+
+
+def test_maps_are_not_written_where_they_would_be_found(squares: Squares, cli: Cli) -> None:
+    """A run in a folder of photographs is passed over, whatever lies in it; an ensemble or a lone file is not."""
+    shutil.copytree(squares.data / "red", "photos")
+    shutil.copytree(squares.run, "photos/run")
+    shutil.copy(squares.run / "checkpoints/last.safetensors", "photos/last.safetensors")
+    result = cli("explain", "photos/last.safetensors", "photos")
+    assert result.exit_code == 2
+    assert "--output: photos/explain/gradcam lies in photos, which is searched for images" in result.stderr
+    assert "--output names another folder" in result.stderr
+    for folder, searched, is_found in (
+        ("photos/run/explain/gradcam", "photos", False),
+        ("photos/run/explain/gradcam", "photos/run", True),
+        ("photos/run/explain/gradcam", "other", False),
+        ("photos/e/explain/gradcam", "photos", True),
+        ("photos", "photos", True),
+    ):
+        assert _is_found(Path(folder).absolute(), Path(searched).absolute()) is is_found, (folder, searched)
 
 
 @pytest.mark.slow

@@ -92,6 +92,22 @@ def test_members_count_alike_whatever_the_size_of_their_gradients() -> None:
     assert found[0, 0] == found[3, 3] == 0.5
 
 
+def test_a_member_that_hardly_speaks_for_the_class_does_not_outweigh_the_others() -> None:
+    """Occlusion and integrated gradients have values below 0: scaled by its 0.001 one member would be -1000 there."""
+    seen = Seen(0, 0, 2, 1)
+    against, on = (Heat(np.array([each], np.float32), seen) for each in ([1e-3, -1], [0, 1]))
+    found = Explanation("x", size=(1, 2), heats=(against, on))
+    np.testing.assert_allclose(found.map(), [[5e-4, 0]], atol=1e-7)
+    assert found.has_heat()
+    np.testing.assert_array_equal(Heat(np.array([[0, -4]], np.float32), seen).scaled().values, [[0, -1]])
+    nothing = Heat(np.zeros((1, 2), np.float32), seen)
+    np.testing.assert_array_equal(nothing.scaled().values, [[0, 0]])
+    assert not Explanation("x", size=(1, 2), heats=(nothing, nothing)).has_heat()
+    # Each says something, but together they say nothing for it.
+    back = Heat(-on.values, seen)
+    assert not Explanation("x", size=(1, 2), heats=(on, back)).has_heat()
+
+
 def test_enlarging_keeps_the_middles_of_cells() -> None:
     values = np.array([[0, 1], [2, 3]], np.float32)
     found = enlarged(values, (6, 6))

@@ -248,6 +248,7 @@ def copy(run: RunFolder) -> RunFolder:
 
 @pytest.mark.slow
 def test_a_run_is_exported_in_int8_with_its_preprocessing(copy: RunFolder, digits: Path, cli: Cli) -> None:
+    digits = digits.rename("pictures")  # a folder called digits would be taken for the run's data
     plain = [json.loads(line) for line in cli("predict", str(copy.path), str(digits), "--json").stdout.splitlines()]
     n_before = copy.onnx.stat().st_size
     result = cli("export", str(copy.path), "--int8", "--bake-preprocessing", "--max-loss", "5%", "--json")
