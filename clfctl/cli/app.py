@@ -57,7 +57,7 @@ COMMANDS: tuple[tuple[str, Callable[..., None], tuple[str, ...]], ...] = (
     ("export", export, ("EnsembleSettings", "OutputSettings")),
     ("ensemble", ensemble, ("KeptEnsembleSettings", "OutputSettings")),
     ("serve", serve, ("ServeSettings", "OutputSettings")),
-    ("app", in_browser, ("RunsDirSettings", "OutputSettings")),
+    ("app", in_browser, ("AppSettings", "OutputSettings")),
     ("check-data", check_data, ("OutputSettings",)),
     ("bench-data", bench_data, ("BenchSettings", "OutputSettings")),
 )

@@ -7,6 +7,7 @@ import typer
 
 from clfctl.cli import completion
 from clfctl.cli.trained import ImagesArgument, ModelArgument
+from clfctl.explaining.methods import DEFAULT, METHODS
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
@@ -19,7 +20,7 @@ MethodOption = Annotated[
         "--method",
         "-m",
         help="How; integrated-gradients and occlusion need the extra `explain`.",
-        metavar="gradcam|gradcam++|layercam|eigencam|integrated-gradients|occlusion",
+        metavar="|".join(METHODS),
         autocompletion=completion.explaining_methods,
     ),
 ]
@@ -60,7 +61,7 @@ def explain(
     *,
     run: ModelArgument,
     images: ImagesArgument = None,
-    method: MethodOption = "gradcam",
+    method: MethodOption = DEFAULT,
     class_name: ClassOption = None,
     layer: LayerOption = "",
     list_layers: Annotated[bool, typer.Option("--list-layers", help=LIST)] = False,

@@ -20,6 +20,7 @@ from clfctl.runs.checkpoint import CHECKSUM, EMA, MEAN, MODEL
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX
 from clfctl.runs.header import CHECKSUM_BYTES, META
 from clfctl.settings.image_size import ImageSize, read_image_size, sides
+from clfctl.settings.in_browser import MEGABYTES, MEGAPIXELS, MODEL_MEGABYTES
 from clfctl.settings.network import NetworkSettings
 from clfctl.storage.files import replace_file
 from clfctl.storage.json_lines import dump_json
@@ -37,9 +38,9 @@ MODELS = (CHECKPOINT_SUFFIX, ONNX_SUFFIX)
 class Limits:
     """The most that is taken: the bytes of an image and of a model, and an image's pixels."""
 
-    image_bytes: int = 32 * MEGA
-    model_bytes: int = 500 * MEGA
-    pixels: int = 50 * MEGA
+    image_bytes: int = MEGABYTES * MEGA
+    model_bytes: int = MODEL_MEGABYTES * MEGA
+    pixels: int = MEGAPIXELS * MEGA
 
 
 def open_sent_image(content: bytes, limits: Limits) -> Image.Image:

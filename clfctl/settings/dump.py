@@ -45,11 +45,15 @@ def toml_value(value: Any) -> str:
 
 
 def env_example(groups: Iterable[type[Settings]]) -> str:
-    """Return the text of `.env.example`: each setting with its help, what it may be, and its default."""
+    """Return the text of `.env.example`: each setting once, with its help, what it may be, and its default."""
     lines = ["# Settings of clfctl. Copy this to .env and remove the # from the lines to change.", ""]
+    seen = set[str]()
     for settings_type in groups:
-        for panel, names in _by_panel(settings_type).items():
-            lines += [f"## {panel}", ""]
+        for panel, all_names in _by_panel(settings_type).items():
+            # A variable is one, whichever commands read it.
+            names = [name for name in all_names if name not in seen]
+            seen.update(names)
+            lines += [f"## {panel}", ""] if names else []
             for name in names:
                 lines += [*_env_entry(settings_type, name), ""]
     return "\n".join(lines)
@@ -82,6 +86,6 @@ def saved_config(settings: "TrainSettings") -> str:
 
 
 if __name__ == "__main__":
-    from clfctl.settings.groups import OutputSettings, ServeSettings, TrainSettings
+    from clfctl.settings.groups import AppSettings, OutputSettings, ServeSettings, TrainSettings
 
-    print(env_example((TrainSettings, ServeSettings, OutputSettings)), end="")
+    print(env_example((TrainSettings, ServeSettings, AppSettings, OutputSettings)), end="")

@@ -14,6 +14,7 @@ from clfctl.settings.data import DataSettings
 from clfctl.settings.ensembles import EnsembleSettings as EnsembleSettings  # commands that take several runs
 from clfctl.settings.ensembles import KeptEnsembleSettings as KeptEnsembleSettings  # a command of its own takes it
 from clfctl.settings.extending import ExtendSettings
+from clfctl.settings.in_browser import AppSettings as AppSettings  # a command of its own takes it
 from clfctl.settings.network import ModelSettings, NetworkSettings
 from clfctl.settings.optimization import AveragingSettings, BaseRateSettings, DistillationSettings, OptimizerSettings
 from clfctl.settings.probing import ProbeSettings as ProbeSettings  # a command of its own takes it

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
 
 from clfctl.settings.base import FieldError, Option, Settings
+from clfctl.settings.in_browser import MEGABYTES, MEGAPIXELS
 
 LEAST_TOKEN = 16
 _VISIBLE = re.compile(r"[!-~]+")
@@ -29,9 +30,9 @@ class ServeSettings(Settings):
     """Images that may wait for their turn; a request beyond that is told to come again (429)."""
     max_images: PositiveInt = 16
     """Images in one request."""
-    max_megabytes: PositiveFloat = 32.0
+    max_megabytes: PositiveFloat = float(MEGABYTES)
     """Millions of bytes in one request."""
-    max_megapixels: PositiveFloat = 50.0
+    max_megapixels: PositiveFloat = float(MEGAPIXELS)
     """Millions of pixels in one image; its header is read, and no more is decoded."""
     max_batch: NonNegativeInt = 0
     """Images that are computed at once; 0 chooses."""

@@ -15,6 +15,7 @@ from clfctl.errors import UsageError, nearest
 from clfctl.settings.auto_rate import with_flags
 from clfctl.settings.base import FieldError, Settings, aliases_of
 from clfctl.settings.groups import (
+    AppSettings,
     BranchSettings,
     EnsembleSettings,
     EvalSettings,
@@ -44,7 +45,7 @@ ENCODING = "utf-8-sig"
 OTHER_VARIABLES = frozenset({"CLFCTL_DEBUG", "CLFCTL_COMPLETE"})
 # What a run was made with does not change with the environment or a config file.
 TYPED_ONLY = (ResumeSettings, BranchSettings, EvalSettings, EnsembleSettings)
-KNOWN: tuple[type[Settings], ...] = (TrainSettings, ServeSettings, OutputSettings, SourceSettings)
+KNOWN: tuple[type[Settings], ...] = (TrainSettings, ServeSettings, AppSettings, OutputSettings, SourceSettings)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,25 @@ def test_a_port_in_use_is_one_sentence(cli: Cli) -> None:
     ]
 
 
+@pytest.mark.parametrize("source", ["variable", "file"])
+def test_its_options_are_settings_too(source: str, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_run("elsewhere/x")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        if source == "variable":
+            monkeypatch.setenv("CLFCTL_PORT", str(port))
+            monkeypatch.setenv("CLFCTL_RUNS_DIR", "elsewhere")
+        else:
+            Path("clfctl.toml").write_text(f"port = {port}\nruns_dir = 'elsewhere'\nmax_model_megabytes = 9\n")
+        result = cli("app")
+    assert result.exit_code == 1
+    assert f"{port} is in use on 127.0.0.1" in result.stderr
+    monkeypatch.setenv("CLFCTL_MAX_MODEL_MEGABYTES", "none")
+    refused = cli("app")
+    assert refused.exit_code == 2
+    assert "--max-model-megabytes: 'none'" in refused.stderr
+
+
 @pytest.mark.parametrize(
     "words", [("--port", "70000"), ("--port", "x"), ("--max-megabytes", "0"), ("--max-megapixels", "-1")]
 )

@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from clfctl.errors import UsageError
 from clfctl.settings.dump import env_example, to_toml
-from clfctl.settings.groups import OutputSettings, ServeSettings, TrainSettings
+from clfctl.settings.groups import AppSettings, OutputSettings, ServeSettings, TrainSettings
 from clfctl.settings.optimization import MAX_EPOCHS
 from clfctl.settings.sources import read_config, recipe_names, resolve
 
@@ -120,7 +120,7 @@ def test_recipe_of_the_issue_are_there() -> None:
 
 def test_env_example_is_fresh() -> None:
     text = (REPOSITORY / ".env.example").read_text(encoding="utf-8")
-    assert text == env_example((TrainSettings, ServeSettings, OutputSettings)), "run: make env-example"
+    assert text == env_example((TrainSettings, ServeSettings, AppSettings, OutputSettings)), "run: make env-example"
 
 
 def test_env_example_states_the_defaults() -> None:
