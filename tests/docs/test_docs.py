@@ -220,6 +220,7 @@ def test_options_exist(document: Path) -> None:
     # Options of other programs stand in lines of their own.
     text = "\n".join(line for line in lines if not re.match(r"\$ (?!clfctl)", line))
     text = re.sub(r"\"(?:hf|timm|keras|ultralytics): [^\"]*\"|`torchrun --[a-z-]+`", "", text)
+    text = re.sub(r"(?m)^#SBATCH .*|^srun torchrun (?:.*\\\n)+", "", text)
     mentioned = set(re.findall(r"(?<![\w-])--[a-z][a-z0-9-]*", text))
     assert not {each.replace("_", "-") for each in mentioned} - known_options()
 
