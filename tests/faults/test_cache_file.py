@@ -30,6 +30,9 @@ def to_stored(image, scaling):
 cache.to_stored = to_stored
 """
 
+# For who has to come while it is being made, however busy the machine is.
+SLOWER = SLOWLY.replace("time.sleep(0.1)", "time.sleep(0.4)")
+
 
 @pytest.fixture
 def words(photos: Path) -> tuple[str, ...]:
@@ -74,7 +77,7 @@ def test_a_signal_stops_it_at_once_and_leaves_nothing(number: int, code: int, wo
 @pytest.mark.slow
 @needs_fork
 def test_of_two_processes_at_once_one_makes_it_and_the_other_takes_it(words: tuple[str, ...]) -> None:
-    first = start(*words, "--run-name", "one", prepare=SLOWLY)
+    first = start(*words, "--run-name", "one", prepare=SLOWER)
     first.wait_for("decoding")
     second = start(*words, "--run-name", "other")
     assert (first.wait(), second.wait()) == (0, 0)
@@ -89,7 +92,7 @@ def test_of_two_processes_at_once_one_makes_it_and_the_other_takes_it(words: tup
 @pytest.mark.slow
 @needs_fork
 def test_who_waits_for_a_process_that_is_killed_makes_it(words: tuple[str, ...]) -> None:
-    first = start(*words, "--run-name", "one", prepare=SLOWLY)
+    first = start(*words, "--run-name", "one", prepare=SLOWER)
     first.wait_for("decoding")
     second = start(*words, "--run-name", "other")
     second.wait_for("waiting for")

@@ -442,7 +442,7 @@ def test_python_of_the_guide_names_the_digit(
     shutil.copytree(run.path, "runs/x")
     digit(0).resize((90, 70)).save("cat.jpg")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
-    by_hand, warm = (text for _, text in blocks(INFERENCE, "python"))
+    by_hand, _, warm = (text for _, text in blocks(INFERENCE, "python"))
     expected = answers(CliRunnerCli(), "runs/x", "cat.jpg")[0]["class"]
     exec(compile(by_hand, str(INFERENCE), "exec"), {})
     assert capsys.readouterr().out == f"{expected}\n"
