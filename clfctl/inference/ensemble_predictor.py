@@ -27,8 +27,12 @@ class EnsemblePredictor:
     @property
     def title(self) -> str:
         """Return what it is called, its rule and what computes it."""
-        computed = ", ".join(dict.fromkeys(each.title.rpartition(", ")[2] for each in self.members))
-        return f"{self.ensemble.title}, {self.ensemble.rule} of {len(self.members)}, {computed}"
+        return f"{self.ensemble.title}, {self.ensemble.rule} of {len(self.members)}, {self.computed_by}"
+
+    @property
+    def computed_by(self) -> str:
+        """Return what computes the members: each of it once."""
+        return " and ".join(dict.fromkeys(each.computed_by for each in self.members))
 
     @property
     def batch_size(self) -> int:

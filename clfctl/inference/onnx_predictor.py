@@ -38,8 +38,13 @@ class OnnxPredictor:
 
     @property
     def title(self) -> str:
-        """Return the file, and whether it computes with whole numbers of 8 bits."""
-        return f"{self.file}, ONNX Runtime{', int8' if INT8 in self.records else ''}"
+        """Return the file, and what computes it."""
+        return f"{self.file}, {self.computed_by}"
+
+    @property
+    def computed_by(self) -> str:
+        """Return ONNX Runtime, and whether it computes with whole numbers of 8 bits."""
+        return f"ONNX Runtime{', int8' if INT8 in self.records else ''}"
 
     @property
     def batch_size(self) -> int:

@@ -25,6 +25,11 @@ class Predictor(Protocol):
         ...
 
     @property
+    def computed_by(self) -> str:
+        """Return what computes it, and in what where that is no usual number."""
+        ...
+
+    @property
     def info(self) -> Card:
         """Return what the model's file says of it."""
         ...

@@ -27,7 +27,12 @@ class TorchPredictor:
     @property
     def title(self) -> str:
         """Return the checkpoint and the device."""
-        return f"{self.trained.file}, torch on {self.trained.precision.device}"
+        return f"{self.trained.file}, {self.computed_by}"
+
+    @property
+    def computed_by(self) -> str:
+        """Return torch and the device."""
+        return f"torch on {self.trained.precision.device}"
 
     @property
     def info(self) -> Card:

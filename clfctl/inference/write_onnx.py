@@ -95,9 +95,17 @@ def is_exported(run: RunFolder) -> bool:
     """Return whether a run's model.onnx is there, made of the checkpoint that is to be used."""
     from clfctl.runs.header import checksum_of
 
+    return is_made_of(run.onnx, lambda: checksum_of(run.chosen))
+
+
+def is_made_of(onnx: Path, digest: Callable[[], str]) -> bool:
+    """Return whether a model.onnx is there, made of what has this digest.
+
+    That may raise OSError or ValueError where there is none.
+    """
     try:
         # It stands in the metadata as it is: ONNX Runtime need not load the model for it.
-        return checksum_of(run.chosen).encode() in run.onnx.read_bytes()
+        return digest().encode() in onnx.read_bytes()
     except (OSError, ValueError):
         return False
 

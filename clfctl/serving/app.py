@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from clfctl.display.predictions import record_of
 from clfctl.errors import ClfctlError, shortened
 from clfctl.inference.prediction import Choice
+from clfctl.serving.connections import LOST
 from clfctl.serving.numbers import OTHER
 from clfctl.serving.page import page
 from clfctl.serving.refused import Refused
@@ -222,10 +223,10 @@ class _Counted:
 
         async def counted(message: Message) -> None:
             nonlocal is_begun
-            if message["type"] == "http.response.start":
-                is_begun = True
+            is_begun = True
+            if message["type"] == "http.response.start" and not scope.get("state", {}).get(LOST):
                 message["headers"] = [*message.get("headers", ()), *SAFE]
-                self.numbers.requests.labels(path if path in PATHS else OTHER, message["status"]).inc()
+                self.numbers.add_request(message["status"], path if path in PATHS else OTHER)
                 if path == PATHS[0]:
                     self.numbers.request_s.observe(time.perf_counter() - started_s)
             await send(message)

@@ -1,6 +1,7 @@
 """Connections that end: uvicorn waits for ever for a request that comes slowly, or for a reader that does not read."""
 
 import http
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -17,17 +18,23 @@ QUICK_S = 1.0
 LINGER_S = 0.3
 # A connection that is being closed, and whose other end does not take the last bytes.
 CLOSING_S = 5.0
+# Where a scope says, in its state, that its request has been answered by the connection.
+LOST = "is_lost"
 # Of a body beyond what is allowed: read and thrown away, so that the answer is not lost in a broken connection.
 THROWN_AWAY = 4_000_000
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long is waited for a whole request, how many bytes it may have, how many connections there are."""
+    """How long is waited for a whole request, how many bytes it may have, how many connections there are.
+
+    `count` is given the status of each request that the application is not asked about, or loses.
+    """
 
     receive_s: float
     most_bytes: int
     most: int
+    count: Callable[[int], None]
 
 
 class PatientProtocol(H11Protocol):
@@ -97,6 +104,11 @@ class PatientProtocol(H11Protocol):
         if not self._is_idle():
             self._let_it_be_the_last()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, and count it."""
+        super().send_400_response(msg)
+        self._count(400)
+
     def end(self, status: int) -> None:
         """Close the connection, with an answer where none has been begun."""
         if self.transport.is_closing():
@@ -107,7 +119,14 @@ class PatientProtocol(H11Protocol):
             head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
             head += "retry-after: 1\r\n" if status == 503 else ""
             self.transport.write(head.encode() + b"\r\n" + body)
+            self._count(status)
         self.transport.close()
+
+    def _count(self, status: int) -> None:
+        """Count an answer that is not the application's; what that still says of the same request nobody gets."""
+        if not self._is_idle():
+            self.cycle.scope["state"][LOST] = True
+        self.patience.count(status)
 
     def _is_idle(self) -> bool:
         return self.cycle is None or self.cycle.response_complete

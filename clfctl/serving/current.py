@@ -11,8 +11,10 @@ import xxhash
 from clfctl.errors import ClfctlError, DamagedError, first_line
 from clfctl.inference.open import check_model, open_predictor
 from clfctl.inference.predictor import Predictor
-from clfctl.inference.write_onnx import export_model, is_exported
-from clfctl.runs.folder import RunFolder
+from clfctl.inference.write_onnx import Exported, export_model, is_exported, is_made_of
+from clfctl.inference.write_whole import export_ensemble
+from clfctl.runs.ensemble import EnsembleFolder, is_ensemble, read_ensemble
+from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder
 
 Tell = Callable[[str], None]
 # What tells a file from another that has taken its place: name, inode, bytes, and nanoseconds of its last change.
@@ -25,21 +27,32 @@ _ROUNDING = 0.02
 
 
 def what_answers(path: Path, tell: Tell) -> Path:
-    """Return the file or folder that is opened for what the user names: of a run its model.onnx, exported where needed.
+    """Return the file or folder that is opened for what the user names: its model.onnx, exported where needed.
 
-    What keeps it from being exported is told, and the checkpoint answers. Raises UsageError if it is no model.
+    That is of a run or an ensemble. What keeps it from being exported is told, and the checkpoints answer. Raises
+    UsageError if it is no model.
     """
     check_model(path)
-    run = RunFolder(path)
+    run, whole = RunFolder(path), EnsembleFolder(path)
+    if is_ensemble(path):
+        ensemble = read_ensemble(path)
+        is_new = is_made_of(whole.onnx, ensemble.made_of)
+        return _exported(path, whole.onnx, None if is_new else lambda: export_ensemble(ensemble), tell)
     if not (path.is_dir() and run.config.is_file()):
         return path
-    if run.chosen.is_file() and not is_exported(run):
-        try:
-            tell(f"Exported {export_model(path)}.")
-        except ClfctlError as error:
-            tell(f"{run.onnx} could not be made: {error}; torch answers instead.")
-            return path
-    return run.onnx if run.onnx.is_file() else path
+    is_new = is_exported(run) or not run.chosen.is_file()
+    return _exported(path, run.onnx, None if is_new else lambda: export_model(path), tell)
+
+
+def _exported(path: Path, onnx: Path, export: Callable[[], Exported] | None, tell: Tell) -> Path:
+    """Return the model.onnx of a folder, after it was exported if it has to be; the folder if that cannot be."""
+    try:
+        if export is not None:
+            tell(f"Exported {export()}.")
+    except ClfctlError as error:
+        tell(f"{onnx} could not be made: {error}; torch answers instead.")
+        return path
+    return onnx if onnx.is_file() else path
 
 
 @dataclass(frozen=True)
@@ -124,11 +137,13 @@ def mark_of(path: Path) -> str:
 
 
 def files_of(path: Path) -> list[Path]:
-    """Return the files that a model is made of: itself, the checkpoint of a run, or all that lies in a folder."""
+    """Return the files that a model is made of: itself, the checkpoint of a run, or the members of an ensemble."""
     if not path.is_dir():
         return [path]
-    run = RunFolder(path)
-    found = [run.chosen, run.onnx] if run.config.is_file() else sorted(path.iterdir())
+    run, whole = RunFolder(path), EnsembleFolder(path)
+    found = [run.chosen, run.onnx]
+    if is_ensemble(path):
+        found = [whole.file, *sorted(whole.members.glob(f"*{CHECKPOINT_SUFFIX}")), whole.onnx]
     return [each for each in found if each.is_file()]
 
 

@@ -64,6 +64,10 @@ class Numbers:
         """Have the number of waiting images asked for when it is wanted."""
         self.queue.set_function(count)
 
+    def add_request(self, status: int, path: str = OTHER) -> None:
+        """Count a request that was answered."""
+        self.requests.labels(path, status).inc()
+
     def add_batch(self, found: "Sequence[Prediction | ClfctlError]", took_s: float) -> None:
         """Count a batch and its images."""
         self.batch_images.observe(len(found))

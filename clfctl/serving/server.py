@@ -13,6 +13,7 @@ from clfctl.engine.signals import StopSignals
 from clfctl.errors import ClfctlError
 from clfctl.serving.connections import THROWN_AWAY, Patience, PatientProtocol, patient
 from clfctl.serving.listening import no_place
+from clfctl.serving.service import Service
 from clfctl.serving.uploads import MILLION
 from clfctl.settings.serving import ServeSettings
 
@@ -41,9 +42,11 @@ def serve_until_stopped(
     Raises ClfctlError if it cannot begin.
     """
     most_bytes = int(settings.max_megabytes * MILLION) + THROWN_AWAY
+    service: Service = app.state.service
+    patience = Patience(settings.receive_seconds, most_bytes, _most_connections(), service.numbers.add_request)
     config = uvicorn.Config(
         app,
-        http=patient(Patience(settings.receive_seconds, most_bytes, _most_connections())),
+        http=patient(patience),
         ws="none",
         lifespan="on",
         interface="asgi3",

@@ -117,7 +117,7 @@ class Service:
             "file": self.current.path.name,
             "classes": [*info.classes],
             "preprocess": [preprocess_as_json(view) for view in info.views],
-            "computed_by": loaded.predictor.title.rpartition(", ")[2],
+            "computed_by": loaded.predictor.computed_by,
             "loaded_s": round(loaded.loaded_s, 3),
             "newer_file": self.newer_file(),
             "clfctl": __version__,

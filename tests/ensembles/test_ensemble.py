@@ -16,7 +16,8 @@ from clfctl.comparing import origins
 from clfctl.errors import DamagedError, UsageError
 from clfctl.inference.combining import combine
 from clfctl.inference.open import open_predictor
-from clfctl.runs.ensemble import model_from, read_ensemble
+from clfctl.runs.ensemble import EnsembleFolder, model_from, read_ensemble
+from clfctl.serving.current import what_answers
 from tests.ensembles.conftest import digit, trained
 
 Cli = Callable[..., Result]
@@ -248,6 +249,24 @@ def test_members_whose_images_or_classes_differ_are_said(pair: Pair, cli: Cli, t
     assert "the runs were trained on different data" in result.stderr
 
 
+def _is_served(folder: Path) -> None:
+    """Check that a server exports an ensemble where that is needed, and then opens the export."""
+    onnx, said = EnsembleFolder(folder).onnx, list[str]()
+    assert what_answers(folder, said.append) == onnx
+    assert not said
+    onnx.unlink()
+    assert what_answers(folder, said.append) == onnx
+    assert len(said) == 1
+    assert said[0].startswith("Exported")
+    # What cannot be exported is answered by the members, and that is told.
+    onnx.unlink()
+    onnx.mkdir()
+    assert what_answers(folder, said.append) == folder
+    assert "torch answers instead" in said[-1]
+    onnx.rmdir()
+    what_answers(folder, said.append)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("rule", ["mean", "vote", "weighted", "geometric"])
 def test_an_export_is_the_whole_in_one_file(rule: str, pair: Pair, images: Path, cli: Cli) -> None:
@@ -266,6 +285,8 @@ def test_an_export_is_the_whole_in_one_file(rule: str, pair: Pair, images: Path,
     assert np.abs(ours - theirs).max() < 0.02
     result = cli("predict", "runs/e", str(images))
     assert "ONNX Runtime" in result.stderr
+    if rule == "mean":
+        _is_served(Path("runs/e"))
     shutil.copy("runs/e/model.onnx", "whole.onnx")
     assert cli("predict", "whole.onnx", str(images)).exit_code == 0
 

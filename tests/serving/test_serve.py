@@ -25,6 +25,7 @@ from clfctl.errors import DamagedError, UsageError
 from clfctl.inference.open import open_predictor
 from clfctl.inference.predictor import Seen
 from clfctl.inference.sent_images import MOST_SCANS, SCAN
+from clfctl.runs.ensemble import Ensemble, EnsembleFolder, Member
 from clfctl.serving import current as current_module
 from clfctl.serving.current import Current, Loaded
 from clfctl.serving.images import read_upload
@@ -226,7 +227,7 @@ class Slow:
 
     def __init__(self, loaded: Loaded) -> None:
         self.inner = loaded.predictor
-        self.info, self.title = self.inner.info, self.inner.title
+        self.info, self.title, self.computed_by = self.inner.info, self.inner.title, self.inner.computed_by
         self.is_parallel, self.batch_size = False, 4
         self.may_go = threading.Event()
         self.batches: list[int] = []
@@ -405,6 +406,36 @@ def test_the_mark_is_that_of_what_was_opened(tmp_path: Path, monkeypatch: pytest
     n_left = 100
     with pytest.raises(DamagedError, match="changes while it is read"):
         Current(path, 1, print)
+
+
+def test_what_computes_is_told(tmp_path: Path) -> None:
+    one, two = tmp_path / "one.onnx", tmp_path / "two.onnx"
+    one.write_bytes(colours_model())
+    two.write_bytes(colours_model(records={"int8": {}}))
+
+    async def ask(client: httpx.AsyncClient) -> str:
+        about: str = (await client.get("/model")).json()["computed_by"]
+        return about
+
+    found = [asking(service_of(path), ask) for path in (one, two)]
+    assert found == ["ONNX Runtime", "ONNX Runtime, int8"]
+    pair = open_predictor(Ensemble((Member(one, "a"), Member(two, "b"))), 1, print)
+    assert pair.computed_by == "ONNX Runtime and ONNX Runtime, int8"
+    assert pair.title == "a, b, mean of 2, ONNX Runtime and ONNX Runtime, int8"
+
+
+def test_the_mark_of_an_ensemble_is_that_of_its_members(tmp_path: Path) -> None:
+    whole = EnsembleFolder(tmp_path)
+    whole.members.mkdir()
+    (whole.members / "a.safetensors").write_bytes(b"one")
+    whole.file.write_text("{}")
+    before = current_module.mark_of(tmp_path), current_module.look_at(tmp_path)
+    (whole.eval / "x").mkdir(parents=True)
+    (tmp_path / "notes.txt").write_text("not the model's")
+    assert (current_module.mark_of(tmp_path), current_module.look_at(tmp_path)) == before
+    (whole.members / "a.safetensors").write_bytes(b"two")
+    assert current_module.mark_of(tmp_path) != before[0]
+    assert current_module.look_at(tmp_path) != before[1]
 
 
 def test_health_is_503_where_nothing_answers(tmp_path: Path) -> None:

@@ -147,8 +147,20 @@ def test_slow_senders_are_sent_away_and_hold_nobody_up(colours: Path) -> None:
     ends = [_last_words(each) for each in slow]
     assert time.monotonic() - started_s < 6
     assert all(each.startswith(b"HTTP/1.1 408") for each in ends)
+    with socket.create_connection(served.address) as other:
+        other.sendall(b"no HTTP at all\r\n\r\n")
+        assert other.recv(1000).startswith(b"HTTP/1.1 400")
+    counted = [line for line in _metrics(served).splitlines() if line.startswith("clfctl_requests_total")]
+    assert 'clfctl_requests_total{path="other",status="408"} 200.0' in counted
+    assert 'clfctl_requests_total{path="other",status="400"} 1.0' in counted
+    # Of those whose body did not end the application has not said anything besides.
+    assert not [line for line in counted if 'path="/predict"' in line and 'status="200"' not in line]
     assert served.process.poll() is None
     assert served.stop()[0] == 143
+
+
+def _metrics(served: Served) -> str:
+    return httpx.get(f"{served.url}/metrics").text
 
 
 def _last_words(connection: socket.socket) -> bytes:
