@@ -1,7 +1,10 @@
 """clfctl serve: a trained model that answers over HTTP until it is told to stop."""
 
+import atexit
 import importlib.util
 import os
+import sys
+from contextlib import suppress
 from pathlib import Path
 
 from clfctl.data.workers import n_cores
@@ -52,6 +55,16 @@ def serve(path: Path, settings: ServeSettings, output: Output) -> None:
             service.is_stopping = lambda: signals.received is not None
             serve_until_stopped(app, bound, settings, signals, ready)
     if signals.received:
+        if service.batches.is_busy:
+            atexit.register(_leave, EXIT_CODES[signals.received])
         cut = f"{service.n_cut} requests took too long, and were not answered" if service.n_cut else ""
         what = f"Stopped by {signals.received.name}{'.' if cut else '; what was accepted is answered.'}"
         raise Interrupted(what, cut, EXIT_CODES[signals.received])
+
+
+def _leave(code: int) -> None:
+    """End the process as it is: a thread that came back from ONNX Runtime to a Python that ends would abort it."""
+    with suppress(OSError, ValueError):  # nobody reads any more
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

@@ -78,7 +78,12 @@ class Batches:
     @property
     def is_alive(self) -> bool:
         """Whether there is a thread that computes what comes."""
-        return not self._is_closed and any(each.is_alive() for each in self._threads)
+        return not self._is_closed and self.is_busy
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a thread has not ended; after `stop` it computes what takes too long."""
+        return any(each.is_alive() for each in self._threads)
 
     def check_room(self, n: int = 1) -> None:
         """Raise Refused if so many images would not find room."""

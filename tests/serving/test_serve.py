@@ -273,14 +273,21 @@ def test_a_full_queue_says_when_to_come_again_and_loses_nothing(colours: Path) -
 
 
 def test_what_comes_together_is_computed_together(colours: Path) -> None:
-    service = service_of(colours, max_batch=16, batch_wait_ms=200)
+    service = service_of(colours, max_batch=8, batch_wait_ms=1000)
+    slow = Slow(service.current.loaded)
+    service.current.loaded = Loaded(slow, "slow", 0.0)
 
     async def ask(client: httpx.AsyncClient) -> str:
-        await asyncio.gather(*(client.post("/predict", content=picture("red")) for _ in range(16)))
+        asked = [asyncio.create_task(client.post("/predict", content=picture("red"))) for _ in range(16)]
+        while not slow.batches or service.batches._waiting:
+            await asyncio.sleep(0.001)
+        slow.may_go.set()  # not before both threads have taken what they take: one could come back for the other's
+        await asyncio.gather(*asked)
         return (await client.get("/metrics")).text
 
     # Two threads share what came.
     assert re.search(r"^clfctl_batch_images_count 2\.0$", asking(service, ask), re.MULTILINE)
+    assert slow.batches == [8, 8]
 
 
 def test_a_model_that_fails_fails_its_requests_alone(colours: Path) -> None:
