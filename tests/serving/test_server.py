@@ -38,34 +38,22 @@ def test_a_stopping_server_answers_what_it_accepted(number: signal.Signals, code
     model.write_bytes(colours_model(n_products=6))
     served = start(model, "--max-batch", "2")
     named = [COLOURS[n % 3] for n in range(24)]
-    found: dict[int, tuple[int, str]] = {}
-
-    def ask(n: int) -> None:
-        answer = httpx.post(f"{served.url}/predict", content=picture(named[n]), timeout=60)
-        found[n] = answer.status_code, class_of(answer.content)
-
-    asking = [threading.Thread(target=ask, args=(n,)) for n in range(24)]
     half = socket.create_connection(served.address)
     whole = request_of(picture("blue"))
     half.sendall(whole[:100])
-    for thread in asking:
-        thread.start()
-    while not found:
-        time.sleep(0.01)
+    asking = [socket.create_connection(served.address) for _ in named]
+    for each, name in zip(asking, named, strict=True):
+        each.sendall(request_of(picture(name)))
+    # Connections are accepted in their order: when this one is answered, those before it have been.
+    assert httpx.get(f"{served.url}/health").status_code == 200
     served.process.send_signal(number)
     time.sleep(0.5)
     half.sendall(whole[100:])
-    answer = b""
-    while piece := half.recv(10_000):
-        answer += piece
-    half.close()
-    for thread in asking:
-        thread.join(60)
+    answer, *found = [_last_words(each, 60) for each in (half, *asking)]
     _, err = served.process.communicate(timeout=60)
-    assert found == {n: (200, name) for n, name in enumerate(named)}
-    assert answer.startswith(b"HTTP/1.1 200")
+    assert all(each.startswith(b"HTTP/1.1 200") for each in (answer, *found))
+    assert [class_of(each.partition(b"\r\n\r\n")[2]) for each in (answer, *found)] == ["blue", *named]
     assert b"connection: close" in answer
-    assert class_of(answer.partition(b"\r\n\r\n")[2]) == "blue"
     assert served.process.returncode == code, err
     assert err.splitlines()[-1] == f"Stopped by {number.name}; what was accepted is answered."
     with pytest.raises(ConnectionRefusedError):
@@ -163,8 +151,8 @@ def _metrics(served: Served) -> str:
     return httpx.get(f"{served.url}/metrics").text
 
 
-def _last_words(connection: socket.socket) -> bytes:
-    connection.settimeout(10)
+def _last_words(connection: socket.socket, wait_s: float = 10) -> bytes:
+    connection.settimeout(wait_s)
     found = b""
     try:
         while piece := connection.recv(1000):
