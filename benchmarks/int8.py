@@ -15,6 +15,7 @@ from pathlib import Path
 import onnx
 
 from clfctl.data.loader import BadImages
+from clfctl.data.onlookers import no_step
 from clfctl.data.sources.base import Part
 from clfctl.data.sources.open import open_data
 from clfctl.data.workers import n_cores
@@ -50,7 +51,7 @@ WAYS = {
 
 def made(content: bytes, card: Card, way: Way, seen: Sequence[Seen]) -> bytes:
     """Return a model in int8, calibrated on images."""
-    proto = to_int8(onnx.load_from_string(content), in_batches(seen, lambda n: None), way)  # noqa: ARG005 (a bar)
+    proto = to_int8(onnx.load_from_string(content), in_batches(seen, no_step), way)
     return finished(proto, card)
 
 
@@ -78,7 +79,7 @@ def main() -> int:
     for name, way in WAYS.items():
         after = start_onnx(FILE, made(content, card, way, seen), n_threads=1)
         bad = BadImages("skip", len(part))
-        outputs = outputs_of([float32, after], part, bad, n_cores(), lambda n: None)  # noqa: ARG005 (nobody looks on)
+        outputs = outputs_of([float32, after], part, bad, n_cores(), no_step)
         exact, coarse, low, high = differences(outputs[0], outputs[1])
         speed = timed(large, large_card, way, large_seen)
         losses[name], times[name] = exact - coarse, speed.times

@@ -25,6 +25,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.workers import n_cores
 from clfctl.inference.open import open_predictor
 from clfctl.inference.predictor import Predictor, Seen
@@ -153,7 +154,7 @@ def serve(model: Path, *words: str) -> tuple[subprocess.Popen[str], str]:
 def measure(model: Path, contents: Sequence[bytes], turn_s: float) -> int:
     """Measure with a model.onnx and the bytes of images, and print; return the exit status."""
     requests = [request_of(each) for each in contents]
-    predictor = open_predictor(model, 1, lambda line: None)  # noqa: ARG005 (a note for a screen)
+    predictor = open_predictor(model, 1, no_line)
     rates: dict[str, list[Rate]] = {"computes": [], "decodes too": [], "serves": []}
     loads = []
     process, url = serve(model)

@@ -23,7 +23,7 @@ MOST_SEEN = 800 * 800
 @st.cache_data(max_entries=KEPT, show_spinner="Looking closer …", scope="session")
 def heat_of(
     number: int,  # noqa: ARG001 (the model's, and the picture's digest: they tell this map from the others)
-    picture: str,  # noqa: ARG001
+    picture: str,  # noqa: ARG001 (as above)
     class_name: str,
     method: str,
     _model: Opened,

@@ -152,7 +152,7 @@ def _ended_by_signals(server: Any) -> Iterator[None]:
     """Let Ctrl-C end the server, which is how it is to end; a second one does so at once."""
 
     # uvicorn stops at a signal, puts the handlers of before in their places again, and sends it once more.
-    def again(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    def again(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 (signal's protocol)
         server.force_exit = True
 
     before = signal.signal(signal.SIGINT, again)

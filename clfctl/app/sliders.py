@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 import annotated_types
 
-from clfctl.schedules.parameters import Parameter, parameters_of, plain_type
+from clfctl.schedules.parameters import Parameter, fit_value, parameters_of, plain_type
 from clfctl.schedules.writing import with_arguments
 from clfctl.settings.sources import changed_by_data
 
@@ -116,7 +116,7 @@ def _limits(parameter: Parameter) -> tuple[float, float]:
             case annotated_types.Gt(gt=bound) | annotated_types.Ge(ge=bound):
                 low = float(bound)  # type: ignore[arg-type]  # a number, for numbers
             case annotated_types.Lt(lt=bound) | annotated_types.Le(le=bound):
-                high = float(bound)  # type: ignore[arg-type]
+                high = float(bound)  # type: ignore[arg-type]  # as above
     return low, high
 
 
@@ -128,14 +128,8 @@ def _steps(low: float, high: float, step: float) -> list[float]:
 
 
 def _is_allowed(number: float, parameter: Parameter) -> bool:
-    for each in parameter.limits:
-        match each:
-            case annotated_types.Gt(gt=bound) if not number > bound:  # type: ignore[operator]
-                return False
-            case annotated_types.Ge(ge=bound) if not number >= bound:  # type: ignore[operator]
-                return False
-            case annotated_types.Lt(lt=bound) if not number < bound:  # type: ignore[operator]
-                return False
-            case annotated_types.Le(le=bound) if not number <= bound:  # type: ignore[operator]
-                return False
+    try:
+        fit_value(number, parameter)
+    except ValueError:
+        return False
     return True

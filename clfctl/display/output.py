@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
+from clfctl.data.onlookers import no_step
 from clfctl.display.streams import forget_reader, make_writable
 from clfctl.display.wrapping import in_width, width_of
 from clfctl.settings.groups import OutputSettings
@@ -167,4 +168,4 @@ def _write(waiting: list[str]) -> None:
 @contextmanager
 def no_bar() -> Iterator[Advance]:
     """Take the place of a bar that nobody would see."""
-    yield lambda n: None  # noqa: ARG005 (of one shape with what moves a bar)
+    yield no_step

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from clfctl.data.onlookers import no_step
 from clfctl.data.pixels.decode import Pixels
 from clfctl.evaluation.paired import ALPHA, mcnemar
 from clfctl.explaining.by_input import mean_colour
@@ -98,7 +99,7 @@ def check_maps(
     layer: Layer | None,
     pixels: Pixels,
     classes: NDArray[np.int64],
-    on_images: Callable[[int], None] = lambda n: None,  # noqa: ARG005
+    on_images: Callable[[int], None] = no_step,
 ) -> Check | None:
     """Test the maps of images (B, H, W, 3) uint8 of their classes (B,); None if nothing is hot on any of them.
 
@@ -159,7 +160,7 @@ def randomisation_test(
     pixels: Pixels,
     classes: NDArray[np.int64],
     maps: Floats,
-    on_images: Callable[[int], None] = lambda n: None,  # noqa: ARG005
+    on_images: Callable[[int], None] = no_step,
 ) -> list[Randomised]:
     """Give the network new weights from its answer down, and compare the maps (Adebayo et al. 2018, arXiv:1810.03292).
 

@@ -8,14 +8,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from clfctl.data.pixels.decode import Picture, Pixels, resize_by_pillow
+from clfctl.data.pixels.decode import Picture, columns_first
 from clfctl.data.pixels.transform import to_pixels
 from clfctl.data.sources.base import Part
 from clfctl.errors import ModelError
 from clfctl.inference.baking import PREPARED, preparing_alone
 from clfctl.inference.onnx_file import INPUT
 from clfctl.inference.onnx_predictor import OnnxPredictor, session_of
-from clfctl.settings.data import Interpolation
 
 # Pillow rounds twice, between its passes and after them; the graph may round another way each time.
 MOST_LEVELS = 2
@@ -86,12 +85,6 @@ def agreement_of(prepared: OnnxPredictor, whole: OnnxPredictor, pictures: Iterab
         what = f"of {n_other} of {n} pictures of {images} the graph names another class than predict does"
         raise ModelError(what, hint, field="bake_preprocessing")
     return Agreement(n, images, max(differences), n_same, levels)
-
-
-def columns_first(pixels: Pixels, height: int, width: int, interpolation: Interpolation) -> Pixels:
-    """Return what Pillow's resize made of (H, W, 3) uint8 before Pillow 13, and the graph makes: see `onnx_resize`."""
-    wide = resize_by_pillow(pixels, pixels.shape[0], width, interpolation)
-    return resize_by_pillow(wide, height, width, interpolation)
 
 
 def pictures_of(part: Part | None) -> Iterator[Picture]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
@@ -29,7 +30,7 @@ def predict_images(model: Model, images: Any, choice: Choice, batch_size: int, w
     if not are_paths:
         for number, each in enumerate(given):
             check_image(each, f"image {number}")
-    predictor = open_predictor(model, n_cores(), lambda line: None)  # noqa: ARG005 (a note for a screen)
+    predictor = open_predictor(model, n_cores(), no_line)
     if are_paths:
         threads = workers or n_cores()
         found = [*predictions(predictor, names, choice, batch_size=batch_size, workers=threads)]

@@ -44,7 +44,8 @@ BODY: dict[str, Any] = {
 }
 PATHS = ("/predict", "/health", "/model", "/metrics", "/docs", "/openapi.json")
 # The page has no script, style or picture from elsewhere, and no other site may show it in a frame.
-POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; img-src blob: data:; frame-ancestors 'none'"  # noqa: E501
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
+POLICY += "img-src blob: data:; frame-ancestors 'none'"
 SAFE = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 
 
@@ -169,21 +170,21 @@ async def _refused(request: Request, error: Exception) -> Response:  # noqa: ARG
     return _json({"error": error.message}, error.status, error.headers)
 
 
-async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001 (starlette's protocol)
     assert isinstance(error, HTTPException)
     what = {404: f"there are {', '.join(PATHS)}", 405: "this is not asked with that method"}
     message = what.get(error.status_code, str(error.detail))
     return _json({"error": message}, error.status_code, dict(error.headers or {}))
 
 
-async def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001 (starlette's protocol)
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     what = f"{first['loc'][-1]}: {shortened(first.get('input'), 40)!r} is not allowed: {first['msg']}"
     return _json({"error": what}, 400)
 
 
-async def _left(request: Request, error: Exception) -> Response:  # noqa: ARG001
+async def _left(request: Request, error: Exception) -> Response:  # noqa: ARG001 (starlette's protocol)
     return Response(status_code=400)  # nobody reads it
 
 

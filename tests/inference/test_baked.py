@@ -16,12 +16,12 @@ from onnx import ModelProto, helper, numpy_helper
 from PIL import Image
 from sklearn.datasets import load_sample_images
 
-from clfctl.data.pixels.decode import Pixels, resize, resize_by_pillow
+from clfctl.data.pixels.decode import Pixels, columns_first, resize, resize_by_pillow
 from clfctl.data.pixels.fit import FITS, INTERPOLATIONS
 from clfctl.data.pixels.transform import LONGEST, Preprocess, to_pixels
 from clfctl.errors import ModelError
 from clfctl.inference import agreement, onnx_file
-from clfctl.inference.agreement import MOST_LEVELS, agreement_of, columns_first, pictures_of
+from clfctl.inference.agreement import MOST_LEVELS, agreement_of, pictures_of
 from clfctl.inference.baking import PREPARED, bake, preparing_alone
 from clfctl.inference.export import finished
 from clfctl.inference.onnx_file import INPUT

@@ -171,12 +171,18 @@ def resize_by_pillow(pixels: Pixels, height: int, width: int, interpolation: Int
     """Return what `resize` returns, without torch: for one image that costs seconds to import."""
     if pixels.shape[:2] == (height, width):
         return pixels
-    image, kernel = Image.fromarray(pixels), Image.Resampling[interpolation.upper()]
     if interpolation in _BY_TORCH:
-        # Columns first, as torch does. Pillow 13 begins with the rows of a tall image, and what goes beyond 0 to 255
-        # is cut off between the two.
-        image = image.resize((width, image.height), kernel)
-    return np.asarray(image.resize((width, height), kernel))
+        return columns_first(pixels, height, width, interpolation)
+    return np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling[interpolation.upper()]))
+
+
+def columns_first(pixels: Pixels, height: int, width: int, interpolation: Interpolation) -> Pixels:
+    """Return what Pillow's resize made of (H, W, 3) uint8 before Pillow 13, and torch and ONNX Runtime make.
+
+    Pillow 13 begins with the rows of a tall image, and what goes beyond 0 to 255 is cut off between the two.
+    """
+    image, kernel = Image.fromarray(pixels), Image.Resampling[interpolation.upper()]
+    return np.asarray(image.resize((width, image.height), kernel).resize((width, height), kernel))
 
 
 def reduced(pixels: Pixels, times: int) -> Pixels:

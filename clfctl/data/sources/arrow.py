@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from clfctl.data.onlookers import no_step
 from clfctl.data.pixels.image_file import open_image, read_image
 from clfctl.data.sources.columns import COLUMNS
 from clfctl.data.sources.found import Found, listed
@@ -205,7 +206,7 @@ class LateColumn:
         """The chunks of the column, as pyarrow has them."""
         return self._ready().chunks
 
-    def _ready(self, advance: Callable[[int], None] = lambda _n: None) -> Any:
+    def _ready(self, advance: Callable[[int], None] = no_step) -> Any:
         if self._column is None:
             with self._lock:
                 if self._column is None:
