@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from clfctl.api.notes import Notes
 from clfctl.errors import CheckpointError, UsageError
 from clfctl.finding.found import RateFinding, rounded
-from clfctl.finding.sweep import END_LR, MOST_REPEATS, N_REPEATS, N_STEPS, START_LR, Extent
+from clfctl.finding.sweep import MOST_REPEATS, Extent
+from clfctl.finding.usual import END_LR, N_REPEATS, N_STEPS, START_LR
 from clfctl.planning.changes import change_settings, stated_in
 from clfctl.planning.plan import Plan, keep_fitting
 from clfctl.planning.start import taken_over

@@ -13,7 +13,8 @@ from clfctl.app.place import Place, here
 from clfctl.app.words import as_markdown, show_error
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.errors import ClfctlError
-from clfctl.inference.uploads import MEGA, MODELS
+from clfctl.inference.sent_images import MILLION
+from clfctl.inference.uploads import MODELS
 
 MOST_NAMED = 10
 SENT = "sent: "
@@ -46,7 +47,7 @@ def _picture(place: Place) -> bytes | None:
     if source == CAMERA:
         sent = st.camera_input("Camera", label_visibility="collapsed", key="camera")
     else:
-        megabytes = place.limits.image_bytes // MEGA
+        megabytes = place.limits.image_bytes // MILLION
         label = f"Drop a picture here, or paste one; at most {megabytes} MB"
         sent = st.file_uploader(label, KINDS, key="picture", max_upload_size=max(1, megabytes))
         script = resources.files("clfctl.app").joinpath("paste.html").read_text("utf-8")
@@ -93,7 +94,7 @@ def _choice(place: Place) -> tuple[list[tuple[str, Opened]], int]:
 def _sent(place: Place) -> dict[str, Opened]:
     """Return the model that was sent, if one was."""
     with st.popover("A model from a file", icon=":material/folder_open:"):
-        megabytes = place.limits.model_bytes // MEGA
+        megabytes = place.limits.model_bytes // MILLION
         label = f"A checkpoint of a run, or an .onnx file of clfctl export; at most {megabytes} MB"
         file = st.file_uploader(label, MODELS, key="model", max_upload_size=max(1, megabytes))
         if file is None:

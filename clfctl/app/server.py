@@ -1,5 +1,6 @@
 """Streamlit's server around the app's pages: for this machine alone, without telemetry, and it asks nobody."""
 
+import hmac
 import logging
 import signal
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -8,13 +9,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, quote, unquote_to_bytes, urlsplit
 
 from clfctl.app.place import Place, hold
-from clfctl.inference.uploads import MEGA
 from clfctl.serving.listening import listen
 
 SCRIPT = Path(__file__).with_name("script") / "start.py"
+COOKIE = b"clfctl_token"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 # Seconds that those who are being answered get when the server ends.
 GRACE_S = 3
@@ -35,8 +36,11 @@ Send = Callable[[Message], Awaitable[None]]
 Asgi = Callable[[Message, Receive, Send], Awaitable[None]]
 
 
-def serve(place: Place, host: str, port: int, tell: Callable[[str], None]) -> None:
-    """Serve the pages until a signal ends it; `tell` gets the address. Raises UsageError or ClfctlError before that."""
+def serve(place: Place, host: str, port: int, tell: Callable[[str], None], token: str = "") -> None:
+    """Serve the pages until a signal ends it, to who brings the `token` if there is one; `tell` gets the address.
+
+    Raises UsageError or ClfctlError before that.
+    """
     listening = listen(host, port)
     with listening:
         import uvicorn
@@ -48,7 +52,7 @@ def serve(place: Place, host: str, port: int, tell: Callable[[str], None]) -> No
         hold(place)
         # Streamlit says what it thinks of a browser that left; what is wrong with a page stands on the page.
         logging.getLogger("streamlit").setLevel(logging.ERROR)
-        app = App(SCRIPT, middleware=[Middleware(Guard, hosts=hosts_of(host))])
+        app = App(SCRIPT, middleware=[Middleware(Guard, hosts=hosts_of(host), token=token)])
         settings = uvicorn.Config(
             app,
             log_level="error",
@@ -56,7 +60,8 @@ def serve(place: Place, host: str, port: int, tell: Callable[[str], None]) -> No
             ws="websockets-sansio",
             timeout_graceful_shutdown=GRACE_S,
         )
-        tell(f"The app is at {address_of(host, listening.getsockname()[1])} ; Ctrl-C ends it.")
+        address = address_of(host, listening.getsockname()[1]) + ("/?token=TOKEN" if token else "")
+        tell(f"The app is at {address} ; Ctrl-C ends it.")
         server = uvicorn.Server(settings)
         with _ended_by_signals(server):
             server.run(sockets=[listening])
@@ -78,7 +83,7 @@ def options(place: Place, host: str) -> dict[str, Any]:
         "server.enableXsrfProtection": True,
         "server.fileWatcherType": "none",
         "server.headless": True,
-        "server.maxUploadSize": max(1, -(-most * MEGA // (MEGA * STREAMLIT_MEGA))),
+        "server.maxUploadSize": max(1, -(-most // STREAMLIT_MEGA)),
         "server.runOnSave": False,
         "theme.light.primaryColor": "#0072B2",
         "theme.dark.primaryColor": "#2E8BC0",
@@ -108,17 +113,26 @@ def address_of(host: str, port: int) -> str:
 
 
 class Guard:
-    """ASGI middleware: refuses what another page's script asks for, and says what the page itself may ask for."""
+    """ASGI middleware: refuses what another page's script asks for, and says what the page itself may ask for.
 
-    def __init__(self, app: Asgi, hosts: frozenset[str] = frozenset()) -> None:
-        self.app, self.hosts = app, hosts
+    With a `token` it answers who has it in a cookie, and gives that to who brings it in the address.
+    """
+
+    def __init__(self, app: Asgi, hosts: frozenset[str] = frozenset(), token: str = "") -> None:
+        self.app, self.hosts, self.token = app, hosts, token
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Pass on what this server's own pages ask for."""
         if scope["type"] not in ("http", "websocket"):
             await self.app(scope, receive, send)
         elif self.refuses(dict(scope["headers"])):
-            await _refuse(scope["type"], send)
+            await _refuse(scope["type"], send, 403, b"This server answers its own pages alone.\n")
+        elif self.token and not self._knows(cookie_in(dict(scope["headers"]))):
+            if scope["type"] == "http" and self._knows(parse_qs(scope["query_string"]).get(b"token", [b""])[0]):
+                await _give(self.token, send)
+            else:
+                what = b"This server asks for a token: open its address with /?token=TOKEN once.\n"
+                await _refuse(scope["type"], send, 401, what)
         else:
             await self.app(scope, receive, _with_headers(send))
 
@@ -129,13 +143,34 @@ class Guard:
             return True
         return bool(origin) and urlsplit(origin).netloc != host
 
+    def _knows(self, given: bytes) -> bool:
+        # In a time that does not depend on where they differ.
+        return hmac.compare_digest(given, self.token.encode())
 
-async def _refuse(kind: str, send: Send) -> None:
+
+def cookie_in(headers: dict[bytes, bytes]) -> bytes:
+    """Return the token that a request has in its cookie."""
+    for each in headers.get(b"cookie", b"").split(b";"):
+        name, _, value = each.strip().partition(b"=")
+        if name == COOKIE:
+            return unquote_to_bytes(value)
+    return b""
+
+
+async def _give(token: str, send: Send) -> None:
+    """Answer with the cookie, and lead to the address without the token, which is in no history then."""
+    cookie = COOKIE + b"=" + quote(token, safe="").encode() + b"; Path=/; HttpOnly; SameSite=Strict"
+    headers = [(b"location", b"/"), (b"set-cookie", cookie), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": 303, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _refuse(kind: str, send: Send, status: int, why: bytes) -> None:
     if kind == "websocket":
         await send({"type": "websocket.close", "code": 1008})
         return
-    await send({"type": "http.response.start", "status": 403, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": b"This server answers its own pages alone.\n"})
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": why})
 
 
 def _with_headers(send: Send) -> Send:

@@ -95,6 +95,9 @@ def wanted_command(words: list[str]) -> str:
 
 def main() -> None:
     """Run the program on the process's command line."""
+    # Pydantic asks every installed package for plug-ins of its own, which takes longer the more there are, and none has
+    # a say in the settings of a command.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     open_what_is_closed()
     silence_libraries()
     for stream in (sys.stdout, sys.stderr):

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl.cli import completion
-from clfctl.finding.found import MEANINGS, TAKEN
-from clfctl.finding.sweep import END_LR, N_REPEATS, N_STEPS, START_LR
+from clfctl.finding.usual import END_LR, MEANINGS, N_REPEATS, N_STEPS, START_LR, TAKEN
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output

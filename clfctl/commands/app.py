@@ -23,12 +23,15 @@ def app(settings: AppSettings, output: Output) -> None:
     if not models_in(source):
         raise UsageError(f"there are no runs in {source}", f"{shell('train')} makes one; name the folder that has them")
     from clfctl.app.place import Place
-    from clfctl.app.server import serve
-    from clfctl.inference.uploads import MEGA, Limits
+    from clfctl.app.server import is_local, serve
+    from clfctl.inference.sent_images import MILLION
+    from clfctl.inference.uploads import Limits
 
     limits = Limits(
-        image_bytes=settings.max_megabytes * MEGA,
-        model_bytes=settings.max_model_megabytes * MEGA,
-        pixels=settings.max_megapixels * MEGA,
+        image_bytes=settings.max_megabytes * MILLION,
+        model_bytes=settings.max_model_megabytes * MILLION,
+        pixels=settings.max_megapixels * MILLION,
     )
-    serve(Place(source, limits, output.spelled), settings.host, settings.port, output.note)
+    if not (settings.token or is_local(settings.host)):
+        output.note("Whoever reaches this machine may look: `token=` asks them for a word.")
+    serve(Place(source, limits, output.spelled), settings.host, settings.port, output.note, settings.token)

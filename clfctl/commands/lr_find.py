@@ -10,7 +10,8 @@ from clfctl.display.find_text import csv_lines, plot_lines, table_lines
 from clfctl.display.output import PICTURES, Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import ClfctlError, UsageError, nearest
-from clfctl.finding.found import MEANINGS, RateFinding, record_of
+from clfctl.finding.found import RateFinding, record_of
+from clfctl.finding.usual import MEANINGS
 from clfctl.planning.changes import stated_in
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.sources import TYPED, Resolved

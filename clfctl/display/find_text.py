@@ -5,8 +5,9 @@ import textwrap
 from collections.abc import Iterator, Sequence
 
 from clfctl.display.curve import Points, draw_curve, format_lr
-from clfctl.finding.found import MEANINGS, RateFinding
+from clfctl.finding.found import RateFinding
 from clfctl.finding.sweep import End, Sweep
+from clfctl.finding.usual import MEANINGS
 
 HEIGHT, TALL_HEIGHT, TALL_FROM = 15, 21, 120
 # How far above the first losses a curve is drawn, as a share of the fall: what explodes would squeeze the rest.

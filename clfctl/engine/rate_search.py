@@ -21,8 +21,9 @@ from clfctl.engine.rehearsal import rehearsal
 from clfctl.engine.trainer import Trainer
 from clfctl.engine.world import ALONE, World
 from clfctl.errors import ClfctlError, UsageError
-from clfctl.finding.found import TAKEN, RateFinding, judge, note_on_images
-from clfctl.finding.sweep import LEAST_STEPS, N_REPEATS, End, Extent, Sweep, debiased_means, has_diverged
+from clfctl.finding.found import RateFinding, judge, note_on_images
+from clfctl.finding.sweep import LEAST_STEPS, End, Extent, Sweep, debiased_means, has_diverged
+from clfctl.finding.usual import N_REPEATS, TAKEN
 from clfctl.models.sources import source_of
 from clfctl.runs.checkpoint import Checkpoint
 from clfctl.settings.clock import clock_in_words

@@ -7,15 +7,8 @@ from dataclasses import dataclass, field
 from clfctl.finding import suggest
 from clfctl.finding.numbers import middle_of
 from clfctl.finding.sweep import Extent, Sweep
+from clfctl.finding.usual import MEANINGS, TAKEN
 
-# What each rate is, by its name, in the order in which they are shown; the first is the one that is taken.
-MEANINGS = {
-    "valley": "the middle of the longest fall of the loss",
-    "steepest": "where the loss falls fastest",
-    "slide": "the largest with an even slope, seen from where the loss explodes",
-    "minimum": "a tenth of the rate at which the loss is least",
-}
-TAKEN = "valley"
 # The loss has to fall by so many times what chance makes of it, and by this share of what it was.
 CLEAR, LEAST_FALL = 3.0, 0.02
 # Sweeps agree if their largest rate is no more than so many times the smallest.

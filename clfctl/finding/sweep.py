@@ -11,8 +11,8 @@ from typing import Literal
 
 from clfctl.errors import UsageError
 from clfctl.finding.numbers import deviation_of, mean_of
+from clfctl.finding.usual import END_LR, N_STEPS, START_LR
 
-START_LR, END_LR, N_STEPS, N_REPEATS = 1e-7, 10.0, 100, 3
 # With fewer, a step is more than a third of a decade.
 LEAST_STEPS, MOST_STEPS, MOST_REPEATS = 25, 2000, 100
 # What the past weighs in the mean of the losses, in a sweep of N_STEPS.

@@ -9,6 +9,7 @@ from pathlib import Path
 import xxhash
 from PIL import Image
 
+from clfctl.data.onlookers import no_line
 from clfctl.data.pixels.unreadable import BadImageError
 from clfctl.errors import ClfctlError, ModelError, shortened
 from clfctl.inference.open import open_predictor
@@ -26,7 +27,6 @@ from clfctl.storage.files import replace_file
 from clfctl.storage.json_lines import dump_json
 from clfctl.storage.tensor_file import Header, make_header, read_header
 
-MEGA = MILLION
 # Height times width of what a model sees: 2,048 pixels squared are more than any network is trained on.
 MOST_SEEN = 2048 * 2048
 # The settings that a network is built from.
@@ -38,9 +38,9 @@ MODELS = (CHECKPOINT_SUFFIX, ONNX_SUFFIX)
 class Limits:
     """The most that is taken: the bytes of an image and of a model, and an image's pixels."""
 
-    image_bytes: int = MEGABYTES * MEGA
-    model_bytes: int = MODEL_MEGABYTES * MEGA
-    pixels: int = MEGAPIXELS * MEGA
+    image_bytes: int = MEGABYTES * MILLION
+    model_bytes: int = MODEL_MEGABYTES * MILLION
+    pixels: int = MEGAPIXELS * MILLION
 
 
 def open_sent_image(content: bytes, limits: Limits) -> Image.Image:
@@ -69,7 +69,7 @@ def open_sent_model(content: bytes, name: str, limits: Limits, n_threads: int) -
         file.parent.mkdir(parents=True)
         replace_file(file, [content])
         try:
-            predictor = open_predictor(file, n_threads, _nobody)
+            predictor = open_predictor(file, n_threads, no_line)
             for view in predictor.info.views:
                 _check_view(*view.size)
             return predictor
@@ -124,13 +124,9 @@ def _check_view(height: int, width: int) -> None:
 
 
 def _mega(n: int) -> str:
-    return f"{n / MEGA:,.1f}".removesuffix(".0")
+    return f"{n / MILLION:,.1f}".removesuffix(".0")
 
 
 def _plain(message: str, file: Path) -> str:
     """Return a message without the name that the file had for a moment."""
     return message.replace(str(file), "it")
-
-
-def _nobody(_: str) -> None:
-    """Take a line that nobody is to read."""

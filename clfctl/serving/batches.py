@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from clfctl.errors import ClfctlError, ModelError, first_line
 from clfctl.inference.prediction import Choice, Prediction, choose
 from clfctl.inference.predictor import Predictor, Seen
+from clfctl.inference.sent_images import MILLION
 from clfctl.serving.current import Current, Loaded
-from clfctl.serving.images import MILLION, read_upload
+from clfctl.serving.images import read_upload
 from clfctl.serving.numbers import Numbers
 from clfctl.serving.refused import try_later
 from clfctl.serving.uploads import Upload

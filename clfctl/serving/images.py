@@ -2,7 +2,6 @@
 
 from clfctl.data.pixels.unreadable import reason_of
 from clfctl.inference.predictor import Predictor, Seen
-from clfctl.inference.sent_images import MILLION as MILLION
 from clfctl.inference.sent_images import open_guarded
 
 

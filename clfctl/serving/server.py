@@ -11,10 +11,10 @@ from fastapi import FastAPI
 
 from clfctl.engine.signals import StopSignals
 from clfctl.errors import ClfctlError
+from clfctl.inference.sent_images import MILLION
 from clfctl.serving.connections import THROWN_AWAY, Patience, PatientProtocol, patient
 from clfctl.serving.listening import no_place
 from clfctl.serving.service import Service
-from clfctl.serving.uploads import MILLION
 from clfctl.settings.serving import ServeSettings
 
 CHECK_S = 0.1

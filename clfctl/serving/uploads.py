@@ -12,13 +12,13 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from clfctl.inference.sent_images import MILLION
 from clfctl.serving.refused import Refused, try_later
 from clfctl.settings.serving import ServeSettings
 
 FORM = "multipart/form-data"
 # What curl says of `--data-binary @cat.jpg` is the last but one; some clients say nothing.
 RAW = ("application/octet-stream", "application/x-www-form-urlencoded", "")
-MILLION = 1_000_000
 UNNAMED, LONGEST_NAME = "image", 200
 MAX_HEADERS, MAX_HEADER_BYTES = 8, 2048
 # Of all requests together: as many of the largest, or as much, whichever is more.

@@ -6,6 +6,7 @@ from pydantic import Field, PositiveInt
 
 from clfctl.settings.base import Option
 from clfctl.settings.running import RunsDirSettings
+from clfctl.settings.token import Token
 
 MEGABYTES, MEGAPIXELS, MODEL_MEGABYTES = 32, 50, 500
 
@@ -17,6 +18,9 @@ class AppSettings(RunsDirSettings):
     """Address to listen at: 127.0.0.1 is for this machine alone, 0.0.0.0 for all that can reach it."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8501
     """Port to listen at; 0 takes any that is free."""
+    token: Token = ""
+    """Word that the address must have once, as `/?token=WORD`, in each browser; it is better set as CLFCTL_TOKEN than
+    typed, where everyone on this machine can read it."""
     max_megabytes: PositiveInt = MEGABYTES
     """Millions of bytes of the largest picture that is taken."""
     max_megapixels: PositiveInt = MEGAPIXELS

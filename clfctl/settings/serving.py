@@ -1,15 +1,12 @@
 """Settings of a server: where it listens, who may ask, how much it takes, how it makes batches."""
 
-import re
 from typing import Annotated
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.in_browser import MEGABYTES, MEGAPIXELS
-
-LEAST_TOKEN = 16
-_VISIBLE = re.compile(r"[!-~]+")
+from clfctl.settings.token import Token
 
 
 class ServeSettings(Settings):
@@ -19,7 +16,7 @@ class ServeSettings(Settings):
     """Address to listen at; `0.0.0.0` is every one that this machine has."""
     port: Annotated[int, Field(ge=0, le=65535)] = 8000
     """Port to listen at; 0 takes a free one."""
-    token: Annotated[str, Option(metavar="WORD")] = ""
+    token: Token = ""
     """Word that requests must bring (`Authorization: Bearer WORD`); it is better set as CLFCTL_TOKEN than typed, where
     everyone on this machine can read it."""
     top_k: PositiveInt = 3
@@ -45,15 +42,6 @@ class ServeSettings(Settings):
     """Seconds in which a request must have come as a whole."""
     stop_seconds: PositiveInt = 30
     """Seconds to finish what was accepted when it is told to stop."""
-
-    @field_validator("token")
-    @classmethod
-    def _is_no_guess(cls, token: str) -> str:
-        if token and (len(token) < LEAST_TOKEN or not _VISIBLE.fullmatch(token)):
-            hint = 'python -c "import secrets; print(secrets.token_urlsafe())" prints a good one'
-            what = f"it must have at least {LEAST_TOKEN} letters, digits and signs of ASCII, and no spaces"
-            raise FieldError("token", what, hint)
-        return token
 
     @model_validator(mode="after")
     def _has_room_for_a_request(self) -> "ServeSettings":

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_an_address_of_no_machine_here_is_refused(host: str, monkeypatch: pytest
     assert caught.value.field == "host"
 
 
-def asked(guard: Guard, kind: str, **headers: str) -> list[Message]:
+def asked(guard: Guard, kind: str, query: str = "", /, **headers: str) -> list[Message]:
     """Return what a request with these headers is answered."""
     answers: list[Message] = []
 
@@ -48,7 +49,7 @@ def asked(guard: Guard, kind: str, **headers: str) -> list[Message]:
         answers.append(message)
 
     pairs = [(name.encode(), value.encode()) for name, value in headers.items()]
-    asyncio.run(guard({"type": kind, "headers": pairs}, receive, send))
+    asyncio.run(guard({"type": kind, "headers": pairs, "query_string": query.encode()}, receive, send))
     return answers
 
 
@@ -85,6 +86,27 @@ def test_its_own_pages_are_answered_and_may_ask_it_alone(hosts: frozenset[str], 
 def test_pages_of_others_are_refused(hosts: frozenset[str], headers: dict[str, str]) -> None:
     assert asked(Guard(page, hosts), "http", **headers)[0]["status"] == 403
     assert asked(Guard(page, hosts), "websocket", **headers) == [{"type": "websocket.close", "code": 1008}]
+
+
+TOKEN = "a word, of 16 or more; =%"
+
+
+def test_with_a_token_it_answers_who_brought_it_once() -> None:
+    guard, host = Guard(page, LOCAL, TOKEN), "127.0.0.1:8501"
+    assert asked(guard, "http", host=host)[0]["status"] == 401
+    assert asked(guard, "websocket", host=host) == [{"type": "websocket.close", "code": 1008}]
+    for wrong in ("", "token=", f"token={quote(TOKEN[:-1])}", f"tok={quote(TOKEN)}"):
+        assert asked(guard, "http", wrong, host=host)[0]["status"] == 401
+    brought = asked(guard, "http", f"token={quote(TOKEN)}&x=1", host=host)[0]
+    assert brought["status"] == 303
+    headers = dict(brought["headers"])
+    assert headers[b"location"] == b"/"
+    cookie, *attributes = headers[b"set-cookie"].decode().split("; ")
+    assert {"HttpOnly", "SameSite=Strict"} <= {*attributes}
+    assert asked(guard, "http", host=host, cookie=f"other=1; {cookie}")[0]["status"] == 200
+    assert asked(guard, "http", host=host, cookie=cookie[:-1])[0]["status"] == 401
+    # A page of others is refused whatever it brings.
+    assert asked(guard, "http", host=host, cookie=cookie, origin="http://evil.example")[0]["status"] == 403
 
 
 def test_streamlit_reports_to_nobody_and_takes_no_more_than_it_is_told() -> None:

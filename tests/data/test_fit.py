@@ -45,7 +45,8 @@ RESIZE = Image.Image.resize
 
 def columns_first(self: Image.Image, size: tuple[int, int], resample: int) -> Image.Image:
     """Take the place of Pillow's resize, in its order before Pillow 13."""
-    return RESIZE(RESIZE(self, (size[0], self.height), resample), tuple(size), resample)
+    width, height = size
+    return RESIZE(RESIZE(self, (width, self.height), resample), (width, height), resample)
 
 
 def seen_by_timm(image: Image.Image, seen: Preprocess, mode: str) -> Pixels:
