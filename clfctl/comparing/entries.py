@@ -81,13 +81,13 @@ def read_entries(paths: Sequence[Path]) -> list[Entry]:
     """Return the runs at these paths. Raises UsageError for fewer than two, too many, or one that is named twice."""
     if not 2 <= len(paths) <= MOST:
         what = f"{len(paths)} run{'' if len(paths) == 1 else 's'} to compare"
-        raise UsageError(f"{what}; it must be 2 to {MOST}", "`clfctl runs` lists all that there are", field="runs")
+        raise UsageError(f"{what}; it must be 2 to {MOST}", "`clfctl runs` lists all that there are")
     seen: dict[Path, Path] = {}
     for path in paths:
         place = path.resolve()
         if place in seen:
             hint = "name another run, or a checkpoint (.safetensors) of the same one"
-            raise UsageError(f"{path} is named twice", hint, field="runs")
+            raise UsageError(f"{path} is named twice", hint)
         seen[place] = path
     return [read_entry(path) for path in paths]
 

@@ -72,8 +72,8 @@ def test_it_fits_its_terminal(width: int, n: int, tmp_path: Path) -> None:
 
 
 REFUSED = [
-    (("runs/one",), "--runs: 1 run to compare; it must be 2 to 26"),
-    (("runs/one", "runs/one/"), "--runs: runs/one is named twice"),
+    (("runs/one",), "1 run to compare; it must be 2 to 26"),
+    (("runs/one", "runs/one/"), "runs/one is named twice"),
     (("runs/one", "gone"), "gone is not a run folder"),
     (("runs/one", "runs/two", "--sort", "speed"), "--sort: 'speed' is nothing that runs can be sorted by"),
     (("runs/one", "runs/two", "--no-measure", "--sort", "top1"), "--sort: top1 is not known of any run"),
