@@ -1,8 +1,10 @@
-"""fastai on a folder of pictures with a network of timm's: its `fine_tune`, as its course teaches it.
+"""fastai on a folder of pictures with a network of timm's.
 
-    python fastai_finetune.py PHOTOS WEIGHTS EPOCHS BASE_LR
+    python fastai_finetune.py PHOTOS WEIGHTS EPOCHS BASE_LR fine_tune|one_cycle|head
 
-Prints a line of JSON an epoch, with the accuracy on PHOTOS/val.
+`fine_tune` is what its course teaches: the head alone for an epoch, then everything; `one_cycle` trains everything from
+the beginning; `head` trains the classifier alone, with batch normalization as it was pretrained. Prints a line of JSON
+an epoch, with the accuracy on PHOTOS/val.
 """
 
 import json
@@ -43,8 +45,8 @@ def body_and_head(model: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def main() -> None:
-    """Train, one epoch of the head and then all."""
-    photos, weights, epochs, base_lr = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    """Train in the way that is asked for."""
+    photos, weights, epochs, base_lr, way = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), sys.argv[5]
     model = timm.create_model(MODEL, num_classes=10)
     kept = {name: value for name, value in load_file(weights).items() if "classifier" not in name}
     model.load_state_dict(kept, strict=False)
@@ -57,9 +59,14 @@ def main() -> None:
         item_tfms=Resize(SIZE, method=ResizeMethod.Squish),
         batch_tfms=[Normalize.from_stats((0.5,) * 3, (0.5,) * 3)],
     )
-    learner = Learner(loaders, model, splitter=body_and_head, metrics=accuracy, cbs=Lines())
+    learner = Learner(loaders, model, splitter=body_and_head, metrics=accuracy, cbs=Lines(), train_bn=way != "head")
     with learner.no_bar(), learner.no_logging():
-        learner.fine_tune(epochs, base_lr=base_lr)
+        if way == "fine_tune":
+            learner.fine_tune(epochs, base_lr=base_lr)
+            return
+        if way == "head":
+            learner.freeze()
+        learner.fit_one_cycle(epochs, base_lr)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from clfctl.storage.lock import Holder, locked_in_turn
 from clfctl.storage.tensor_file import Entry, make_header, read_header
 
 # Raise it when features are computed in another way than before.
-FORMAT = 1
+FORMAT = 2
 SUFFIX = ".features"
 _KEY, _DIGEST = "clfctl features", "xxh3"
 _FEATURES, _PLACES = "features", "places"

@@ -81,19 +81,18 @@ def classifier_of(model: nn.Module, name: str, image_size: ImageSize) -> nn.Line
 
 
 def compute_features(
-    model: nn.Module,
+    pooled: nn.Module,
     views: Sequence[View],
     precision: Precision,
     normalize: Normalizer,
     on_images: Callable[[int], None] | None = None,
     room: Room = lambda shape: np.zeros(shape, np.float32),
 ) -> Seen:
-    """Return the features of the images of the loaders, which all read the same ones, in the same order.
+    """Return what `pooled` makes of the images of the loaders, which all read the same ones, in the same order.
 
     Images that cannot be read are left out. `on_images` is told how many images were seen, once a view; `room` returns
     an array of a shape to put them into. Raises ModelError for features that are not finite.
     """
-    pooled = Pooled(model)
     n_all, n_views = len(views[0][0].part), sum(len(mirrored) for _, mirrored in views)
     features: Features | None = None
     n_seen, view = np.zeros(n_all, np.int64), 0

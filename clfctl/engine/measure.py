@@ -9,6 +9,7 @@ from torch import nn
 from clfctl.data.loader import Batch, Loader
 from clfctl.engine.device import Precision
 from clfctl.engine.evaluate import answers
+from clfctl.engine.folded import for_evaluation
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError
 from clfctl.evaluation.outputs import Floats, Numbers, Outputs
@@ -31,6 +32,7 @@ def measure(
     the loaders' batches. `on_images` is told how many images were seen, once a view. Raises ModelError if the model's
     outputs are not finite.
     """
+    model = for_evaluation(model, precision)
     log_p: Floats | None = None
     n_all = len(views[0][0].part)
     n_views = sum(len(mirrored) for _, mirrored in views)

@@ -126,7 +126,7 @@ def _computed_or_kept(trainer: Trainer, to: Onlookers, loader: Loader, part: Par
 
     def compute() -> Seen:
         with to.bar("Features of the frozen network", len(part)) as advance:
-            return compute_features(model, [(loader, AS_IT_IS)], state.precision, trainer.normalize, advance)
+            return compute_features(Pooled(model), [(loader, AS_IT_IS)], state.precision, trainer.normalize, advance)
 
     # All that decides on the last bit: whether they are computed again or not, a run goes on with the same.
     exact = f"{state.precision.dtype} ({settings.amp}{', deterministic' if settings.deterministic else ''})"

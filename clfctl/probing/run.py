@@ -19,7 +19,8 @@ from clfctl.data.sources.base import Data, Part
 from clfctl.engine.assemble import Parts, build_parts, make_loader
 from clfctl.engine.evaluate import Counts
 from clfctl.engine.feature_store import digest_of, kept_features, key_of, room_in
-from clfctl.engine.features import Seen, classifier_of, compute_features
+from clfctl.engine.features import Pooled, Seen, classifier_of, compute_features
+from clfctl.engine.folded import for_evaluation
 from clfctl.engine.step import Normalize
 from clfctl.engine.world import ALONE
 from clfctl.errors import DataError, UsageError
@@ -163,7 +164,8 @@ def _features(parts: Parts, part: Part, n_views: int, title: str, folder: Path |
     loaders = [(replace(loader, crop=crop), mirrored) for crop, mirrored in views_of(n_views)]
     room, normalize = room_in(folder), Normalize(preprocess, device)
     with to.bar(title, n_views * len(part)) as advance:
-        return compute_features(parts.built.model, loaders, parts.precision, normalize, advance, room)
+        pooled = for_evaluation(Pooled(parts.built.model), parts.precision)
+        return compute_features(pooled, loaders, parts.precision, normalize, advance, room)
 
 
 def _labels(part: Part, seen: Seen) -> NDArray[np.int64]:

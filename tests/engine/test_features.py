@@ -18,7 +18,7 @@ from clfctl.data.pixels.views import views
 from clfctl.data.sources.base import ArrayImages, Part
 from clfctl.engine.device import pick_precision
 from clfctl.engine.feature_store import SUFFIX, digest_of, kept_features, key_of
-from clfctl.engine.features import Seen, classifier_of, compute_features
+from clfctl.engine.features import Pooled, Seen, classifier_of, compute_features
 from clfctl.engine.measure import View
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError, UsageError
@@ -52,7 +52,7 @@ def net() -> CustomCNN:
 @pytest.mark.parametrize("n_views", [1, 2, 3])
 def test_the_classifier_makes_of_them_what_the_model_answers(net: CustomCNN, n_views: int) -> None:
     images = part()
-    seen = compute_features(net, loaders(images, n_views), PRECISION, NORMALIZE)
+    seen = compute_features(Pooled(net), loaders(images, n_views), PRECISION, NORMALIZE)
     assert seen.features.shape == (n_views, 12, 512)
     assert seen.places.tolist() == list(range(12))
     number = 0
@@ -108,7 +108,7 @@ def test_features_that_are_not_finite_are_refused(net: CustomCNN) -> None:
     with torch.no_grad():
         next(broken.parameters()).fill_(float("nan"))
     with pytest.raises(ModelError, match="not finite"):
-        compute_features(broken, loaders(part(), 1), PRECISION, NORMALIZE)
+        compute_features(Pooled(broken), loaders(part(), 1), PRECISION, NORMALIZE)
 
 
 def key(
@@ -122,7 +122,7 @@ def test_kept_features_are_the_same_bits_and_are_not_computed_again(net: CustomC
 
     def compute() -> Seen:
         computed.append(1)
-        return compute_features(net, loaders(images, 2), PRECISION, NORMALIZE)
+        return compute_features(Pooled(net), loaders(images, 2), PRECISION, NORMALIZE)
 
     first, was_kept = kept_features(tmp_path, "custom", key(net, images), compute, print)
     again, is_kept = kept_features(tmp_path, "custom", key(net, images), compute, print)
@@ -139,7 +139,7 @@ def test_what_cannot_be_kept_is_computed_once(
     folder = tmp_path / "features"
 
     def compute() -> Seen:
-        computed.append(compute_features(net, loaders(images, 1), PRECISION, NORMALIZE))
+        computed.append(compute_features(Pooled(net), loaders(images, 1), PRECISION, NORMALIZE))
         return computed[-1]
 
     def full(*_: object, **__: object) -> None:
@@ -163,7 +163,7 @@ def test_what_cannot_be_kept_is_computed_once(
 @pytest.mark.parametrize("damage", ["empty", "begun", "header", "cut", "flipped"])
 def test_a_file_that_is_not_whole_is_made_again(net: CustomCNN, tmp_path: Path, damage: str) -> None:
     images = part()
-    seen = compute_features(net, loaders(images, 1), PRECISION, NORMALIZE)
+    seen = compute_features(Pooled(net), loaders(images, 1), PRECISION, NORMALIZE)
     kept_features(tmp_path, "custom", key(net, images), lambda: seen, print)
     (file,) = tmp_path.glob("*.features")
     content = file.read_bytes()
@@ -181,7 +181,7 @@ def test_what_killed_processes_left_is_removed(net: CustomCNN, tmp_path: Path) -
     left = {name: temporary_for(tmp_path / f"{name}-01234567{SUFFIX}") for name in ("live.features", "dead")}
     for path in left.values():
         path.write_bytes(b"some")
-    seen = compute_features(net, loaders(part(), 1), PRECISION, NORMALIZE)
+    seen = compute_features(Pooled(net), loaders(part(), 1), PRECISION, NORMALIZE)
     with locked(lock_for(tmp_path, "live.features-01234567")):
         kept_features(tmp_path, "custom", key(net, part()), lambda: seen, print)
     assert [name for name, path in left.items() if path.exists()] == ["live.features"]
