@@ -30,11 +30,11 @@ def for_evaluation(network: nn.Module, precision: Precision) -> nn.Module:
 
 
 class Folded(nn.Module):
-    """A network in evaluation mode that is folded when it sees its first images, if that leaves its answers as they are.
+    """A network in evaluation mode that is folded when it sees its first images, if that leaves its answers the same.
 
-    Batch normalization with fixed statistics is linear, as the convolution before it is: one layer does the work of two
-    (Jacob et al. 2018, arXiv:1712.05877, section 3.2). Each thread computes images of its own, which waits less than all
-    threads at each layer do. The network that was given stays as it is.
+    Batch normalization with fixed statistics is linear, as the convolution before it is: one layer does the work of both
+    (Jacob et al. 2018, arXiv:1712.05877, section 3.2). Each thread computes images of its own: that waits less than all
+    threads do at each layer. The network that was given stays as it is.
     """
 
     def __init__(self, network: nn.Module) -> None:
@@ -91,8 +91,8 @@ def _threads(n: int) -> ThreadPoolExecutor:
 def folded(network: nn.Module, image: torch.Tensor) -> nn.Module:
     """Return a copy of a network in evaluation mode that is folded, or the network if that is not the same.
 
-    Which convolution comes before which batch normalization is what `image` (1, 3, H, W) meets on its way. A weight that
-    is shared, or what else takes the output of a convolution, shows in what the copy makes of the image.
+    Which convolution comes before which batch normalization is what `image` (1, 3, H, W) meets on its way. A shared
+    weight, or what else takes the output of a convolution, shows in what the copy makes of the image.
     """
     if not norms_of(network):
         return network

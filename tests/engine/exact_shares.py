@@ -47,7 +47,7 @@ def main() -> None:
 def compare(
     many: nn.Module, one: nn.Module, batch: Batch, at_once: int, mixture: Mixture | None, loss: Loss, world: World
 ) -> None:
-    """Compare the gradients of `many`, each process of which has its share in parts, with those of `one`, which has all."""
+    """Compare the gradients of `many`, of which each process has its share in parts, with those of `one` on all."""
     one, syncs = copy.deepcopy(one), isinstance(one, CustomCNN)
     precision, n = pick_precision("off", CPU), len(batch.labels)
     whole = gradients(one, precision, micro_batches(batch, n, doubled, CPU, loss, mixture), loss)
