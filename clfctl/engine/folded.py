@@ -32,7 +32,7 @@ def for_evaluation(network: nn.Module, precision: Precision) -> nn.Module:
 class Folded(nn.Module):
     """A network in evaluation mode that is folded when it sees its first images, if that leaves its answers the same.
 
-    Batch normalization with fixed statistics is linear, as the convolution before it is: one layer does the work of both
+    Batch normalization with fixed statistics is linear, as the convolution before it: one layer does the work of both
     (Jacob et al. 2018, arXiv:1712.05877, section 3.2). Each thread computes images of its own: that waits less than all
     threads do at each layer. The network that was given stays as it is.
     """

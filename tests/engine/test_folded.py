@@ -125,9 +125,7 @@ class Remembering(nn.Module):
         return self.seen.mean((1, 2, 3)) + 0 * images.mean((1, 2, 3))
 
 
-def test_each_thread_computes_images_of_its_own_and_later_ones_have_all_threads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_threads_share_no_images_and_later_ones_are_as_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("clfctl.engine.folded.PIXELS", 2 * 64 * 64)
     before = torch.get_num_threads()
     images = torch.randn(101, *IMAGE[1:])
