@@ -82,9 +82,9 @@ def probe_against_bare_loop(photos: Path, weights: Path, place: Path, rounds: in
 
 def finetuned(run: str, photos: Path, place: Path) -> tuple[float, float]:
     """Return the accuracy of five epochs from a probe's run on, and the seconds that they took."""
-    words = ("--epochs", "5", "--lr", "3e-4", "--warmup", "1", "--scheduler", "cosine", "--ema", "0.9")
-    words += ("--optimizer", "adamw", "--weight-decay", "0.01", "--batch-size", "32", "--augment", "none")
-    command = clfctl("train", "--data", str(photos), "--from", run, *words, "--no-export", "--json")
+    words = "--epochs 5 --lr 3e-4 --warmup 1 --scheduler cosine --optimizer adamw --weight-decay 0.01 --batch-size 32"
+    more = ("--ema", "0.9", "--augment", "none", "--no-export", "--json")
+    command = clfctl("train", "--data", str(photos), "--from", run, *words.split(), *more)
     seconds, printed = timed(command, place)
     return max(json.loads(line)["val_top1"] for line in printed.splitlines()), seconds
 

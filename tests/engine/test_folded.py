@@ -67,7 +67,8 @@ class Shared(nn.Module):
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         x = self.conv(self.first(images))
         normed: torch.Tensor = self.norm(x)
-        return self.norm(self.conv(normed)) if self.twice else normed + x
+        again: torch.Tensor = self.norm(self.conv(normed)) if self.twice else normed + x
+        return again
 
 
 @pytest.mark.parametrize("twice", [True, False])
