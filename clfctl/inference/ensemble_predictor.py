@@ -79,9 +79,12 @@ class EnsemblePredictor:
 
 
 def _way(member: Predictor) -> tuple[object, ...]:
-    """Return all that what a member sees depends on: mean and deviation come later, and torch resizes as it does."""
+    """Return all that what a member sees depends on: mean and deviation come later, and torch resizes as it does.
+
+    One that takes whole pictures makes by itself what its views say.
+    """
     views = tuple((view.size, view.scaling, view.frame) for view in member.info.views)
-    return (type(member), *views)
+    return (type(member), member.info.takes_whole, *views)
 
 
 def put_together(ensemble: Ensemble, members: Sequence[Predictor]) -> EnsemblePredictor:
