@@ -8,6 +8,9 @@ from clfctl.settings.base import FieldError, Option, Settings
 from clfctl.settings.in_browser import MEGABYTES, MEGAPIXELS
 from clfctl.settings.token import Token
 
+# More than the cores bring nothing, and some thousands leave a machine without any for its other programs.
+MOST_THREADS = 256
+
 
 class ServeSettings(Settings):
     """Serving"""
@@ -35,7 +38,7 @@ class ServeSettings(Settings):
     """Images that are computed at once; 0 chooses."""
     batch_wait_ms: Annotated[float, Field(ge=0, le=1000)] = 3.0
     """Milliseconds that an image waits for others to be computed with; those that wait for a free thread do not."""
-    threads: PositiveInt = 1
+    threads: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
     """Threads that compute a batch together: 1 answers the most images per second, the number of cores answers a single
     one the soonest."""
     receive_seconds: PositiveFloat = 30.0
