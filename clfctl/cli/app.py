@@ -124,6 +124,8 @@ def main() -> None:
     except SystemExit as end:
         leave_hanging_threads(end.code)
         raise
+    except KeyboardInterrupt:  # before the command began, which tells of it itself
+        raise SystemExit(130) from None
 
 
 def refuse_several(wanted: str) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import os
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -93,6 +94,24 @@ def hang(*_, **__):
     time.sleep(99)
 m.Loader._load = hang
 """
+
+
+@pytest.mark.parametrize("module", ["clfctl.cli.app", "clfctl.commands.explain"])
+def test_ctrl_c_while_the_program_starts_is_no_traceback(module: str) -> None:
+    """Importing takes a moment, in which nothing has been begun that could be said to be stopped."""
+    code = f"""
+import runpy, sys
+class Impatient:
+    def find_spec(self, name, *_):
+        if name == {module!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Impatient())
+sys.argv = ["clfctl", "explain", "nowhere", "x.png"]
+runpy.run_module("clfctl", run_name="__main__")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 130, done.stderr
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("workers", ["0", "2"])
