@@ -16,7 +16,7 @@ from clfctl.display.streams import forget_reader, make_writable
 from clfctl.display.wrapping import in_width, width_of
 from clfctl.errors import SETTING, ClfctlError, LostProcessError, StoppedAtOnce, UsageError
 from clfctl.settings.launch import launch
-from clfctl.storage.names import quoted
+from clfctl.storage.names import quoted, without_codes
 
 PATIENCE_S = 0.5
 GRACE_S = 5.0
@@ -57,7 +57,7 @@ def _show(message: str, hint: str, error: BaseException) -> None:
     prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
     prefix = f"Process {one.rank + 1} of {one.size}: {prefix}" if one.rank else prefix
     lines, width = [f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else [])], width_of(sys.stderr)
-    print(*(in_width(line, width) for line in lines), sep="\n", file=sys.stderr)
+    print(*(in_width(without_codes(line), width) for line in lines), sep="\n", file=sys.stderr)
 
 
 def spelled(text: str) -> str:

@@ -13,6 +13,7 @@ from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
 from clfctl.errors import UsageError
 from clfctl.settings.groups import EvalSettings
+from clfctl.storage.names import shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,9 +56,7 @@ def usual_folder(found: Comparison) -> Path:
     """
     runs = [side.entry.run.path for side in found.sides]
     whole = "-".join(sorted(side.name.replace(os.sep, "_") for side in found.sides))
-    # File systems count bytes, of which a letter may be four.
-    short = whole.encode(errors="surrogateescape")[:_LONGEST].decode(errors="ignore")
-    name = whole if len(whole.encode(errors="surrogateescape")) <= _LONGEST else f"{short}-{found.id[:6]}"
+    name = shortened(whole, most=_LONGEST, digest=found.id)
     folder = sorted(runs)[0].parent / FOLDER / name
     return folder if _id_in(folder) in ("", found.id) else folder.with_name(f"{name}-{found.id[:6]}")
 

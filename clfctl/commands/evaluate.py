@@ -13,6 +13,7 @@ from clfctl.runs.ensemble import EnsembleFolder, Model, model_from
 from clfctl.runs.folder import RunFolder, open_run
 from clfctl.settings.ensembles import Rule
 from clfctl.settings.groups import EvalSettings, ReportSettings
+from clfctl.storage.names import shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -53,7 +54,7 @@ def folder_of(model: Model, run: RunFolder | None, measured: "Measured", options
         words.append(options.checkpoint)
     whole = "-".join(sorted(each.name.replace(os.sep, "_") for each in model.members))
     digest = hashlib.sha256("\0".join(sorted(str(each.path.resolve()) for each in model.members)).encode()).hexdigest()
-    name = whole if len(whole) <= _LONGEST else f"{whole[:_LONGEST]}-{digest[:6]}"
+    name = shortened(whole, most=_LONGEST, digest=digest)
     first = measured.evaluation.members[0]
     return Path(first.run).parent / FOLDER / "-".join([name, model.rule, *words, *_views(options)])
 

@@ -18,7 +18,7 @@ from clfctl.inference.sorted_copies import folder_name
 from clfctl.runs.ensemble import Ensemble, Model, model_from
 from clfctl.runs.folder import run_of
 from clfctl.settings.ensembles import Rule
-from clfctl.storage.names import plain
+from clfctl.storage.names import plain, shortened
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,7 +120,7 @@ def _folder(model: Model, method: Method, options: ExplainOptions, inputs: Input
     folder = options.folder
     if folder is None:
         chosen = folder_name(options.class_name) if options.class_name is not None else ""
-        folder = _place(model) / FOLDER / "-".join(filter(None, (method.name, options.layer, chosen)))
+        folder = _place(model) / FOLDER / shortened("-".join(filter(None, (method.name, options.layer, chosen))))
     there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not there.is_dir():
         raise UsageError(f"{there} is not a folder", field="output")

@@ -16,7 +16,7 @@ from clfctl.display.explain_text import record_of
 from clfctl.explaining.explanation import Explanation
 from clfctl.inference.inputs import STANDARD_INPUT
 from clfctl.storage.files import explained, replace_file, write_text
-from clfctl.storage.names import written
+from clfctl.storage.names import shortened, written
 
 # In the grid each picture has a square of this side, with its map in another one beside it.
 CELL, BETWEEN = 224, 4
@@ -89,7 +89,7 @@ class Files:
                 (self.folder / name).unlink(missing_ok=True)
 
     def _name(self, image: str) -> str:
-        stem = "standard-input" if image == STANDARD_INPUT else written(Path(image).stem) or "image"
+        stem = "standard-input" if image == STANDARD_INPUT else shortened(written(Path(image).stem)) or "image"
         found, n = stem, 0
         while found.casefold() in self._taken:
             n += 1

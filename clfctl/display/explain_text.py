@@ -12,7 +12,7 @@ from rich.text import Text
 from clfctl.explaining.check import Check, Randomised
 from clfctl.explaining.explanation import Explanation
 from clfctl.explaining.layers import Layer
-from clfctl.storage.names import plain
+from clfctl.storage.names import on_one_line, plain
 
 Row = tuple[Explanation, str]  # and what its files are called
 Checked = tuple[str, Check | None]  # the file of a network, and the tests of its maps
@@ -46,7 +46,7 @@ def check_record(checked: Checked) -> dict[str, Any]:
 def plain_lines(rows: Sequence[Row], checks: Sequence[Checked]) -> Iterator[str]:
     """Yield a line an image, and some on the tests."""
     for explanation, name in rows:
-        yield ": ".join([_shown(explanation.name), "; ".join(filter(None, _cells(explanation, name)))])
+        yield ": ".join([on_one_line(explanation.name), "; ".join(filter(None, _cells(explanation, name)))])
     for each in checks:
         yield from check_lines(each)
 
@@ -62,7 +62,7 @@ def print_explained(rows: Sequence[Row], checks: Sequence[Checked], console: Con
         said, share, *rest = _cells(explanation, name)
         style = "red" if explanation.error else "yellow" if explanation.is_empty else None
         files = "; ".join(filter(None, rest))
-        table.add_row(Text(_shown(explanation.name)), Text(said), Text(share), Text(files), style=style)
+        table.add_row(Text(on_one_line(explanation.name)), Text(said), Text(share), Text(files), style=style)
     console.print(table)
     for each in checks:
         for line in check_lines(each):
@@ -71,15 +71,11 @@ def print_explained(rows: Sequence[Row], checks: Sequence[Checked], console: Con
 
 def _cells(explanation: Explanation, name: str) -> tuple[str, ...]:
     if explanation.error:
-        return "not read", "", explanation.error
+        return "not read", "", on_one_line(explanation.error)
     taken_for = "" if explanation.predicted == explanation.class_name else f"taken for {explanation.predicted}"
     empty = "nothing in it speaks for the class" if explanation.is_empty else ""
-    return explanation.class_name, f"{100 * explanation.probability:.1f} %", f"{name}.png", taken_for, empty
-
-
-def _shown(name: str) -> str:
-    text = plain(name)
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    share = f"{100 * explanation.probability:.1f} %"
+    return on_one_line(explanation.class_name), share, on_one_line(f"{name}.png"), on_one_line(taken_for), empty
 
 
 def check_lines(checked: Checked) -> Iterator[str]:

@@ -17,6 +17,7 @@ from clfctl.display.wrapping import in_width, width_of
 from clfctl.settings.groups import OutputSettings
 from clfctl.settings.launch import launch
 from clfctl.storage.json_lines import dump_json
+from clfctl.storage.names import without_codes
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -67,7 +68,7 @@ class Output:
             return
         try:
             width = width_of(sys.stderr)
-            texts = (in_width(self.spelled(line), width) for line in lines)
+            texts = (in_width(without_codes(self.spelled(line)), width) for line in lines)
             print(*texts, sep="\n", file=sys.stderr, flush=True)
         except BrokenPipeError:  # nothing that was asked for is lost
             forget_reader(sys.stderr)

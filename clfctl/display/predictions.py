@@ -13,7 +13,7 @@ from rich.cells import cell_len, set_cell_size
 
 from clfctl.inference.prediction import Prediction
 from clfctl.storage.json_lines import dump_json
-from clfctl.storage.names import plain, written
+from clfctl.storage.names import on_one_line, written
 
 UNSURE = "unsure"
 _GAP = 2
@@ -96,11 +96,11 @@ def table_lines(predictions: Iterable[Prediction], columns: Columns, *, color: b
 
 
 def _row(columns: Columns, image: str, class_name: str, share: str, rest: str, *, is_error: bool = False) -> str:
-    cells = [_fitted(_printable(image), columns.image, columns.width, from_left=True)]
+    cells = [_fitted(on_one_line(image), columns.image, columns.width, from_left=True)]
     if not is_error:
-        cells += [_fitted(_printable(class_name), columns.class_name, columns.width), share.rjust(_SHARE_WIDTH)]
+        cells += [_fitted(on_one_line(class_name), columns.class_name, columns.width), share.rjust(_SHARE_WIDTH)]
     before = (" " * _GAP).join(cells)
-    rest = _printable(rest)
+    rest = on_one_line(rest)
     if columns.width is not None:
         rest = _cut(rest, max(0, columns.width - cell_len(before) - _GAP))
     return f"{before}{' ' * _GAP}{rest}".rstrip() + "\n"
@@ -123,12 +123,6 @@ def _cut(text: str, size: int, *, from_left: bool = False) -> str:
     while cell_len(text) > size - 1:  # the end of a path tells more than its beginning
         text = text[1:]
     return f"…{text}"
-
-
-def _printable(text: str) -> str:
-    """Return a text without what would move the cursor or break the line, as file names may."""
-    text = plain(text)
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _percent(share: float) -> str:

@@ -6,9 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from clfctl.data.onlookers import Onlookers
+from clfctl.engine.device import pick_device
 from clfctl.ensembles.evaluate import fit_on
 from clfctl.ensembles.members import Answered, ask_members, classes_of_files
-from clfctl.errors import ClfctlError, UsageError
+from clfctl.errors import ClfctlError, StoppedAtOnce, UsageError
 from clfctl.evaluation.record import Fitted
 from clfctl.inference.combining import Joined
 from clfctl.inference.packages import missing_packages
@@ -28,6 +29,7 @@ from clfctl.settings.ensembles import USUAL, KeptEnsembleSettings
 from clfctl.settings.groups import EvalSettings
 from clfctl.storage.files import explained, keep_beside, numbered, replacing_folder, write_text
 from clfctl.storage.json_lines import dump_json
+from clfctl.storage.names import shell, shortened
 from clfctl.version import __version__
 
 USUAL_NAME = "ensemble-{n}"
@@ -60,6 +62,10 @@ def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlo
     joined = classes_of_files(named, [file for _, file in places])
     runs_dir = options.runs_dir or places[0][0].path.parent
     check_new_run(runs_dir, options.run_name)
+    if runs_dir.exists() and not runs_dir.is_dir():
+        raise UsageError(f"{runs_dir} is not a folder", field="runs_dir")
+    if options.device:
+        pick_device(options.device)  # also where no weights are fitted on it: a slip is told, not passed over
     fitted = None
     if named.rule == "weighted":
         wanted = EvalSettings(data=options.data, device=options.device)
@@ -72,7 +78,11 @@ def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlo
     folder = EnsembleFolder(_free(runs_dir, options.run_name))
     _write(folder, named, places, joined)
     kept = read_ensemble(folder.path)
-    exported = _export(kept, to) if options.export else None
+    try:
+        exported = _export(kept, to) if options.export else None
+    except StoppedAtOnce as stopped:
+        stopped.hint = f"{folder.path} is whole, without {folder.onnx.name}; {shell('export', folder.path)} writes it"
+        raise
     members = {each.name: share for each, share in zip(kept.members, kept.shares, strict=True)}
     return MadeEnsemble(folder.path, kept.rule, joined.classes, members, fitted, exported)
 
@@ -107,7 +117,7 @@ def _write(folder: EnsembleFolder, named: Ensemble, places: Sequence[tuple[RunFo
 def _file_of(folder: EnsembleFolder, name: str) -> Path:
     """Return the checkpoint of a member, by its name."""
     plain = name.removesuffix(CHECKPOINT_SUFFIX).replace(os.sep, "_").lstrip(".") or "member"
-    return folder.members / f"{plain}{CHECKPOINT_SUFFIX}"
+    return folder.members / f"{shortened(plain)}{CHECKPOINT_SUFFIX}"
 
 
 def _export(ensemble: Ensemble, to: Onlookers) -> Exported | None:

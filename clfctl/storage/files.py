@@ -190,6 +190,8 @@ def hint_of(error: OSError) -> str:
         return "make the folder writable for you"
     if error.errno == errno.ENOENT:
         return "the folder was moved or removed while it was in use; put it back"
+    if error.errno == errno.ENAMETOOLONG:
+        return "choose a shorter name: most file systems take 255 bytes, and need some for a suffix"
     return "check the disk: the system's log (dmesg) may say more"
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typer.testing import Result
 import clfctl
 from clfctl.cli import completion
 from clfctl.comparing import origins
+from clfctl.ensembles import make
 from clfctl.errors import DamagedError, UsageError
 from clfctl.inference.combining import combine
 from clfctl.inference.open import open_predictor
@@ -52,6 +54,43 @@ def test_several_runs_predict_as_one(pair: Pair, images: Path, cli: Cli) -> None
     assert "geometric of 2" in result.stderr
     answers = clfctl.predict(list(pair), pictures, ensemble="geometric", top_k=1)
     assert [each.best for each in answers] == [each["class"] for each in lines]
+
+
+@pytest.mark.slow
+def test_one_that_resizes_by_itself_is_shown_other_pixels(pair: Pair, cli: Cli, tmp_path: Path) -> None:
+    """Of two files that see an image alike by their cards one makes that of the whole picture, in either order."""
+    prepared, whole = tmp_path / "prepared.onnx", tmp_path / "whole.onnx"
+    for file, words in ((prepared, ()), (whole, ("--bake-preprocessing",))):
+        result = cli("export", str(pair[0]), "--output", str(file), *words)
+        assert result.exit_code == 0, result.output
+    pictures = [digit(n) for n in range(3)]
+    alone = open_predictor(prepared, 1, print)
+    expected = alone.probabilities([alone.look(each) for each in pictures])
+    for paths in ((prepared, whole), (whole, prepared)):
+        together = open_predictor(model_from(paths, "mean"), 1, print)
+        for n, each in enumerate(pictures):
+            assert np.allclose(together.probabilities([together.look(each)])[0], expected[n], atol=0.02)
+
+
+def test_stopped_while_it_is_exported_the_ensemble_is_there_and_said(
+    pair: Pair, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+    monkeypatch.setattr(make, "_export", stop)
+    result = cli("ensemble", *map(str, pair), "--runs-dir", str(tmp_path), "--run-name", "e")
+    assert result.exit_code == 143
+    assert f"{tmp_path}/e is whole, without model.onnx; clfctl export {tmp_path}/e writes it" in result.stderr
+    assert len(read_ensemble(tmp_path / "e").members) == 2
+
+
+def test_a_member_of_a_long_name_is_kept(pair: Pair, cli: Cli, tmp_path: Path) -> None:
+    long = shutil.copytree(pair[1], tmp_path / ("x" * 250))
+    words = ("--runs-dir", str(tmp_path), "--run-name", "e", "--no-export")
+    result = cli("ensemble", str(pair[0]), str(long), *words)
+    assert result.exit_code == 0, result.output
+    assert len(read_ensemble(tmp_path / "e").members) == 2
 
 
 def record(cli: Cli, *words: str) -> dict[str, object]:
@@ -203,6 +242,8 @@ def test_a_strangers_ensemble_leads_nowhere(tmp_path: Path) -> None:
         (("eval", "{one}", "--ensemble", "mean"), "--ensemble: one model, {one}, is no ensemble"),
         (("eval", "{one}", "{two}", "--checkpoint", "x"), "--checkpoint: 'x' is not best or last"),
         (("ensemble", "{one}"), "1 model for an ensemble; it must be 2 to 26"),
+        (("ensemble", "{one}", "{two}", "--device", "bogus"), "--device: 'bogus' is not available"),
+        (("ensemble", "{one}", "{two}", "--runs-dir", "{one}/config.toml"), "{one}/config.toml is not a folder"),
         (("ensemble", "{one}", "nowhere"), "nowhere is not a run folder"),
         (("ensemble", "{one}", "{two}", "--run-name", "one"), "--run-name: {one} exists already"),
         (("ensemble", "{one}", "{two}", "--ensemble", "sum"), "--ensemble: 'sum' (from the command line) is not"),

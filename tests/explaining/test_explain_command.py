@@ -3,6 +3,7 @@
 import importlib.util
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,20 @@ def test_a_map_lies_over_the_picture_as_people_see_it(squares: Squares) -> None:
     heat = of_wide.map()
     np.testing.assert_allclose(heat[:, SIDE : 2 * SIDE], plain.map(), atol=1e-5)
     assert np.isnan(heat[:, : SIDE - 2]).all()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="names are bytes there alone")
+def test_any_name_of_an_image_becomes_names_of_files(squares: Squares, cli: Cli) -> None:
+    image = squares.images(1)[0]
+    Path("odd").mkdir()
+    for name in ("x" * 251, "猫" * 83, "a\x1b[31mred\x07", "two\nlines"):
+        shutil.copy(image, f"odd/{name}.png")
+    result = cli("explain", str(squares.run), "odd", "-o", "out")
+    assert result.exit_code == 0, result.output
+    assert len([*Path("out").glob("*.npy")]) == 4
+    assert len(json.loads(Path("out/explained.json").read_text(encoding="utf-8"))) == 4
+    assert len(result.stdout.splitlines()) == 4
+    assert all(each.isprintable() for each in result.stdout.splitlines())
 
 
 def test_a_bad_image_is_told_and_the_others_are_explained(squares: Squares, cli: Cli) -> None:

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from clfctl.storage.json_lines import dump_json
-from clfctl.storage.names import plain, read_back, shell, written
+from clfctl.storage.names import on_one_line, plain, read_back, shell, shortened, without_codes, written
 
 LATIN_1 = os.fsdecode("café".encode("latin-1"))
 
@@ -50,6 +50,35 @@ def test_json_holds_every_name(name: str) -> None:
 
 def test_a_sentence_keeps_what_only_looks_like_an_escape() -> None:
     assert plain(rf"{LATIN_1} and caf\xe9") == r"caf\xe9 and caf\xe9"
+
+
+@pytest.mark.parametrize(
+    ("name", "one_line", "codes"),
+    [
+        ("Katze müde 猫.png", "Katze müde 猫.png", "Katze müde 猫.png"),
+        ("a\x1b[31mred\x07.png", r"a\x1b[31mred\x07.png", r"a\x1b[31mred\x07.png"),
+        ("t\x1b]0;title\x07", r"t\x1b]0;title\x07", r"t\x1b]0;title\x07"),
+        ("a\rb\x9b31m", r"a\rb\x9b31m", r"a\rb\x9b31m"),
+        ("two\nlines\t.png", r"two\nlines\t.png", "two\nlines\t.png"),  # sentences may have several
+        (LATIN_1, r"caf\xe9", LATIN_1),
+    ],
+)
+def test_a_name_does_nothing_to_a_terminal(name: str, one_line: str, codes: str) -> None:
+    assert on_one_line(name) == one_line
+    assert without_codes(name) == codes
+
+
+@given(st.text(alphabet=st.characters() | st.sampled_from("ax猫é\udce9"), max_size=300))
+@example("x" * 255)
+@example("猫" * 85)
+@example(LATIN_1 * 63)
+def test_a_long_name_leaves_room_for_its_suffix(name: str) -> None:
+    name = name.encode(errors="ignore").decode() or LATIN_1
+    found = shortened(name)
+    size = len(found.encode(errors="surrogateescape"))
+    assert size <= 207
+    assert found == name or size > 196
+    assert shortened(f"{name}{'y' * 255}") != shortened(f"{name}{'y' * 255}z")
 
 
 @pytest.mark.parametrize(
