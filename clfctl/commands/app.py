@@ -18,6 +18,10 @@ def app(settings: AppSettings, output: Output) -> None:
         raise UsageError(f"the app needs the package {NEEDED}, which is not installed", INSTALL)
     if not source.exists():
         raise UsageError(f"{source} does not exist", f"{shell('train')} makes runs; name the folder that has them")
+    from clfctl.inference.open import check_model
+
+    if not source.is_dir():
+        check_model(source)
     from clfctl.app.known import models_in
 
     if not models_in(source):

@@ -41,6 +41,13 @@ def test_without_runs_that_is_said(cli: Cli, words: tuple[str, ...]) -> None:
     assert "clfctl train makes" in result.stderr
 
 
+def test_a_file_that_is_no_model_is_refused(cli: Cli) -> None:
+    Path("cat.png").write_bytes(b"x")
+    result = cli("app", "cat.png")
+    assert result.exit_code == 2
+    assert "Error: cat.png is not a model that clfctl made\n  give a run folder, a checkpoint" in result.stderr
+
+
 def test_a_port_in_use_is_one_sentence(cli: Cli) -> None:
     make_run("runs/x")
     with socket.socket() as taken:

@@ -509,6 +509,8 @@ def test_settings_are_judged_without_telling_the_token(monkeypatch: pytest.Monke
     assert resolve(ServeSettings, {}).settings.token == TOKEN
     with pytest.raises(UsageError, match="no request of 16 images would find room where 8 may wait"):
         resolve(ServeSettings, {"max_waiting": "8"})
+    with pytest.raises(UsageError, match="a whole number at least 1 and at most 256"):
+        resolve(ServeSettings, {"threads": "100000"})
 
 
 def test_a_port_in_use_and_a_strange_address_are_one_sentence(colours: Path, cli: Cli) -> None:
