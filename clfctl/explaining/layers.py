@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch import nn
 from clfctl.errors import UsageError, first_line, nearest
 from clfctl.explaining.layout import Layout, layout_of
 from clfctl.settings.image_size import ImageSize, sides
+from clfctl.storage.names import shell
 
 # Of fewer places a map says next to nothing: then an earlier layer is taken.
 LEAST_SIDE = 4
@@ -178,16 +180,17 @@ def _last_widths(model: nn.Module) -> set[int]:
     return {*widths, head.in_features} if isinstance(head, nn.Linear) else widths
 
 
-def named_layer(model: nn.Module, layers: Sequence[Layer], wanted: str) -> Layer:
-    """Return the layer of a name. Raises UsageError for one that there is not, or that is no map."""
+def named_layer(model: nn.Module, layers: Sequence[Layer], wanted: str, file: Path) -> Layer:
+    """Return the layer of a name in a file's network. Raises UsageError if there is none, or it is no map."""
     found = next((each for each in reversed(layers) if wanted in each.names), None)
     if found:
         return found
+    show = f"{shell('explain', file)} `list_layers=True`"
     known = [name for each in layers for name in each.names]
     if wanted in dict(model.named_modules()):
-        hint = nearest(wanted, known) or "`clfctl explain --list-layers` shows those that do"
+        hint = nearest(wanted, known) or f"{show} shows those that do"
         raise UsageError(f"the layer {wanted} gives no map over the image", hint, field="layer")
-    hint = nearest(wanted, known) or "`clfctl explain --list-layers` shows them"
+    hint = nearest(wanted, known) or f"{show} shows them"
     raise UsageError(f"{wanted!r} is not a layer", hint, field="layer")
 
 

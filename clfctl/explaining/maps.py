@@ -23,7 +23,7 @@ def layer_for(network: Network, method: Method, wanted: str = "") -> Layer | Non
     inside = network.within(method.name)
     layers = try_layers(inside.model, network.info.preprocess.image_size, network.info.name)
     if wanted:
-        return named_layer(inside.model, layers, wanted)
+        return named_layer(inside.model, layers, wanted, network.file)
     return choose_layer(inside.model, layers, network.info.name)
 
 

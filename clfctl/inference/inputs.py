@@ -55,9 +55,9 @@ class Inputs:
             yield os.path.join(word, name)  # noqa: PTH118 (Path objects cost more, and there may be millions)
 
 
-def find_inputs(words: Sequence[str]) -> Inputs:
+def find_inputs(words: Sequence[str], command: str = "predict") -> Inputs:
     """Return what the words name. Raises UsageError if one cannot name an image, or if none of them names any."""
-    found = list(chain.from_iterable(_expanded(word) for word in words))
+    found = list(chain.from_iterable(_expanded(word, command) for word in words))
     if found.count(STANDARD_INPUT) > 1:
         raise UsageError(f"{STANDARD_INPUT} is given twice", "standard input holds one image")
     if STANDARD_INPUT in found and sys.stdin.isatty():
@@ -119,10 +119,10 @@ def open_any(image: "str | os.PathLike[str] | Image.Image | NDArray[Any]") -> "P
     return image.copy()
 
 
-def _expanded(word: str) -> Iterable[str]:
+def _expanded(word: str, command: str) -> Iterable[str]:
     """Return a word, or what it matches if it is a pattern and not the name of a file."""
     if why := why_no_path(word):
-        hint = f"download it first, or pipe it in: curl -L {word} | clfctl predict RUN -" if _URL.match(word) else ""
+        hint = f"download it first, or pipe it in: curl -L {word} | clfctl {command} RUN -" if _URL.match(word) else ""
         raise UsageError(f"{word or 'an image'} cannot be read: {why}", hint)
     if not _PATTERN.search(word) or os.path.lexists(word):
         return [word]

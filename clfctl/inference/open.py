@@ -6,7 +6,7 @@ from pathlib import Path
 from clfctl.errors import CheckpointError, ModelError, UsageError
 from clfctl.inference.packages import has_runtime
 from clfctl.inference.predictor import Predictor
-from clfctl.runs.ensemble import Ensemble, EnsembleFolder, Model, is_ensemble, read_ensemble
+from clfctl.runs.ensemble import Ensemble, EnsembleFolder, Model, find_ensembles, is_ensemble, read_ensemble
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.runs.header import checksum_of
 from clfctl.storage.names import shell
@@ -34,7 +34,7 @@ def check_model(model: Model) -> None:
             hint = f"give a run folder, a checkpoint ({CHECKPOINT_SUFFIX}) or an {ONNX_SUFFIX} file"
             raise UsageError(f"{path} is not a model that clfctl made", hint)
     else:
-        open_run(path)
+        open_run(path, find_ensembles)
 
 
 def named_models(first: Path, words: Sequence[str]) -> tuple[list[Path], list[str]]:

@@ -10,6 +10,7 @@ from clfctl.data.onlookers import Onlookers, no_bar, no_line
 from clfctl.errors import ClfctlError, ModelError, UsageError
 from clfctl.inference.packages import missing_packages
 from clfctl.inference.rework_options import Rework
+from clfctl.runs.ensemble import find_ensembles
 from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run, run_of
 from clfctl.settings.groups import TrainSettings
 from clfctl.storage.files import explained, in_bytes, replace_file
@@ -114,7 +115,7 @@ def which_checkpoint(path: Path) -> tuple[RunFolder, Path]:
     """Return a run and its checkpoint to use, or those that a checkpoint file names. Raises UsageError."""
     if path.is_file():
         return run_of(path), path
-    run = open_run(path)
+    run = open_run(path, find_ensembles)
     return run, run.chosen
 
 
@@ -150,14 +151,14 @@ def write_onnx(
     if not wanted.is_plain:
         from clfctl.inference.rework import rework
 
-        reworked = rework(content, info, _data_of(run, trained, wanted, to.tell), wanted, target, to)
+        reworked = rework(content, info, data_of(run, trained, wanted, to.tell), wanted, target, to)
         content, int8, whole = reworked.content, reworked.int8, reworked.agreement
     with explained(target):
         replace_file(target, [content])
     return Exported(target, len(content), found, len(pixels), images, int8, whole)
 
 
-def _data_of(run: RunFolder, trained: "TrainedModel", wanted: Rework, tell: Callable[[str], None]) -> "Data | None":
+def data_of(run: RunFolder, trained: "TrainedModel", wanted: Rework, tell: Callable[[str], None]) -> "Data | None":
     """Return a run's images if they are there. Raises ModelError if int8 needs them, and they are not or changed."""
     from clfctl.data.sources.open import open_data
     from clfctl.inference.run_data import as_trained

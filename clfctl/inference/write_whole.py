@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from clfctl.errors import ModelError, UsageError
 from clfctl.inference.rework_options import Rework
-from clfctl.inference.write_onnx import NOBODY, PLAIN, Exported, check_target, some_pixels
+from clfctl.inference.write_onnx import NOBODY, PLAIN, Exported, check_target, data_of, some_pixels
 from clfctl.runs.ensemble import Ensemble, checkpoint_of
 from clfctl.storage.files import explained, replace_file
 
@@ -41,10 +41,8 @@ def write_whole(ensemble: Ensemble, target: Path, wanted: Rework = PLAIN) -> Exp
     from clfctl.inference.trained import load_trained
     from clfctl.inference.whole import build_whole
 
-    trained = []
-    for member in ensemble.members:
-        run, file = checkpoint_of(member)
-        trained.append(load_trained(run, file, "cpu", run if ensemble.folder else None))
+    places = [checkpoint_of(each) for each in ensemble.members]
+    trained = [load_trained(run, file, "cpu", run if ensemble.folder else None) for run, file in places]
     built = build_whole(ensemble, trained)
     batch = torch.export.Dim("batch")
     content = whole_to_onnx(built.module, built.info, (tuple({0: batch} for _ in built.info.views),))
@@ -57,7 +55,8 @@ def write_whole(ensemble: Ensemble, target: Path, wanted: Rework = PLAIN) -> Exp
     if not wanted.is_plain:
         from clfctl.inference.rework import rework
 
-        reworked = rework(content, built.info, None, wanted, target, NOBODY)
+        data = data_of(places[0][0], trained[0], wanted, NOBODY.tell)
+        reworked = rework(content, built.info, data, wanted, target, NOBODY)
         content, whole = reworked.content, reworked.agreement
     with explained(target):
         replace_file(target, [content])

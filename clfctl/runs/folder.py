@@ -1,7 +1,7 @@
 """The run folder: its name, its paths, its history and how numbers are written in JSON. No torch here."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,6 +152,10 @@ class RunFolder:
         return self.path / "eval"
 
 
+def _nothing(folder: Path) -> Sequence[Path]:  # noqa: ARG001 (what stands in for it takes one)
+    return ()
+
+
 def run_of(checkpoint: Path) -> RunFolder:
     """Return the run that a checkpoint lies in, if it lies where a run has its checkpoints."""
     return RunFolder(checkpoint.parent.parent)
@@ -173,8 +177,11 @@ def checkpoint_file(run: RunFolder, which: str) -> Path:
     return next((each for each in (run.best, run.last) if each.is_file() and each.samefile(file)), file)
 
 
-def open_run(path: Path) -> RunFolder:
-    """Return an existing run, or the one that a file lies in. Raises UsageError if there is none."""
+def open_run(path: Path, others: Callable[[Path], Sequence[Path]] = _nothing) -> RunFolder:
+    """Return an existing run, or the one that a file lies in. Raises UsageError if there is none.
+
+    `others` finds what else in a folder could have been named, for the hint.
+    """
     run = RunFolder(path)
     if not run.config.is_file() and path.exists():
         # What lies in a run, such as its checkpoint, stands for it.
@@ -186,7 +193,8 @@ def open_run(path: Path) -> RunFolder:
         if run.last.parent.is_dir():
             hint = "it ended while it was being made: remove it and train again"
             raise UsageError(f"{path} is not a whole run folder: it has no {run.config.name}", hint)
-        found = [str(each) for each in find_runs(path if path.is_dir() else Path("runs"))][:3]
+        place = path if path.is_dir() else Path("runs") if path.parent == Path() else path.parent
+        found = [str(each) for each in (*find_runs(place)[:3], *others(place)[:3])]
         hint = "there are: " + ", ".join(found) if found else "`clfctl train` makes one"
         raise UsageError(f"{path} is not a run folder: it has no {run.config.name}", hint)
     return run

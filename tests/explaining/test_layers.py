@@ -1,5 +1,6 @@
 """The layer that is looked at is found by itself, for every kind of network."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,15 +110,18 @@ def test_every_other_network_has_one_too(name: str) -> None:
 
 
 def test_a_layer_is_taken_by_any_of_its_names_and_the_nearest_is_offered() -> None:
-    model = ResNet9(3, width=4).eval()
+    model, run = ResNet9(3, width=4).eval(), Path("runs/x")
     layers = layers_of(model, 32)
-    assert named_layer(model, layers, "stages.2.0").layout == Layout("channels first", 16, 16, 16)
-    assert named_layer(model, layers, "stages.0.2").name == "stages.0"
+    assert named_layer(model, layers, "stages.2.0", run).layout == Layout("channels first", 16, 16, 16)
+    assert named_layer(model, layers, "stages.0.2", run).name == "stages.0"
     with pytest.raises(UsageError, match=r"'stages.9' is not a layer") as error:
-        named_layer(model, layers, "stages.9")
+        named_layer(model, layers, "stages.9", run)
     assert "did you mean stages." in error.value.hint
     with pytest.raises(UsageError, match="head gives no map"):
-        named_layer(model, layers, "head")
+        named_layer(model, layers, "head", run)
+    with pytest.raises(UsageError) as error:
+        named_layer(model, layers, "nope", run)
+    assert error.value.hint == "clfctl explain runs/x `list_layers=True` shows them"
 
 
 def test_a_network_without_places_is_refused_with_what_would_do() -> None:
