@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from clfctl.api.named import Named, model_named
 from clfctl.api.notes import Notes
-from clfctl.inference.rework_options import MAX_LOSS, N_CALIBRATED, Rework
+from clfctl.inference.rework_options import Rework, wanted_rework
 
 if TYPE_CHECKING:
     from clfctl.data.onlookers import Onlookers
@@ -18,17 +18,18 @@ def export(
     *,
     ensemble: str | None = None,
     int8: bool = False,
-    max_loss: float = MAX_LOSS,
-    calibrate: int = N_CALIBRATED,
+    max_loss: float | None = None,
+    calibrate: int | None = None,
     bake_preprocessing: bool = False,
 ) -> "Exported":
     """Write the model of a run, of a checkpoint file or of an ensemble as ONNX, if that gives what torch gives.
 
     Several runs become one file, `output`, that answers by the rule `ensemble`, as in `predict`. With `int8` one model
-    computes in whole numbers of 8 bits, calibrated on `calibrate` training images, and is refused if it loses more than
-    the share `max_loss` of the validation images. With `bake_preprocessing` the file takes whole pictures.
+    computes in whole numbers of 8 bits, calibrated on `calibrate` (128) training images, and is refused if it loses
+    more than the share `max_loss` (0.01) of the validation images; an ensemble cannot. With `bake_preprocessing` the
+    file takes whole pictures.
     """
-    wanted = Rework(int8, max_loss, calibrate, bake_preprocessing)
+    wanted = wanted_rework(int8=int8, max_loss=max_loss, calibrate=calibrate, bake_preprocessing=bake_preprocessing)
     return exported(run, output, ensemble, wanted, Notes().onlookers())
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from clfctl.cli import completion
-from clfctl.inference.rework_options import MAX_LOSS, N_CALIBRATED, Rework, share_of
+from clfctl.inference.rework_options import MAX_LOSS, N_CALIBRATED, share_of, wanted_rework
 
 if TYPE_CHECKING:
     from clfctl.display.output import Output
@@ -59,8 +59,9 @@ CopyOption = Annotated[
     ),
 ]
 THRESHOLD = "Name no class of a smaller probability; an image with none left is unsure."
-INT8 = "Compute in whole numbers of 8 bits; accuracy and speed before and after are measured."
+INT8 = "Compute one model in whole numbers of 8 bits; accuracy and speed before and after are measured."
 LOSS = "Refuse int8 if it gets more than this share of the validation images wrong that were right."
+CALIBRATE = "Training images that int8 is calibrated on."
 BAKE = "Resize and crop inside the file: it then takes whole pictures, of any size."
 WARM = "Answer each line of standard input, a path, with a line of JSON, until its end."
 
@@ -141,12 +142,13 @@ def export(
         typer.Option("--output", "-o", help="Write to this file instead of model.onnx in the run.", metavar="FILE"),
     ] = None,
     int8: Annotated[bool, typer.Option("--int8", help=INT8)] = False,
-    max_loss: Annotated[str, typer.Option(help=LOSS, metavar="SHARE")] = f"{MAX_LOSS:.0%}",
-    calibrate: Annotated[int, typer.Option(help="Training images that int8 is calibrated on.", min=1)] = N_CALIBRATED,
+    max_loss: Annotated[str | None, typer.Option(help=LOSS, metavar="SHARE", show_default=f"{MAX_LOSS:.0%}")] = None,
+    calibrate: Annotated[int | None, typer.Option(help=CALIBRATE, min=1, show_default=str(N_CALIBRATED))] = None,
     bake_preprocessing: Annotated[bool, typer.Option("--bake-preprocessing", help=BAKE)] = False,
 ) -> None:
     """Write a trained model as ONNX: `clfctl predict` is then done before torch would have started."""
     from clfctl.commands.export import export as command
 
-    wanted = Rework(int8, share_of(max_loss), calibrate, bake_preprocessing)
+    loss = None if max_loss is None else share_of(max_loss)
+    wanted = wanted_rework(int8=int8, max_loss=loss, calibrate=calibrate, bake_preprocessing=bake_preprocessing)
     command(runs, ensemble.settings.ensemble, output_file, wanted, output)

@@ -23,7 +23,7 @@ from clfctl.inference.onnx_file import AGREEMENT, INT8
 from clfctl.inference.onnx_predictor import OnnxPredictor, start_onnx
 from clfctl.inference.outputs import outputs_of
 from clfctl.inference.predictor import Seen
-from clfctl.inference.quantise import CALIBRATED_AT_ONCE, USUAL, to_int8
+from clfctl.inference.quantise import CALIBRATED_AT_ONCE, WAY, to_int8
 from clfctl.inference.rework_options import Rework
 from clfctl.models.card import Card
 
@@ -79,7 +79,7 @@ def _in_int8(
     before = start_onnx(target, content, n_threads=1)
     seen = some_of(data.train, wanted.calibrate, before)
     with to.bar("Calibrating", len(seen)) as advance:
-        proto = to_int8(onnx.load_from_string(content), in_batches(seen, advance), USUAL)
+        proto = to_int8(onnx.load_from_string(content), in_batches(seen, advance))
     after = start_onnx(target, finished(proto, info), n_threads=1)
     part = thinned(held_out, MOST_JUDGED)
     bad = BadImages("skip", len(part))
@@ -88,7 +88,7 @@ def _in_int8(
     if not len(outputs[0].labels):
         raise ModelError(f"none of the {split} images can be read", CHECK, field="int8")
     judged = Judged(
-        str(USUAL),
+        WAY,
         len(seen),
         len(outputs[0].labels),
         len(held_out),

@@ -36,6 +36,21 @@ class Rework:
         return not (self.int8 or self.bake_preprocessing)
 
 
+def wanted_rework(
+    *, int8: bool = False, max_loss: float | None = None, calibrate: int | None = None, bake_preprocessing: bool = False
+) -> Rework:
+    """Return what is wanted; None is the usual. Raises UsageError for what is int8's alone without it."""
+    for name, given in (("max_loss", max_loss), ("calibrate", calibrate)):
+        if given is not None and not int8:
+            raise UsageError("without `int8=True` it has no effect", "give both, or neither", field=name)
+    return Rework(
+        int8,
+        MAX_LOSS if max_loss is None else max_loss,
+        N_CALIBRATED if calibrate is None else calibrate,
+        bake_preprocessing,
+    )
+
+
 def share_of(text: str) -> float:
     """Read a share of images: `1%`, or `0.01`. Raises UsageError."""
     found = _SHARE.fullmatch(text.strip())

@@ -28,7 +28,7 @@ from clfctl.inference.judge import differences, speed_of
 from clfctl.inference.onnx_predictor import load_onnx, start_onnx
 from clfctl.inference.outputs import outputs_of
 from clfctl.inference.predictor import Seen
-from clfctl.inference.quantise import DEPTHWISE, USUAL, Way, to_int8
+from clfctl.inference.quantise import to_int8
 from clfctl.inference.rework import rework
 from clfctl.inference.rework_options import Rework, share_of
 from clfctl.runs.folder import RunFolder
@@ -68,21 +68,12 @@ def content() -> bytes:
     return finished(*tiny(SEEN))
 
 
-@pytest.mark.parametrize(
-    "way",
-    [
-        USUAL,
-        Way(activations="int8", per_channel=False, symmetric=True, optimised=False),
-        Way(weights="uint8", reduce_range=False, calibration="Entropy", in_float=(DEPTHWISE, "MatMul")),
-    ],
-    ids=str,
-)
-def test_a_model_of_eight_bits_says_nearly_the_same(way: Way, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_model_of_eight_bits_says_nearly_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     model, card = tiny(SEEN)
     images, labels = pictures(24)
     seen = [(each,) for each in images]
     before = [*logging.root.handlers], logging.root.level, logging.root.manager.disable
-    made = to_int8(model, iter([seen[:12], seen[12:]]), way)
+    made = to_int8(model, iter([seen[:12], seen[12:]]))
     # The quantiser sets the root logger up, and prints.
     assert (logging.root.handlers, logging.root.level, logging.root.manager.disable) == before
     assert capsys.readouterr() == ("", "")
@@ -124,8 +115,8 @@ def test_both_at_once_are_measured_and_kept_in_the_file(content: bytes, data: Da
 def test_int8_that_loses_more_than_it_may_is_refused(
     content: bytes, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def worse(model: Any, batches: Iterator[Sequence[Seen]], way: Way) -> Any:
-        made = to_int8(model, batches, way)
+    def worse(model: Any, batches: Iterator[Sequence[Seen]]) -> Any:
+        made = to_int8(model, batches)
         head = next(each for each in made.graph.initializer if each.name == "head_quantized")
         head.raw_data = bytes(len(head.raw_data))
         return made
@@ -228,6 +219,13 @@ def test_options_of_a_program_are_checked() -> None:
         Rework(max_loss=-1)
     with pytest.raises(UsageError, match="calibrate: 0 images are too few"):
         Rework(calibrate=0)
+
+
+@pytest.mark.parametrize(("option", "value"), [("--max-loss", "5%"), ("--calibrate", "64")])
+def test_an_option_of_int8_without_it_is_refused(option: str, value: str, cli: Cli) -> None:
+    result = cli("export", "runs/x", option, value)
+    assert result.exit_code == 2
+    assert result.stderr.startswith(f"Error: {option}: without --int8 it has no effect\n  give both, or neither")
 
 
 def test_an_extra_that_is_missing_is_one_sentence(run: RunFolder, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
