@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from clfctl.api.exporting import export as export
+from clfctl.api.measuring import measured as measured
 from clfctl.api.named import Named, model_named
 from clfctl.api.notes import Notes
 from clfctl.api.previewing import Preview as Preview
@@ -21,7 +22,7 @@ from clfctl.planning.changes import stated_in
 from clfctl.planning.plan import keep_fitting
 from clfctl.planning.start import taken_over
 from clfctl.planning.time_limit import within_time
-from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, checkpoint_file, open_run
+from clfctl.runs.folder import RunFolder, open_run
 from clfctl.runs.header import read_last
 from clfctl.runs.relaunch import run_to_go_on_with
 from clfctl.settings.groups import EvalSettings, ResumeSettings, TrainSettings
@@ -37,10 +38,8 @@ if TYPE_CHECKING:
     from clfctl.engine.watching import Watcher
     from clfctl.engine.world import World
     from clfctl.evaluation.record import Evaluation
-    from clfctl.inference.evaluate import Measured
     from clfctl.inference.prediction import Prediction
     from clfctl.inference.write_onnx import Exported
-    from clfctl.runs.ensemble import Model
     from clfctl.runs.history import EpochResult
 
 
@@ -238,28 +237,6 @@ def debug_batch(run: RunFolder, to: "Onlookers", *, exact: bool) -> "Replay":
 
     with as_it_was():
         return replay(run, to, exact=exact)
-
-
-def measured(model: "Model", options: EvalSettings, to: "Onlookers") -> "Measured":
-    """Measure a checkpoint of a run, or an ensemble, and return the evaluation with all that it was made of."""
-    from clfctl.runs.ensemble import ensemble_in
-
-    if ensemble := ensemble_in(model):
-        from clfctl.engine.as_it_was import as_it_was
-        from clfctl.ensembles.evaluate import evaluate_ensemble
-
-        with as_it_was(options.device or "auto"):
-            return evaluate_ensemble(ensemble, options, to)
-    assert isinstance(model, Path)
-    path, run = model, open_run(model)
-    # A checkpoint that is named in the place of its run is the one that is meant.
-    is_named = path.is_file() and path.suffix == CHECKPOINT_SUFFIX and options.checkpoint == "best"
-    file = checkpoint_file(run, str(path) if is_named else options.checkpoint)
-    from clfctl.engine.as_it_was import as_it_was
-    from clfctl.inference.evaluate import evaluate_checkpoint
-
-    with as_it_was(options.device or "auto"):
-        return evaluate_checkpoint(run, file, options, to)
 
 
 def to_the_end(session: "Session", watchers: Sequence["Watcher"], notes: Notes, *, stop_signals: bool) -> Trained:

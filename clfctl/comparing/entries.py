@@ -8,10 +8,11 @@ from typing import Any
 
 from clfctl.errors import CheckpointError, UsageError
 from clfctl.runs.best import criterion_of, kept_of
-from clfctl.runs.ensemble import is_ensemble, read_ensemble
-from clfctl.runs.folder import RunFolder, open_run
+from clfctl.runs.ensemble import find_ensembles, is_ensemble, read_ensemble
+from clfctl.runs.folder import ONNX_SUFFIX, RunFolder, open_run
 from clfctl.runs.header import last_or_previous, read_last
 from clfctl.runs.history import EpochResult, read_history
+from clfctl.settings.ensembles import IN_WORDS
 from clfctl.settings.groups import TrainSettings
 from clfctl.settings.older import read_older
 from clfctl.settings.words import value_in_words
@@ -96,9 +97,11 @@ def read_entry(path: Path) -> Entry:
     """Return a run as its files tell of it. Raises UsageError if there is none, CheckpointError if it is damaged."""
     if is_ensemble(path):
         ensemble = read_ensemble(path)
-        model = f"{ensemble.rule} of {', '.join(each.name for each in ensemble.members)}"
+        model = f"{IN_WORDS[ensemble.rule]} of {', '.join(each.name for each in ensemble.members)}"
         return Entry(path, RunFolder(path), model, None, [], None, "", 0, {})
-    run = open_run(path)
+    if path.suffix == ONNX_SUFFIX and path.is_file():
+        raise UsageError(f"{path} can only be asked: runs and checkpoints are compared", "name its run", field="runs")
+    run = open_run(path, find_ensembles)
     try:
         header, _ = last_or_previous(run.last, read_last, (OSError, ValueError))
     except (OSError, ValueError) as both:

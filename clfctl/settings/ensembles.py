@@ -8,6 +8,12 @@ from clfctl.settings.running import RunNameSettings
 Rule = Literal["mean", "vote", "weighted", "geometric"]
 RULES: tuple[Rule, ...] = get_args(Rule)
 USUAL: Rule = "mean"
+IN_WORDS: dict[Rule, str] = {
+    "mean": "mean",
+    "vote": "vote",
+    "weighted": "weighted mean",
+    "geometric": "geometric mean",
+}
 
 
 class EnsembleSettings(Settings):

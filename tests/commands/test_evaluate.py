@@ -254,6 +254,22 @@ def test_a_history_of_another_program_is_no_traceback(run: Path, tmp_path: Path,
     assert "no finished epoch" in (folder / "report.html").read_text()
 
 
+def test_an_onnx_file_stands_for_its_checkpoint_and_that_is_said(run: Path, cli: Cli) -> None:
+    file = run / "some.onnx"
+    file.write_bytes(b"")
+    try:
+        note = f"What is measured is the checkpoint {run}/checkpoints/best.safetensors, not {file}."
+        result = cli("eval", str(file), "--json")
+        assert (result.exit_code, note in result.stderr) == (0, True), result.stderr
+        assert note in json.loads(result.stdout)["notes"]
+    finally:
+        file.unlink()
+    Path("elsewhere.onnx").write_bytes(b"")
+    result = cli("eval", "elsewhere.onnx")
+    assert result.exit_code == 2
+    assert "elsewhere.onnx lies in no run: there is no checkpoint to measure" in result.stderr
+
+
 def test_a_run_whose_checkpoint_is_gone_says_so(run: Path, tmp_path: Path, cli: Cli) -> None:
     copy = shutil.copytree(run, tmp_path / "copy")
     (copy / "checkpoints/best.safetensors").unlink()
