@@ -12,6 +12,7 @@ from clfctl.runs.ensemble import find_ensembles, is_ensemble, read_ensemble
 from clfctl.runs.family import from_words, in_families
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.state import RunState, progress_words, state_of, states_in
+from clfctl.settings.ensembles import IN_WORDS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,7 +61,7 @@ def _ensemble_line(path: Path) -> str:
     if "why" in record:
         return "  ".join([path.name, "broken ensemble", record["why"]])
     members = ", ".join(f"{name} {share:.3f}" for name, share in record["members"].items())
-    return "  ".join([path.name, "ensemble", f"{record['rule']} of {members}"])
+    return "  ".join([path.name, "ensemble", f"{IN_WORDS[record['rule']]} of {members}"])
 
 
 def _ensemble_record(path: Path) -> dict[str, Any]:

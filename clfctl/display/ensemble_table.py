@@ -1,5 +1,6 @@
 """The members of an ensemble beside the whole: the same rows for the terminal, plain lines and the report."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
@@ -11,7 +12,7 @@ from clfctl.display.compare_tables import cut
 from clfctl.evaluation.intervals import Interval
 from clfctl.evaluation.metrics import Metrics
 from clfctl.evaluation.paired import ALPHA
-from clfctl.evaluation.record import Evaluation
+from clfctl.evaluation.record import Evaluation, Member
 
 WHOLE = "all as one"
 TITLES = ("accuracy", "95 %", "loss", "F1", "ECE", "weight", "whole − member", "95 %", "p")
@@ -41,20 +42,22 @@ def lines_of(evaluation: Evaluation) -> list[Line]:
     return found
 
 
-def verdict(evaluation: Evaluation) -> str:
-    """Return in a sentence whether the whole is better than the best of its members."""
-    best = max(evaluation.members, key=lambda each: (each.metrics.top1, -each.metrics.loss))
+def verdict(members: Sequence[Member]) -> str:
+    """Return in a sentence whether the whole is better than the best of its members; a warning where it is worse."""
+    best = max(members, key=lambda each: (each.metrics.top1, -each.metrics.loss))
     points = f"{100 * abs(best.difference):.2f} percentage points"
     p = p_words(best.p_holm)
     if not best.difference:
         return f"The whole is exactly as accurate as the best member, {best.name}."
     if best.p_holm < ALPHA:
-        word = "more" if best.difference > 0 else "less"
-        return (
-            f"The whole is {points} {word} accurate than the best member, {best.name}: too much for chance (p = {p})."
-        )
-    word = "ahead of" if best.difference > 0 else "behind"
-    return f"The whole is {points} {word} the best member, {best.name}; that may be chance (p = {p})."
+        than = f"accurate than the best member, {best.name}: too much for chance (p = {p})"
+        if best.difference > 0:
+            return f"The whole is {points} more {than}."
+        return f"Warning: the whole is {points} less {than}. Use that member alone."
+    if best.difference > 0:
+        return f"The whole is {points} ahead of the best member, {best.name}; that may be chance (p = {p})."
+    behind = f"Warning: the whole is {points} behind the best member, {best.name}; that may be chance (p = {p})."
+    return f"{behind} Use that member alone, unless more images speak for the whole."
 
 
 def members_table(evaluation: Evaluation, width: int) -> Table:
@@ -80,7 +83,7 @@ def plain_members(evaluation: Evaluation) -> list[str]:
     for line in lines_of(evaluation):
         pairs = [f"{title} {cell}" for title, cell in zip(TITLES, line.cells, strict=True) if cell]
         found.append("  ".join(["member" if line.name != WHOLE else "whole", line.name, *pairs]).replace("−", "-"))
-    return [*found, verdict(evaluation)]
+    return [*found, verdict(evaluation.members)]
 
 
 def _cells(metrics: Metrics) -> tuple[str, ...]:

@@ -33,7 +33,7 @@ def evaluation_view(evaluation: Evaluation, top: int, width: int) -> RenderableT
     parts: list[RenderableType] = [Text(headline(evaluation), "bold"), Text(), _numbers(metrics), Text()]
     if evaluation.members:
         title = Text("The members alone, on the same images", "bold")
-        parts += [title, members_table(evaluation, width), Text(verdict(evaluation)), Text()]
+        parts += [title, members_table(evaluation, width), Text(verdict(evaluation.members)), Text()]
     worst = metrics.worst_classes()
     shown = worst[:top]
     what = f"The {len(shown)} worst of {len(worst)} classes" if len(shown) < len(worst) else "Classes, the worst first"

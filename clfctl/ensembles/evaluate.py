@@ -14,7 +14,8 @@ from clfctl.evaluation.predictions import readable
 from clfctl.evaluation.record import Evaluation, Fitted, Member, Subject
 from clfctl.inference.combining import combine, losses_of
 from clfctl.inference.evaluate import Measured, mistakes_in
-from clfctl.runs.ensemble import Ensemble
+from clfctl.runs.ensemble import Ensemble, about_idle
+from clfctl.settings.ensembles import IN_WORDS
 from clfctl.settings.groups import EvalSettings
 
 
@@ -39,7 +40,9 @@ def evaluate_ensemble(ensemble: Ensemble, options: EvalSettings, to: Onlookers) 
     labels, classes = answered.labels, answered.joined.classes
     losses = losses_of(whole.answers, labels)
     outputs = Outputs(answered.outputs[0].indices, labels, whole.answers, losses)
-    for note in (*answered.notes, *whole.notes):
+    names = [each.name for each in ensemble.members]
+    notes = *answered.notes, *whole.notes, *about_idle(dict(zip(names, whole.weights, strict=False)))
+    for note in notes:
         to.tell(note)
     first = answered.measured[0]
     absent = tuple(name for place, name in enumerate(classes) if place not in set(labels.tolist()))
@@ -49,7 +52,7 @@ def evaluate_ensemble(ensemble: Ensemble, options: EvalSettings, to: Onlookers) 
         unknown=first.evaluation.unknown,
         absent=absent,
         bad=first.evaluation.bad,
-        notes=tuple(map(readable, dict.fromkeys((*first.evaluation.notes, *answered.notes, *whole.notes)))),
+        notes=tuple(map(readable, dict.fromkeys((*first.evaluation.notes, *notes)))),
         mistakes=mistakes_in(outputs, first.chosen, classes),
         members=_members(ensemble, answered, outputs, whole.weights),
         fitted=whole.fitted,
@@ -119,10 +122,7 @@ def _subject(ensemble: Ensemble, answered: Answered, first: Subject) -> Subject:
     title = str(ensemble.folder.path) if ensemble.folder else " + ".join(each.name for each in ensemble.members)
     models = " and ".join(each.trained.info.name for each in answered.measured)
     checkpoints = ", ".join(each.evaluation.subject.checkpoint for each in answered.measured)
-    return replace(first, run=readable(title), checkpoint=checkpoints, model=models, rule=_RULES[ensemble.rule])
-
-
-_RULES = {"mean": "mean", "vote": "vote", "weighted": "weighted mean", "geometric": "geometric mean"}
+    return replace(first, run=readable(title), checkpoint=checkpoints, model=models, rule=IN_WORDS[ensemble.rule])
 
 
 def _members(ensemble: Ensemble, answered: Answered, whole: Outputs, weights: tuple[float, ...]) -> tuple[Member, ...]:

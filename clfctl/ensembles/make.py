@@ -25,7 +25,7 @@ from clfctl.runs.ensemble import (
     read_ensemble,
 )
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, check_new_run, names_in
-from clfctl.settings.ensembles import USUAL, KeptEnsembleSettings
+from clfctl.settings.ensembles import USUAL, KeptEnsembleSettings, Rule
 from clfctl.settings.groups import EvalSettings
 from clfctl.storage.files import explained, keep_beside, numbered, replacing_folder, write_text
 from clfctl.storage.json_lines import dump_json
@@ -43,7 +43,7 @@ class MadeEnsemble:
     """
 
     folder: Path
-    rule: str
+    rule: Rule
     classes: tuple[str, ...]
     members: dict[str, float]
     fitted: Fitted | None

@@ -57,8 +57,8 @@ def combine(rule: Rule, answers: Sequence[Floats], weights: Sequence[float] = ()
     """Return one row of probabilities (N, C) for each image, of the members' (N, C) for the same images.
 
     `mean` and `weighted` are linear opinion pools (Stone 1961), `geometric` the logarithmic one, renormalised (Genest
-    and Zidek 1986). `vote` gives the share of members for which a class is the likeliest; among equal numbers of votes
-    the mean decides, by the thousandth part that it counts beside them.
+    and Zidek 1986). `vote` gives the share of members for which a class is the likeliest plus TIE times the mean of
+    the probabilities, brought to a sum of 1: among equal numbers of votes the mean decides.
     """
     stacked = np.stack(answers)
     match rule:

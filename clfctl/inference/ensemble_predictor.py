@@ -13,6 +13,7 @@ from clfctl.inference.inputs import open_any
 from clfctl.inference.predictor import Predictor, Seen
 from clfctl.models.card import Card
 from clfctl.runs.ensemble import Ensemble
+from clfctl.settings.ensembles import IN_WORDS
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class EnsemblePredictor:
     @property
     def title(self) -> str:
         """Return what it is called, its rule and what computes it."""
-        return f"{self.ensemble.title}, {self.ensemble.rule} of {len(self.members)}, {self.computed_by}"
+        return f"{self.ensemble.title}, {IN_WORDS[self.ensemble.rule]} of {len(self.members)}, {self.computed_by}"
 
     @property
     def computed_by(self) -> str:
@@ -79,12 +80,8 @@ class EnsemblePredictor:
 
 
 def _way(member: Predictor) -> tuple[object, ...]:
-    """Return all that what a member sees depends on: mean and deviation come later, and torch resizes as it does.
-
-    One that takes whole pictures makes by itself what its views say.
-    """
-    views = tuple((view.size, view.scaling, view.frame) for view in member.info.views)
-    return (type(member), member.info.takes_whole, *views)
+    """Return what tells what a member sees from what others do: torch resizes in its own way, and a whole picture itself."""
+    return type(member), member.info.takes_whole, *(view.pixel_key for view in member.info.views)
 
 
 def put_together(ensemble: Ensemble, members: Sequence[Predictor]) -> EnsemblePredictor:

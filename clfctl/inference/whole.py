@@ -101,12 +101,12 @@ def build_whole(ensemble: Ensemble, trained: Sequence[TrainedModel]) -> BuiltWho
     views: list[Preprocess] = []
     view_of = []
     for each in trained:
-        seen = [_way(view) for view in views]
+        seen = [view.pixel_key for view in views]
         own = each.info.preprocess
-        if _way(own) not in seen:
+        if own.pixel_key not in seen:
             views.append(own)
-            seen.append(_way(own))
-        view_of.append(seen.index(_way(own)))
+            seen.append(own.pixel_key)
+        view_of.append(seen.index(own.pixel_key))
     members = [FromPixels(each.model.to("cpu").float(), each.info.preprocess) for each in trained]
     columns = [
         None if joined.is_whole(place, len(each.info.classes)) else list(joined.columns[place])
@@ -116,8 +116,3 @@ def build_whole(ensemble: Ensemble, trained: Sequence[TrainedModel]) -> BuiltWho
     name = f"{ensemble.rule}({', '.join(each.info.name for each in trained)})"
     info = Card(name, joined.classes, views[0], ensemble.made_of(), tuple(views[1:]))
     return BuiltWhole(whole.eval(), info)
-
-
-def _way(view: Preprocess) -> tuple[object, ...]:
-    """Return all that the pixels of a view depend on; mean and deviation come after them, inside the module."""
-    return view.size, view.scaling, view.frame

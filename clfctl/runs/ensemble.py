@@ -245,6 +245,17 @@ def names_of(paths: Sequence[Path]) -> list[str]:
     return [str(path) for path in paths]
 
 
+def about_idle(shares: Mapping[str, float]) -> list[str]:
+    """Return a warning of the members that hardly count, by their share in the whole; none where there are none."""
+    idle = [name for name, share in shares.items() if round(share, 3) == 0]
+    if not idle:
+        return []
+    others = [name for name in shares if name not in idle]
+    instead = f"use {others[0]} alone" if len(others) == 1 else "leave out what does not count"
+    have = "has" if len(idle) == 1 else "have"
+    return [f"Warning: {' and '.join(idle)} {have} a weight of 0.000, which costs time for nothing: {instead}."]
+
+
 def find_ensembles(folder: Path) -> list[Path]:
     """Return the ensembles in `folder`, newest first."""
     try:

@@ -9,11 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from clfctl.display.ensemble_table import verdict
 from clfctl.ensembles.fitting import N_FOLDS, cross_fit, folds_of
 from clfctl.errors import UsageError
-from clfctl.evaluation.outputs import Floats, Numbers
+from clfctl.evaluation.intervals import Interval
+from clfctl.evaluation.metrics import compute_metrics
+from clfctl.evaluation.outputs import Floats, Numbers, Outputs
+from clfctl.evaluation.record import Member
 from clfctl.inference.combining import combine, fit_weights, floored, join_classes, losses_of
 from clfctl.inference.whole import combined
+from clfctl.runs.ensemble import about_idle
 from clfctl.settings.ensembles import Rule
 
 RULES: tuple[Rule, ...] = get_args(Rule)
@@ -124,3 +129,39 @@ def test_models_without_common_classes_are_refused(others: tuple[str, ...]) -> N
     with pytest.raises(UsageError, match="one, two cannot answer as one: they have") as caught:
         join_classes([("cat", "dog"), others], ["one", "two"])
     assert caught.value.hint == f"one knows cat, dog; two knows {', '.join(others)}"
+
+
+def member(name: str, only_whole: int, only_member: int, p: float, right: int) -> Member:
+    """One beside the whole on 100 images, of which it has some right."""
+    labels = np.zeros(100, int)
+    answers = np.full((100, 2), 0.5, np.float32)
+    answers[:right, 0] = 0.9
+    answers[right:, 1] = 0.9
+    metrics = compute_metrics(Outputs(np.arange(100), labels, answers, losses_of(answers, labels)), ("a", "b"))
+    return Member(name, name, "", 1, "x", 8, 0.5, metrics, only_whole, only_member, p, p, Interval(-1, 1, "x"))
+
+
+VERDICTS = [
+    ((20, 5, 0.003), "The whole is 15.00 percentage points more accurate than the best member, x: too much for chance"),
+    ((6, 5, 1.0), "The whole is 1.00 percentage points ahead of the best member, x; that may be chance"),
+    ((5, 5, 1.0), "The whole is exactly as accurate as the best member, x."),
+    ((5, 6, 1.0), "Warning: the whole is 1.00 percentage points behind the best member, x; that may be chance"),
+    ((5, 20, 0.003), "Warning: the whole is 15.00 percentage points less accurate than the best member, x: too much"),
+]
+
+
+@pytest.mark.parametrize(("counts", "said"), VERDICTS)
+def test_a_whole_that_is_worse_than_its_best_member_is_warned_of(counts: tuple[int, int, float], said: str) -> None:
+    found = verdict([member("worse", 30, 1, 0.01, 40), member("x", *counts, 60)])
+    assert found.startswith(said)
+    assert ("Use that member alone" in found) is said.startswith("Warning")
+
+
+def test_members_that_hardly_count_are_warned_of() -> None:
+    assert about_idle({"a": 0.999, "b": 0.001}) == []
+    assert about_idle({"a": 0.9996, "b": 0.0004}) == [
+        "Warning: b has a weight of 0.000, which costs time for nothing: use a alone."
+    ]
+    assert about_idle({"a": 0.0, "b": 0.5, "c": 0.5, "d": 0.0}) == [
+        "Warning: a and d have a weight of 0.000, which costs time for nothing: leave out what does not count."
+    ]

@@ -51,7 +51,7 @@ def test_several_runs_predict_as_one(pair: Pair, images: Path, cli: Cli) -> None
     assert result.exit_code == 0, result.output
     lines = [json.loads(line) for line in result.stdout.splitlines()]
     assert [each["class"] for each in lines] == [str(each.argmax()) for each in combine("geometric", alone)]
-    assert "geometric of 2" in result.stderr
+    assert "geometric mean of 2" in result.stderr
     answers = clfctl.predict(list(pair), pictures, ensemble="geometric", top_k=1)
     assert [each.best for each in answers] == [each["class"] for each in lines]
 
@@ -155,7 +155,7 @@ def test_the_folder_of_an_ensemble_is_a_model_of_its_own(pair: Pair, images: Pat
     assert kept.rule == "weighted"
     assert sum(kept.weights) == pytest.approx(1)
     assert record(cli, "runs", str(folder))["members"] == made["members"]
-    assert "e  ensemble  weighted of one" in cli("runs", str(folder.parent)).output
+    assert "e  ensemble  weighted mean of one" in cli("runs", str(folder.parent)).output
     assert record(cli, "eval", str(folder))["rule"] == "weighted mean"
     expected = clfctl.predict(folder, images)
     for run in copies:
@@ -245,6 +245,7 @@ def test_a_strangers_ensemble_leads_nowhere(tmp_path: Path) -> None:
         (("ensemble", "{one}", "{two}", "--device", "bogus"), "--device: 'bogus' is not available"),
         (("ensemble", "{one}", "{two}", "--runs-dir", "{one}/config.toml"), "{one}/config.toml is not a folder"),
         (("ensemble", "{one}", "nowhere"), "nowhere is not a run folder"),
+        (("compare", "{one}", "x.onnx"), "--runs: x.onnx can only be asked: runs and checkpoints are compared"),
         (("ensemble", "{one}", "{two}", "--run-name", "one"), "--run-name: {one} exists already"),
         (("ensemble", "{one}", "{two}", "--ensemble", "sum"), "--ensemble: 'sum' (from the command line) is not"),
         (("predict", "{one}", "{two}"), "there is no image to look at"),
@@ -255,6 +256,7 @@ def test_a_strangers_ensemble_leads_nowhere(tmp_path: Path) -> None:
 )
 def test_wrong_usage_is_one_sentence(words: tuple[str, ...], message: str, pair: Pair, cli: Cli) -> None:
     names = {"one": str(pair[0]), "two": str(pair[1])}
+    Path("x.onnx").write_bytes(b"")
     result = cli(*(word.format(**names) for word in words))
     assert result.exit_code == 2
     assert message.format(**names) in result.stderr
@@ -330,6 +332,10 @@ def test_an_export_is_the_whole_in_one_file(rule: str, pair: Pair, images: Path,
         _is_served(Path("runs/e"))
     shutil.copy("runs/e/model.onnx", "whole.onnx")
     assert cli("predict", "whole.onnx", str(images)).exit_code == 0
+    if rule == "mean":
+        baked = record(cli, "export", "runs/e", "--bake-preprocessing", "--output", "baked.onnx")["whole"]
+        assert isinstance(baked, dict)
+        assert (baked["images"], baked["n_images"]) == ("the data and of scikit-learn", 40)
 
 
 def test_an_ensemble_is_no_member() -> None:

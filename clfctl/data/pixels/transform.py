@@ -72,6 +72,11 @@ class Preprocess:
         # Of others it shows only where a crop is larger than what it is cut from: as torchvision's CenterCrop.
         return tuple(round(255 * each) for each in self.mean) if self.fit in FRAMED else BLACK
 
+    @property
+    def pixel_key(self) -> tuple[object, ...]:
+        """What tells it from those that make other pixels: mean and deviation come after them."""
+        return self.size, self.scaling, self.frame
+
 
 def to_pixels(image: Picture, preprocess: Preprocess, resize: Resize = resize) -> Pixels:
     """Return an image as validation sees it, (H, W, 3) uint8 RGB of the preprocess's size.
