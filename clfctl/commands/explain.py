@@ -1,7 +1,7 @@
 """clfctl explain: what a model looks at, drawn over images, and whether that means something."""
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from clfctl.data.sources.walk import is_run
 from clfctl.display.output import Output
 from clfctl.engine.signals import stopping_at_once
-from clfctl.errors import UsageError
+from clfctl.errors import DataError, UsageError
 from clfctl.explaining.methods import DEFAULT, Method, method_of
 from clfctl.inference.inputs import Inputs, find_inputs
 from clfctl.inference.open import check_model, named_models
@@ -55,43 +55,83 @@ def explain(first: Path, words: Sequence[str], rule: Rule | None, options: Expla
     if not words and not options.check:
         hint = "give image files, folders of images, or - for standard input"
         raise UsageError("there is no image to look at", hint)
-    inputs = find_inputs(words) if words else None
+    inputs = find_inputs(words, "explain") if words else None
     folder = _folder(model, method, options, inputs)
     with stopping_at_once("what was written is whole"):
-        from clfctl.display.explain_files import Files
-        from clfctl.display.explain_text import check_record, plain_lines, print_explained, record_of
         from clfctl.explaining.explain import make_explainer
         from clfctl.explaining.open import open_networks
 
         explainer = make_explainer(open_networks(model), method, options.class_name, options.layer)
-        n_checked = _n_checked(method) if options.check else 0
-        n_images, images = _images(inputs, explainer, n_checked, output)
-        files, seen = Files(folder), list[list[Any]]()
-        found: list[Explanation] = []
-        with output.bar("Explaining", n_images) as advance:
-            for name, image in images:
-                explanation, pixels = explainer.look(name, image)
-                files.add(explanation)
-                found.append(explanation.without_pictures())
-                if not explanation.error and len(seen) < n_checked:
-                    seen.append(pixels)
-                advance(1)
-        files.finish()
-        checks = _checks(explainer, found, seen, output) if options.check else []
-        rows = [*zip(found, files.names, strict=True)]
+        if inputs is None:
+            _check_held_out(explainer, folder, output)
+            return True
+        return _explain(explainer, inputs, folder, output, n_checked=_n_checked(method) if options.check else 0)
 
-        def tables(console: "Console") -> None:
-            print_explained(rows, checks, console)
 
-        output.result(
-            json=lambda: [*(record_of(*row, folder) for row in rows), *map(check_record, checks)],
-            plain=lambda: plain_lines(rows, checks),
-            rich=tables,
-        )
-        output.note(*files.summary())
-    if inputs:
-        output.note(*(f"Not searched: {plain(each)}: {why}" for each, why in inputs.unlisted.items()))
-    return not (any(each.error for each in found) or (inputs and inputs.unlisted))
+def _explain(explainer: "Explainer", inputs: Inputs, folder: Path, output: Output, *, n_checked: int) -> bool:
+    """Explain images and test the maps of the first `n_checked`; return whether all images could be read."""
+    from clfctl.display.explain_check import check_lines, check_record, print_checks
+    from clfctl.display.explain_files import Files, write_check
+    from clfctl.display.explain_text import plain_lines, print_explained, record_of
+
+    files, seen = Files(folder, " of ".join(filter(None, (explainer.method.name, explainer.layer)))), list[list[Any]]()
+    found: list[Explanation] = []
+    with output.bar("Explaining", sum(1 for _ in inputs)) as advance:
+        for name in inputs:
+            explanation, pixels = explainer.look(name)
+            files.add(explanation)
+            found.append(explanation.without_pictures())
+            if not explanation.error and len(seen) < n_checked:
+                seen.append(pixels)
+            advance(1)
+    files.finish()
+    checks = _checks(explainer, found, seen, output) if n_checked else []
+    rows = [*zip(found, files.names, strict=True)]
+
+    def tables(console: "Console") -> None:
+        print_explained(rows, console)
+        print_checks(checks, console)
+
+    output.result(
+        json=lambda: [*(record_of(*row, folder) for row in rows), *map(check_record, checks)],
+        plain=lambda: [*plain_lines(rows), *check_lines(checks)],
+        rich=tables,
+    )
+    output.note(*files.summary(), *([f"Wrote {write_check(folder, checks)}"] if n_checked else []))
+    output.note(*(f"Not searched: {plain(each)}: {why}" for each, why in inputs.unlisted.items()))
+    return not (any(each.error for each in found) or inputs.unlisted)
+
+
+def _check_held_out(explainer: "Explainer", folder: Path, output: Output) -> None:
+    """Test the maps of images that the run held out, and write what was found; no picture of them.
+
+    Raises DataError if none of them can be read.
+    """
+    from clfctl.display.explain_check import check_lines, check_record, print_checks
+    from clfctl.display.explain_files import write_check
+    from clfctl.explaining.held_out import held_out_images
+
+    names, images = held_out_images(explainer.networks[0], _n_checked(explainer.method), output.note)
+    found: list[Explanation] = []
+    seen = list[list[Any]]()
+    with output.bar("Explaining", len(names)) as advance:
+        for name, image in images:
+            explanation, pixels = explainer.look(name, image)
+            found.append(explanation.without_pictures())
+            if explanation.error:
+                output.note(f"Bad image left out: {plain(name)}: {explanation.error}")
+            else:
+                seen.append(pixels)
+            advance(1)
+    if not seen:
+        raise DataError("none of the images that were held out can be read", "`clfctl check-data` looks at all of them")
+    checks = _checks(explainer, found, seen, output)
+    output.result(
+        json=lambda: map(check_record, checks),
+        plain=lambda: check_lines(checks),
+        rich=lambda console: print_checks(checks, console),
+    )
+    output.note(f"Wrote {write_check(folder, checks)}")
 
 
 def list_layers_of(first: Path, words: Sequence[str], options: ExplainOptions, output: Output) -> None:
@@ -106,7 +146,7 @@ def list_layers_of(first: Path, words: Sequence[str], options: ExplainOptions, o
         inside = network.within(method_of(options.method).name)
         layers = try_layers(inside.model, network.info.preprocess.image_size, network.info.name)
         if options.layer:
-            chosen = named_layer(inside.model, layers, options.layer)
+            chosen = named_layer(inside.model, layers, options.layer, network.file)
         else:
             chosen = choose_layer(inside.model, layers, network.info.name)
         output.result(
@@ -148,18 +188,6 @@ def _place(model: Model) -> Path:
         return path
     run = run_of(path)
     return run.path if run.config.is_file() else path.parent
-
-
-def _images(
-    inputs: Inputs | None, explainer: "Explainer", n_checked: int, output: Output
-) -> tuple[int, Iterable[tuple[str, Any]]]:
-    """Return how many images there are, and each by its name, opened where it is no file."""
-    if inputs:
-        return sum(1 for _ in inputs), ((name, None) for name in inputs)
-    from clfctl.explaining.held_out import held_out_images
-
-    names, images = held_out_images(explainer.networks[0], n_checked, output.note)
-    return len(names), images
 
 
 def _n_checked(method: Method) -> int:

@@ -19,10 +19,10 @@ MAX_IMAGES = 64
 FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 
 
-def save_grid(path: Path, images: NDArray[np.uint8], names: Sequence[str]) -> None:
+def save_grid(path: Path, images: NDArray[np.uint8], names: Sequence[str], title: str = "") -> None:
     """Write images (B, H, W, 3) uint8 side by side, each above its name; of a large batch the first 64.
 
-    A name may have several lines.
+    A name may have several lines; a title stands above all of them.
     The suffix of `path` is one of FORMATS. Raises WriteError if it cannot be written.
     """
     images, names = images[:MAX_IMAGES], names[:MAX_IMAGES]
@@ -32,11 +32,13 @@ def save_grid(path: Path, images: NDArray[np.uint8], names: Sequence[str]) -> No
     n_columns = math.ceil(math.sqrt(len(images)))
     n_rows = math.ceil(len(images) / n_columns)
     cell_width, cell_height = width + GAP, height + label_height + GAP
-    grid = Image.new("RGB", (n_columns * cell_width + GAP, n_rows * cell_height + GAP), "white")
+    above = LABEL_HEIGHT if title else 0
+    grid = Image.new("RGB", (n_columns * cell_width + GAP, above + n_rows * cell_height + GAP), "white")
     draw, font = ImageDraw.Draw(grid), ImageFont.load_default(size=12)
+    draw.text((GAP, GAP), _fitting(plain(title), draw, font, grid.width - 2 * GAP), fill="black", font=font)
     for number, (pixels, name) in enumerate(zip(images, names, strict=True)):
         row, column = divmod(number, n_columns)
-        left, top = GAP + column * cell_width, GAP + row * cell_height
+        left, top = GAP + column * cell_width, above + GAP + row * cell_height
         picture = Image.fromarray(pixels).resize((width, height), Image.Resampling.NEAREST)
         grid.paste(picture, (left, top))
         for line, text in enumerate(plain(name).split("\n")):

@@ -65,7 +65,8 @@ def save_evaluation(
             save_grid(new / "mistakes.png", pictures, [_caption(each) for each in evaluation.mistakes])
         if maps:
             captions = [_caption(each) for each in evaluation.mistakes[: len(maps.named)]]
-            save_grid(new / "mistakes-explained.png", np.concatenate([maps.named, maps.true], axis=2), captions)
+            title = f"Grad-CAM of the layer {maps.layer}: for the class that was named, and for the true one"
+            save_grid(new / "mistakes-explained.png", np.concatenate([maps.named, maps.true], axis=2), captions, title)
         with explained(new / "report.html"):
             replace_file(new / "report.html", render_report(evaluation, pictures, history, maps))
         classes = [each.name for each in metrics.classes]

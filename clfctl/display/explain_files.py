@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clfctl.display.batch_grid import MAX_IMAGES, save_grid
+from clfctl.display.explain_check import Checked, check_record
 from clfctl.display.explain_text import record_of
 from clfctl.explaining.explanation import Explanation
 from clfctl.inference.inputs import STANDARD_INPUT
@@ -20,14 +21,18 @@ from clfctl.storage.names import shortened, written
 
 # In the grid each picture has a square of this side, with its map in another one beside it.
 CELL, BETWEEN = 224, 4
-GRID, RECORDS = "grid.png", "explained.json"
+GRID, RECORDS, CHECK = "grid.png", "explained.json", "check.json"
 
 
 @dataclass
 class Files:
-    """Writes each explanation into `folder` as it comes; `names` has what each image's files are called, if any."""
+    """Writes each explanation into `folder` as it comes, and a grid under a title.
+
+    `names` has what each image's files are called, if any.
+    """
 
     folder: Path
+    title: str
     names: list[str] = field(default_factory=list)
     _taken: set[str] = field(default_factory=lambda: {Path(GRID).stem, Path(RECORDS).stem})
     _cells: list[tuple[NDArray[np.uint8], str]] = field(default_factory=list)
@@ -62,9 +67,8 @@ class Files:
             return
         if self._cells:
             images, captions = zip(*self._cells, strict=True)
-            save_grid(self.folder / GRID, np.stack(images), captions)
-        text = json.dumps(self._records, indent=2, ensure_ascii=False, allow_nan=False)
-        write_text(self.folder / RECORDS, written(text) + "\n")
+            save_grid(self.folder / GRID, np.stack(images), captions, self.title)
+        _write_json(self.folder / RECORDS, self._records)
 
     def summary(self) -> Iterator[str]:
         """Yield what was written, in words."""
@@ -96,6 +100,19 @@ class Files:
             found = f"{stem}~{n}"
         self._taken.add(found.casefold())
         return found
+
+
+def write_check(folder: Path, checks: Sequence[Checked]) -> Path:
+    """Write the tests of maps into a folder, and return the file. Raises WriteError."""
+    with explained(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    file = folder / CHECK
+    _write_json(file, [*map(check_record, checks)])
+    return file
+
+
+def _write_json(file: Path, records: Sequence[Mapping[str, Any]]) -> None:
+    write_text(file, written(json.dumps(records, indent=2, ensure_ascii=False, allow_nan=False)) + "\n")
 
 
 def array_file(explanation: Explanation) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Explanations, layers and their tests as text: a table on a terminal, lines elsewhere, records for scripts."""
+"""Explanations and layers as text: a table on a terminal, lines elsewhere, records for scripts."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clfctl.explaining.check import Check, Randomised
 from clfctl.explaining.explanation import Explanation
 from clfctl.explaining.layers import Layer
 from clfctl.storage.names import on_one_line, plain
 
 Row = tuple[Explanation, str]  # and what its files are called
-Checked = tuple[str, Check | None]  # the file of a network, and the tests of its maps
 
 
 def record_of(explanation: Explanation, name: str, folder: Path) -> dict[str, Any]:
@@ -37,22 +35,14 @@ def record_of(explanation: Explanation, name: str, folder: Path) -> dict[str, An
     }
 
 
-def check_record(checked: Checked) -> dict[str, Any]:
-    """Return the tests of a network's maps as JSON has them; `check` is null where no map has anything hot."""
-    file, check = checked
-    return {"model": file, "check": check.as_record() if check else None}
-
-
-def plain_lines(rows: Sequence[Row], checks: Sequence[Checked]) -> Iterator[str]:
-    """Yield a line an image, and some on the tests."""
+def plain_lines(rows: Sequence[Row]) -> Iterator[str]:
+    """Yield a line an image."""
     for explanation, name in rows:
         yield ": ".join([on_one_line(explanation.name), "; ".join(filter(None, _cells(explanation, name)))])
-    for each in checks:
-        yield from check_lines(each)
 
 
-def print_explained(rows: Sequence[Row], checks: Sequence[Checked], console: Console) -> None:
-    """Print a row an image, then the tests."""
+def print_explained(rows: Sequence[Row], console: Console) -> None:
+    """Print a row an image."""
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
     table.add_column("image", overflow="fold", ratio=1)
     for title in ("class", "share"):
@@ -64,9 +54,6 @@ def print_explained(rows: Sequence[Row], checks: Sequence[Checked], console: Con
         files = "; ".join(filter(None, rest))
         table.add_row(Text(on_one_line(explanation.name)), Text(said), Text(share), Text(files), style=style)
     console.print(table)
-    for each in checks:
-        for line in check_lines(each):
-            console.print(Text(line), soft_wrap=True)
 
 
 def _cells(explanation: Explanation, name: str) -> tuple[str, ...]:
@@ -76,41 +63,6 @@ def _cells(explanation: Explanation, name: str) -> tuple[str, ...]:
     empty = "nothing in it speaks for the class" if explanation.is_empty else ""
     share = f"{100 * explanation.probability:.1f} %"
     return on_one_line(explanation.class_name), share, on_one_line(f"{name}.png"), on_one_line(taken_for), empty
-
-
-def check_lines(checked: Checked) -> Iterator[str]:
-    """Yield the tests of a network's maps in sentences."""
-    file, check = checked
-    if check is None:
-        yield f"Not tested: no map of {plain(file)} has anything hot"
-        return
-    found = check.deletion
-    empty = f"; {check.n_empty} with nothing hot left out" if check.n_empty else ""
-    yield (
-        f"Covered: without the hottest tenth the probability is lower by {found.hottest:.3f}, without the same shape "
-        f"elsewhere by {found.random:.3f} (mean of {found.n_images} images{empty}; more in {found.n_more}, less in "
-        f"{found.n_less}, p = {found.p:.2g})"
-    )
-    alike = ", ".join(map(_alike, check.randomised))
-    yield f"New weights: the maps are ordered as before to {alike} (1 is the same, 0 is chance)"
-    if check.is_passed:
-        yield "The maps pass: what they show counts, and it was learned"
-    if found.is_passed is None:
-        told = f"{found.n_images} image{'' if found.n_images == 1 else 's'}"
-        yield f"Not told: from {told} it cannot be told from chance whether what is hot counts for more"
-    elif not found.is_passed:
-        yield "Warning: what is hot counts for no more than what is not: the maps do not show what decides"
-    if check.randomised[-1].is_passed is None:
-        yield "Not told: with new weights no map has anything hot, so there is nothing to compare"
-    elif not check.randomised[-1].is_passed:
-        yield "Warning: a network that has learned nothing gives much the same maps: they do not show what was learned"
-
-
-def _alike(found: Randomised) -> str:
-    """Return how alike the maps are with some weights new, and of how many images that is not known."""
-    share = "–" if found.correlation is None else f"{found.correlation:.2f}"
-    left_out = f" ({found.n_constant} without any heat left out)" if found.n_constant else ""
-    return f"{share} with new weights in {found.what}{left_out}"
 
 
 def layer_records(layers: Sequence[Layer], chosen: Layer) -> list[dict[str, Any]]:

@@ -17,12 +17,22 @@ _LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def levels_of(heat: Floats) -> Floats:
-    """Return a map (H, W), whose NaN the model did not see, as levels from 0 to 1; all 0 where nothing is above 0."""
+    """Return a map (H, W), whose NaN the model did not see, as levels from 0 to 1; all 0 where nothing is above 0.
+
+    0 is the least of what was seen, if that is above 0: a map that comes nowhere near to 0 would be bright all over.
+    One that is the same everywhere is 1 everywhere.
+    """
     positive = np.nan_to_num(heat, nan=0.0).clip(min=0)
     seen = positive[~np.isnan(heat)]
-    top = float(np.quantile(seen, TOP_SHARE)) if seen.size else 0.0
-    top = top or float(positive.max(initial=0.0))
-    return (positive / np.float32(top)).clip(max=1).astype(np.float32) if top > 0 else np.zeros_like(positive)
+    if not seen.any():
+        return np.zeros_like(positive)
+    least, top = float(seen.min()), float(np.quantile(seen, TOP_SHARE))
+    if top <= least:
+        top = float(seen.max())
+    if top <= least:
+        least = 0.0
+    levels: Floats = ((positive - np.float32(least)) / np.float32(top - least)).clip(0, 1).astype(np.float32)
+    return levels
 
 
 def overlaid(picture: Pixels, heat: Floats, strength: float = STRENGTH) -> Pixels:

@@ -80,7 +80,7 @@ class EnsemblePredictor:
 
 
 def _way(member: Predictor) -> tuple[object, ...]:
-    """Return what tells what a member sees from what others do: torch resizes in its own way, and a whole picture itself."""
+    """Return what tells what a member sees from what others do: torch resizes its own way, a whole picture itself."""
     return type(member), member.info.takes_whole, *(view.pixel_key for view in member.info.views)
 
 

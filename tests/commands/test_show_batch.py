@@ -18,6 +18,10 @@ def test_grid_holds_the_pixels_enlarged_and_the_names(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (5, 32, 40, 3), np.uint8)
     save_grid(tmp_path / "a.png", images, ["cat", "a name that is much too long for it", "", "é", "dog"])
+    save_grid(tmp_path / "b.png", images, [""] * len(images), "what is above all of them")
+    with Image.open(tmp_path / "a.png") as plain, Image.open(tmp_path / "b.png") as titled:
+        assert (titled.width, titled.height) == (plain.width, plain.height + LABEL_HEIGHT)
+        assert np.asarray(titled)[:LABEL_HEIGHT].min() < 128
     with Image.open(tmp_path / "a.png") as picture:
         grid = np.asarray(picture.convert("RGB"))
     scale = 3  # 40 pixels become at least 96

@@ -1,13 +1,15 @@
 """The maps mean something: on a run whose classes can be seen in one place alone, each method finds that place."""
 
+import io
 from copy import deepcopy
 
 import numpy as np
 import pytest
 import torch
+from rich.console import Console
 
 import clfctl
-from clfctl.display.explain_text import check_lines
+from clfctl.display.explain_check import TITLES, check_lines, print_checks
 from clfctl.explaining.check import (
     ALIKE,
     Check,
@@ -107,10 +109,37 @@ def test_what_cannot_be_told_is_not_passed() -> None:
         check = Check(deletion, (randomised,), 8, 0)
         assert check.is_passed is expected
         assert check.as_record()["passed"] is expected
-        lines = [*check_lines(("x", check))]
-        assert ("The maps pass: what they show counts, and it was learned" in lines) is (expected is True)
+        lines = [*check_lines([("x", check)])]
+        assert ("The maps pass: what they show counts, and it was learned." in lines) is (expected is True)
         assert any(each.startswith("Not told: from 1 image it cannot") for each in lines) is (deletion is few)
         assert any(each.startswith("Not told: with new weights") for each in lines) is (randomised is empty)
+
+
+def test_the_tests_are_a_table_that_fits_80_columns() -> None:
+    deletion = Deletion(100, 0.5123, 0.0342, 96, 3, 1.2e-20)
+    changes = ("the classifier", "the later half of the layers", "all layers")
+    randomised = tuple(Randomised(what, 0.21, 97, 3) for what in changes)
+    checks = [("x", Check(deletion, randomised, 100, 2))]
+    console = Console(width=80, record=True, file=io.StringIO())
+    print_checks(checks, console)
+    shown = console.export_text()
+    assert [line.rstrip() for line in shown.splitlines() if line.startswith(("test", "deletion", "new"))] == [
+        f"{TITLES[0]:11}  {TITLES[1]:28}  {TITLES[2]}",
+        "deletion     hottest tenth covered         probability -0.512",
+        "new weights  the classifier                alike 0.21 (of 97)",
+    ]
+    assert [*check_lines(checks)] == [
+        "deletion  hottest tenth covered  probability -0.512",
+        "deletion  same shape covered elsewhere  probability -0.034",
+        "deletion  more in 96, less in 3 of 100  p = 1.2e-20  passed",
+        *(f"new weights  {what}  alike 0.21 (of 97)" for what in changes[:2]),
+        "new weights  all layers: below 0.5?  alike 0.21 (of 97)  passed",
+        "Left out: 2 images on whose map nothing is hot.",
+        "The maps pass: what they show counts, and it was learned.",
+    ]
+    # Of several networks each is named; without a map there is no table.
+    lines = [*check_lines([*checks, ("y", None)])]
+    assert (lines[0], lines[-2:]) == ("x", ["y", "Not tested: no map of y has anything hot."])
 
 
 def test_a_network_that_begins_with_zeros_at_its_end_gets_others() -> None:

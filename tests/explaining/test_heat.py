@@ -129,6 +129,20 @@ def test_an_overlay_leaves_the_picture_where_nothing_is_hot_and_darkens_what_was
     assert levels_of(-heat).max() == 0
 
 
+def test_a_map_that_comes_nowhere_near_to_0_is_drawn_from_its_least() -> None:
+    heat = np.linspace(0.8, 1, 64, dtype=np.float32).reshape(8, 8)
+    assert levels_of(heat)[0, 0] == 0
+    assert levels_of(heat)[7, 7] == 1
+    assert levels_of(heat)[3, 7] == pytest.approx(0.5, abs=0.02)
+    assert (levels_of(np.full((8, 8), 0.8, np.float32)) == 1).all()
+    one = np.full((100, 100), 0.8, np.float32)
+    one[0, 0] = 1
+    assert levels_of(one).sum() == 1
+    # What is below 0 speaks against the class, and is as dark as 0.
+    both = np.linspace(-1, 1, 64, dtype=np.float32).reshape(8, 8)
+    np.testing.assert_array_equal(levels_of(both), levels_of(both.clip(min=0)))
+
+
 @pytest.mark.parametrize(
     ("size", "drawn"),
     [((8, 8), (256, 256)), ((300, 400), (300, 400)), ((3000, 4096), (1500, 2048)), ((1, 9000), (1, 2048))],
