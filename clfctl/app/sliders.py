@@ -10,7 +10,7 @@ import annotated_types
 
 from clfctl.schedules.parameters import Parameter, fit_value, parameters_of, plain_type
 from clfctl.schedules.writing import with_arguments
-from clfctl.settings.sources import changed_by_data
+from clfctl.settings.data_defaults import changed_by_data
 
 Look = Literal["slider", "choice", "switch", "several", "text"]
 # A slider is moved by hand: of a wider range every tenth or hundredth value can be told apart.

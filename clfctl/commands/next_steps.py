@@ -44,6 +44,9 @@ def next_steps(run: Path) -> Sequence[str]:
     commands = {
         shell("eval", run): "accuracy on the validation images",
         f"{shell('predict', run)} IMAGE...": "classes of images of your own",
+        f"{shell('explain', run)} IMAGE...": "what it looks at in them",
+        shell("serve", run): "answer over HTTP",
+        shell("app", run.parent): "ask it, and look at all runs, in the browser",
         shell("resume", run): "go on, if it was stopped before its end",
     }
     width = max(map(len, commands))

@@ -22,6 +22,7 @@ from clfctl.schedules.parameters import Parameter, fit_value, parameters_of
 from clfctl.schedules.recorded import TOLERANCE
 from clfctl.schedules.stable import STABLE, begun_after, parse_stable, stable_in, stable_warmup
 from clfctl.schedules.stopping import fired_after
+from clfctl.settings.data_defaults import is_usual
 from clfctl.settings.groups import PlanSettings
 from clfctl.settings.optimization import MAX_EPOCHS
 from clfctl.settings.scaled_rate import base_lr_of
@@ -131,7 +132,8 @@ def make_plan(settings: PlanSettings, steps_per_epoch: int | None = None, text: 
     for of_user in own_schedules(schedule):
         of_user.try_out(base_lr, epochs)
     stopping = settings.early_stopping, settings.cooldown
-    of_training = stopping[0], span.mode, steps_per_epoch, settings.optimizer, trained
+    by_nobody = not text and is_usual(settings, "scheduler", "step_size")
+    of_training = stopping[0], span.mode, steps_per_epoch, settings.optimizer, trained, by_nobody
     notes += cautions(Course(schedule, base_lr, epochs, *of_training))
     whole = replace(span, epochs=epochs)
     momentum, decay = moved_momentum(settings, whole, schedule, expression.text), moved_decay(settings, whole)

@@ -84,7 +84,7 @@ def of_segment(course: Course, segment: Segment) -> Iterator[str]:
                 f"cosine reaches its lowest rate after {t_max:g} of {own:g} epochs: the learning rate climbs again; "
                 "leave out `t_max=` to end with the training"
             )
-        case Step(step_size=size) if size >= own:
+        case Step(step_size=size) if size >= own and not course.is_usual:
             yield f"step changes every {size} epochs and has {own:g}: it never acts; use a smaller `step_size=`"
         case MultiStep(milestones=milestones) if min(milestones, default=own) >= own:
             yield f"the first milestone is epoch {min(milestones):g} and multistep has {own:g}: it never acts"

@@ -18,7 +18,7 @@ class Course:
     """A schedule, and the training that it is for.
 
     `mode` says whether a smaller or a larger metric is better; `steps_per_epoch` is None if the data is not known. Some
-    epochs may be `trained` already.
+    epochs may be `trained` already. A schedule that nobody chose, `is_usual`, is no mistake for being too long.
     """
 
     schedule: Schedule
@@ -29,6 +29,7 @@ class Course:
     steps_per_epoch: int | None = None
     optimizer: str = ""
     trained: float = 0.0
+    is_usual: bool = False
 
     @property
     def begin(self) -> float:

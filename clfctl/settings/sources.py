@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from clfctl.errors import UsageError, nearest
 from clfctl.settings.auto_rate import with_flags
 from clfctl.settings.base import FieldError, Settings, aliases_of
+from clfctl.settings.data_defaults import data_defaults
 from clfctl.settings.groups import (
     AppSettings,
     BranchSettings,
@@ -119,7 +120,7 @@ def _beneath(settings_type: type[Settings], layers: Sequence[Layer]) -> Iterator
     data = _first(layers, "data")
     if data is None and "data" in settings_type.model_fields:
         data = settings_type.model_fields["data"].default
-    if str(data) in (defaults := _data_defaults()):
+    if str(data) in (defaults := data_defaults()):
         yield Layer(f"{DEFAULT} for {data}", defaults[str(data)])
 
 
@@ -262,16 +263,6 @@ def _read_variables(
 
 def _first(layers: Iterable[Layer], name: str) -> Any:
     return next((layer.values[name] for layer in layers if layer.values.get(name) is not None), None)
-
-
-def _data_defaults() -> dict[str, dict[str, Any]]:
-    text = (resources.files("clfctl.settings") / "data_defaults.toml").read_text(encoding="utf-8")
-    return tomllib.loads(text)
-
-
-def changed_by_data() -> frozenset[str]:
-    """Return the settings that some data set has a default of its own for."""
-    return frozenset(name for defaults in _data_defaults().values() for name in defaults)
 
 
 def from_layers(settings_type: type[S], layers: Sequence[Layer]) -> Resolved[S]:

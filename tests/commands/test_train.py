@@ -72,8 +72,9 @@ def test_run_folder_is_complete(trained: tuple[RunFolder, Result]) -> None:
 @pytest.mark.slow
 def test_next_steps_are_commands_that_work(trained: tuple[RunFolder, Result], cli: Cli, tmp_path: Path) -> None:
     run, result = trained
-    for step in ("clfctl eval", "clfctl predict", "clfctl resume"):
-        assert f"{step} {run.path}" in result.stderr
+    for step in ("eval", "predict", "explain", "serve", "resume"):
+        assert f"clfctl {step} {run.path}" in result.stderr
+    assert f"clfctl app {run.path.parent}" in result.stderr
     measured = json.loads(cli("eval", str(run.path), "--json").stdout)
     best = next(line for line in reversed(read_json_lines(run.history)) if line["is_best"])
     assert measured["top1"] == best["val_top1"]

@@ -6,7 +6,7 @@ from clfctl.errors import UsageError
 from clfctl.planning.plan import make_plan
 from clfctl.schedules.catalog import kinds_with
 from clfctl.settings.groups import PlanSettings, TrainSettings
-from clfctl.settings.sources import from_fields, recipe_names
+from clfctl.settings.sources import from_fields, recipe_names, resolve
 
 MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"warmup": 30}, "warmup takes 30 epochs and training has 25: the base learning rate is never reached"),
@@ -17,6 +17,7 @@ MISTAKES: list[tuple[dict[str, object], str]] = [
     ({"scheduler": "cosine", "t_max": 10, "eta_min": 1e-5}, "the learning rate climbs again"),
     ({"scheduler": "cosine", "t_max": 24, "lr_every": "batch"}, "the learning rate climbs again"),
     ({"step_size": 25}, "step changes every 25 epochs and has 25: it never acts"),
+    ({"scheduler": "step", "epochs": 3}, "step changes every 5 epochs and has 3: it never acts"),
     ({"scheduler": "multistep", "milestones": "30,60"}, "the first milestone is epoch 30 and multistep has 25"),
     ({"scheduler": "onecycle", "t_max": 10}, "onecycle is 10 epochs long and has 25: it stays at its lowest rate"),
     ({"scheduler": "onecycle", "t_max": 50}, "onecycle is 50 epochs long and has 25: it is cut off"),
@@ -142,6 +143,7 @@ def test_curves_without_a_number_are_refused(values: dict[str, object], message:
 
 SOUND = [
     {},
+    {"epochs": 3},  # nobody chose `step`
     {"scheduler": "cosine", "warmup": 2},
     {"scheduler": "cosine", "t_max": 25},
     {"scheduler": "cosine", "t_max": 25, "warmup": 2},
@@ -208,6 +210,13 @@ def test_a_warmup_in_batches_of_a_short_training_is_the_18_times_of_ultralytics(
     warned = make_plan(settings, 2).cautions[0]
     assert "warmup takes 50 epochs and training has 10: the base learning rate is never reached" in warned
     assert warned.endswith("the highest is 0.00019, 5.26 times lower")
+
+
+def test_the_length_that_a_data_set_brings_is_nobodys_choice() -> None:
+    for words, n in (({}, 0), ({"step_size": 4}, 1), ({"scheduler": "step"}, 1)):
+        settings = resolve(TrainSettings, {"data": "digits", "epochs": 2, **words}).settings
+        found = make_plan(settings).cautions
+        assert sum("it never acts" in each for each in found) == n, (words, found)
 
 
 @pytest.mark.parametrize("values", SOUND)
