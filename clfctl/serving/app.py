@@ -42,6 +42,8 @@ BODY: dict[str, Any] = {
         },
     }
 }
+# What the numbers of an address may be.
+ALLOWED = {"top_k": "a whole number, 1 or more", "threshold": "a number from 0 to 1"}
 PATHS = ("/predict", "/health", "/model", "/metrics", "/docs", "/openapi.json")
 # The page has no script, style or picture from elsewhere, and no other site may show it in a frame.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'; "
@@ -87,7 +89,7 @@ def make_app(service: Service) -> FastAPI:
     app.add_middleware(_Counted, service=service)
     locked = [Depends(_with_token)] if service.settings.token else []
     errors: dict[int | str, dict[str, Any]] = {
-        code: {"model": Failure} for code in (400, *((401,) if locked else ()), 413, 415, 429, 500)
+        code: {"model": Failure} for code in (400, *((401,) if locked else ()), 403, 413, 415, 429, 500)
     }
     app.add_api_route(
         "/predict", predict, methods=["POST"], dependencies=locked, response_model=Answers, openapi_extra=BODY,
@@ -111,6 +113,8 @@ async def predict(
     threshold: Annotated[float | None, Query(ge=0, le=1, description="Name no class of a smaller probability.")] = None,
 ) -> Response:
     """Name the classes of the images in the body: the raw bytes of one, or the files of a form."""
+    if request.headers.get("sec-fetch-site") == "cross-site":  # which browsers say, and scripts cannot change
+        raise Refused(403, "this server answers no page of another site")
     service = _service(request)
     settings = service.settings
     choice = Choice(settings.top_k if top_k is None else top_k, settings.threshold if threshold is None else threshold)
@@ -180,8 +184,9 @@ async def _http(request: Request, error: Exception) -> Response:  # noqa: ARG001
 async def _invalid(request: Request, error: Exception) -> Response:  # noqa: ARG001 (starlette's protocol)
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    what = f"{first['loc'][-1]}: {shortened(first.get('input'), 40)!r} is not allowed: {first['msg']}"
-    return _json({"error": what}, 400)
+    name = str(first["loc"][-1])
+    allowed = f": it must be {ALLOWED[name]}" if name in ALLOWED else ""
+    return _json({"error": f"{name}: {shortened(first.get('input'), 40)!r} is not allowed{allowed}"}, 400)
 
 
 async def _left(request: Request, error: Exception) -> Response:  # noqa: ARG001 (starlette's protocol)

@@ -140,7 +140,10 @@ REFUSED: list[tuple[int, str, dict[str, Any]]] = [
     (400, "the form cannot be read", {"content": b"xyz", "headers": OF_FORM}),
     (400, "cut short", {"content": FORM % (b"1", b""), "headers": OF_FORM}),
     (400, "'top_k' is no file", {"files": {"top_k": (None, "3")}}),
-    (400, "top_k: '0' is not allowed", {"params": {"top_k": "0"}, "content": b"x"}),
+    (400, "top_k: '0' is not allowed: it must be a whole", {"params": {"top_k": "0"}, "content": b"x"}),
+    (400, "top_k: 'abc' is not allowed: it must be a whole number", {"params": {"top_k": "abc"}, "content": b"x"}),
+    (400, "threshold: '2' is not allowed: it must be a number", {"params": {"threshold": "2"}, "content": b"x"}),
+    (403, "answers no page of another site", {"headers": {"Sec-Fetch-Site": "cross-site"}, "content": b"x"}),
     (400, "threshold", {"params": {"threshold": "nan"}, "content": b"x"}),
 ]  # fmt: skip
 
