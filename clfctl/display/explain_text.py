@@ -11,7 +11,7 @@ from rich.text import Text
 
 from clfctl.explaining.explanation import Explanation
 from clfctl.explaining.layers import Layer
-from clfctl.storage.names import on_one_line, plain
+from clfctl.storage.names import on_one_line
 
 Row = tuple[Explanation, str]  # and what its files are called
 
