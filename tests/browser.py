@@ -18,6 +18,7 @@ NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 # No sandbox: it needs rights that containers lack, and the only page it shows is our own.
 FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", "--mute-audio",
+    "--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream",  # a camera that shows a test picture
     "--disable-extensions", "--disable-background-networking", "--disable-component-update", "--hide-scrollbars",
     "--remote-debugging-pipe",
 )  # fmt: skip
@@ -127,6 +128,7 @@ class Browser:
     def press(self, element: str) -> None:
         """Press the mouse on an element, given as a JavaScript expression, when it is there."""
         self.wait(element)
+        self.value(f"{element}.scrollIntoView({{ block: 'center' }})")
         x, y = self.value(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())")
         for kind in ("mousePressed", "mouseReleased"):
             self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)

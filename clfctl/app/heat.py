@@ -1,5 +1,6 @@
 """What a model looks at in a picture: computed once for each class and method, and kept as long as the page is open."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -48,8 +49,8 @@ def heat_of(
 def _looked(model: Opened, content: bytes, limits: Limits, class_name: str, method: str) -> Explanation:
     from clfctl.explaining.explain import make_explainer
 
-    height, width = model.predictor.info.preprocess.size
-    if model.path is None and height * width > MOST_SEEN:
+    height, width = max((view.size for view in model.predictor.info.views), key=math.prod)
+    if model.is_sent and height * width > MOST_SEEN:
         return Explanation("", error=f"of what was sent, one that sees {width} x {height} pixels takes too much memory")
     explainer = make_explainer(model.networks, METHODS[method], class_name)
     with open_sent_image(content, limits) as image:

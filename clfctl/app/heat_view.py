@@ -35,7 +35,7 @@ def heat_view(number: int, model: Opened, content: bytes, answered: str) -> None
     st.selectbox("What speaks for", classes, classes.index(answered), format_func=plain, key=of_class)
     st.selectbox("Method", QUICK, QUICK.index(DEFAULT), key=of_method, help=_methods())
     with above:
-        _draw(found, strength)
+        _draw(number, found, strength)
 
 
 def _strength(number: int) -> float:
@@ -44,8 +44,9 @@ def _strength(number: int) -> float:
     return st.slider("Opacity", 0, 100, round(100 * STRENGTH), format="%d %%", key=f"heat.opacity.{number}") / 100
 
 
-def _draw(found: Explanation, strength: float) -> None:
-    st.image(found.overlay(strength), output_format="JPEG", alt=f"what speaks for {plain(found.class_name)}")
+def _draw(number: int, found: Explanation, strength: float) -> None:
+    with st.container(key=f"map_{number}"):
+        st.image(found.overlay(strength), output_format="JPEG", alt=f"what speaks for {plain(found.class_name)}")
     if found.is_empty:
         said = f"Nothing in the picture speaks for {found.class_name} ({share(found.probability)})."
     else:

@@ -1,6 +1,7 @@
 """The models that the app can ask, and how it asks them: one question at a time, as a model has all cores."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import BytesIO
@@ -17,13 +18,16 @@ from clfctl.data.pixels.to_rgb import to_rgb, value_range
 from clfctl.data.pixels.unreadable import BadImageError, reason_of
 from clfctl.data.workers import n_cores
 from clfctl.errors import UsageError
+from clfctl.explaining.explanation import drawn_size
+from clfctl.inference.ensemble_predictor import EnsemblePredictor, put_together
 from clfctl.inference.open import open_predictor
 from clfctl.inference.prediction import Choice, Prediction
 from clfctl.inference.predictor import Predictor
 from clfctl.inference.stream import answers
 from clfctl.inference.uploads import Limits, open_sent_image, open_sent_model
-from clfctl.runs.ensemble import EnsembleFolder
+from clfctl.runs.ensemble import Ensemble, EnsembleFolder, Member, is_ensemble
 from clfctl.runs.folder import ONNX_SUFFIX, RunFolder
+from clfctl.settings.ensembles import Rule
 
 if TYPE_CHECKING:
     from clfctl.explaining.open import Opened as Networks
@@ -31,7 +35,8 @@ if TYPE_CHECKING:
 # Models that are kept open at a time, for all who look.
 MOST_OPEN = 4
 # Sides of a picture on the page, in pixels: larger ones are scaled down, tiny ones enlarged by a whole factor.
-LARGEST, SMALLEST = 1024, 240
+# The map over it is drawn with as many.
+LARGEST = 1024
 ONE_AT_A_TIME = Lock()
 
 
@@ -39,14 +44,21 @@ ONE_AT_A_TIME = Lock()
 class Opened:
     """A model that is open, how long that took, and what is worth knowing about it.
 
-    `path` is where it lies, None for one that was sent; `number` tells it from every other of this process.
+    `path` is where it lies, None for one that was sent, and for several `members` that answer as one; `number` tells it
+    from every other of this process.
     """
 
     predictor: Predictor
     took_s: float
     notes: tuple[str, ...] = ()
     path: Path | None = None
+    members: tuple["Opened", ...] = ()
     number: int = field(default_factory=count().__next__)
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether it, or one of its members, came from who looks at the page."""
+        return any(each.is_sent for each in self.members) if self.members else self.path is None
 
     @cached_property
     def networks(self) -> "Networks":
@@ -54,8 +66,10 @@ class Opened:
 
         Raises ClfctlError where there is none.
         """
-        from clfctl.explaining.open import networks_in, open_networks
+        from clfctl.explaining.open import networks_in, networks_of_members, open_networks
 
+        if isinstance(self.predictor, EnsemblePredictor) and self.members:
+            return networks_of_members(self.predictor, [each.networks for each in self.members])
         found = networks_in(self.predictor)
         if found:
             return found
@@ -86,6 +100,28 @@ def _opened(path: Path, stamps: tuple[int, ...]) -> Opened:  # noqa: ARG001 (ano
     with ONE_AT_A_TIME:
         predictor = open_predictor(path, n_cores(), notes.append)
     return Opened(predictor, time.perf_counter() - started, tuple(notes), path)
+
+
+def together(models: Sequence[tuple[str, Opened]], rule: Rule) -> Opened:
+    """Return several models, each with its name, as one that answers by a rule. Raises UsageError if they cannot."""
+    return _together(tuple(model.number for _, model in models), rule, models)
+
+
+@st.cache_resource(max_entries=MOST_OPEN, show_spinner=False, scope="session")
+def _together(
+    numbers: tuple[int, ...],  # noqa: ARG001 (they tell these models from others)
+    rule: Rule,
+    _models: Sequence[tuple[str, Opened]],
+) -> Opened:
+    for name, model in _models:
+        if isinstance(model.predictor, EnsemblePredictor) or (model.path and is_ensemble(model.path)):
+            hint = "choose the runs that it was made of, or it alone"
+            raise UsageError(f"{name} is an ensemble, and cannot be a member of one", hint)
+    ensemble = Ensemble(tuple(Member(model.path or Path(name), name) for name, model in _models), rule)
+    members = tuple(model for _, model in _models)
+    predictor = put_together(ensemble, [each.predictor for each in members])
+    notes = tuple(dict.fromkeys(note for each in members for note in each.notes))
+    return Opened(predictor, sum(each.took_s for each in members), notes, members=members)
 
 
 @st.cache_resource(max_entries=MOST_OPEN, show_spinner="Opening the model …", scope="session")
@@ -127,8 +163,8 @@ def picture_of(content: bytes, limits: Limits) -> Image.Image:
 
 def enlarged(picture: Image.Image) -> Image.Image:
     """Return a picture of few pixels larger by a whole factor, since a browser would blur it."""
-    factor = max(1, SMALLEST // max(picture.size))
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    height, width = drawn_size(picture.height, picture.width)
+    return picture.resize((width, height), Image.Resampling.NEAREST)
 
 
 def as_png(picture: Image.Image) -> bytes:

@@ -1,7 +1,7 @@
-"""The page of the runs: what each is doing, its curves, its learning rate and its reports."""
+"""The page of the runs: what each is doing, its curves, its learning rate and its reports; and the ensembles."""
 
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import streamlit as st
@@ -15,9 +15,11 @@ from clfctl.display.axes import format_lr
 from clfctl.errors import ClfctlError
 from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.planning.preview.track import Track
+from clfctl.runs.ensemble import EnsembleFolder, is_ensemble, read_ensemble
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.history import EpochResult, read_history
 from clfctl.runs.state import RunState, progress_words, state_of
+from clfctl.settings.ensembles import IN_WORDS
 from clfctl.storage.json_lines import read_json_lines
 from clfctl.storage.names import shell
 
@@ -36,19 +38,35 @@ KINDS = {"loss": "Loss", "share": "Accuracy"}
 
 def runs_view() -> None:
     """Draw the page."""
-    known = {name: path for name, path in models_in(here().source).items() if RunFolder(path).config.is_file()}
+    known = {name: path for name, path in models_in(here().source).items() if path.is_dir()}
     if not known:
         st.info("There are no runs here.")
         return
     name = st.selectbox("Run", [*known], key="run")
     if name not in known:
         return
-    run = RunFolder(known[name])
+    path, run = known[name], RunFolder(known[name])
+    if is_ensemble(path):
+        _ensemble(path)
+        _reports(path, EnsembleFolder(path).eval)
+        return
     if state_of(run).state == "running":
         st.fragment(_curves, run_every=EVERY_S)(run)
     else:
         _curves(run)
-    _reports(run)
+    _reports(run.path, run.eval)
+
+
+def _ensemble(path: Path) -> None:
+    """Show what an ensemble is made of: it has no curves of its own."""
+    try:
+        found = read_ensemble(path)
+    except ClfctlError as error:
+        show_error(error)
+        return
+    _as_list({"Ensemble": IN_WORDS[found.rule], "Members": str(len(found.members))})
+    for each, share in zip(found.members, found.shares, strict=True):
+        st.caption(as_markdown(f"{each.name}, weight {share:.3f}"))
 
 
 def _curves(run: RunFolder) -> None:
@@ -97,7 +115,11 @@ def _numbers(state: RunState) -> None:
         f"Best {metric.title}" if metric else "Best": best,
         "Learning rate": format_lr(state.lr) if state.lr is not None else "none yet",
     }
-    items = "".join(f"<div><dt>{as_html(key)}</dt><dd>{as_html(text)}</dd></div>" for key, text in numbers.items())
+    _as_list(numbers)
+
+
+def _as_list(words: Mapping[str, str]) -> None:
+    items = "".join(f"<div><dt>{as_html(key)}</dt><dd>{as_html(text)}</dd></div>" for key, text in words.items())
     st.html(f'<dl class="clfctl-numbers">{items}</dl>')
 
 
@@ -125,26 +147,30 @@ def used_chart(history: Sequence[EpochResult]) -> dict[str, object] | None:
     return chart([Curve("learning rate", points)], y="learning rate") if points else None
 
 
-def _reports(run: RunFolder) -> None:
-    found = reports_of(run)
+def _reports(path: Path, folder: Path) -> None:
+    """Show the reports of a run or an ensemble, which are in a folder of it."""
+    found = reports_of(path, folder)
     st.markdown("**Report**")
     if not found:
-        st.caption(f"None yet: {as_markdown(shell('eval', run.path))} writes one.")
+        st.caption(f"None yet: {as_markdown(shell('eval', path))} writes one.")
         return
     name = st.selectbox("Evaluation", [*found], key="evaluation") if len(found) > 1 else next(iter(found))
     if name not in found:
         return
-    content = found[name].read_bytes()
-    st.download_button("Download", content, f"{run.path.name}-{name}.html", "text/html", icon=":material/download:")
-    if len(content) > MOST_REPORT_BYTES:
-        st.caption("It is too large to be shown here.")
+    if found[name].stat().st_size > MOST_REPORT_BYTES:
+        st.caption(as_markdown(f"It is too large to be shown here: open {found[name]} itself."))
         return
+    content = found[name].read_bytes()
+    st.download_button("Download", content, f"{path.name}-{name}.html", "text/html", icon=":material/download:")
     page = html.escape(content.decode("utf-8", "replace"), quote=True)
     st.iframe(FRAME.format(page=page, height=REPORT_HEIGHT), height=REPORT_HEIGHT)
 
 
-def reports_of(run: RunFolder) -> dict[str, Path]:
-    """Return the reports of a run by the names of their evaluations, newest first; none that is elsewhere by a link."""
-    inside = run.path.resolve()
-    files = [file for file in run.eval.glob("*/report.html") if file.resolve().is_relative_to(inside)]
+def reports_of(path: Path, folder: Path) -> dict[str, Path]:
+    """Return the reports in a folder of a run, by the names of their evaluations, newest first.
+
+    None that is outside of the run by a link.
+    """
+    inside = path.resolve()
+    files = [file for file in folder.glob("*/report.html") if file.resolve().is_relative_to(inside)]
     return {file.parent.name: file for file in sorted(files, key=lambda each: each.stat().st_mtime, reverse=True)}

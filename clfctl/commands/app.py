@@ -8,6 +8,8 @@ from clfctl.settings.groups import AppSettings
 from clfctl.storage.names import shell
 
 NEEDED = "streamlit"
+# Runs that cannot be asked, of which the start says so one by one.
+MOST_TOLD = 5
 INSTALL = "install it with: pip install 'clfctl[app]'"
 
 
@@ -22,10 +24,15 @@ def app(settings: AppSettings, output: Output) -> None:
 
     if not source.is_dir():
         check_model(source)
-    from clfctl.app.known import models_in
+    from clfctl.app.known import models_in, why_not
 
-    if not models_in(source):
+    known = models_in(source)
+    if not known:
         raise UsageError(f"there are no runs in {source}", f"{shell('train')} makes one; name the folder that has them")
+    bad = [f"{path} cannot be asked: {why}" for path in known.values() if (why := why_not(path))]
+    output.note(*bad[:MOST_TOLD])
+    if len(bad) > MOST_TOLD:
+        output.note(f"… and {len(bad) - MOST_TOLD} more cannot be asked.")
     from clfctl.app.place import Place
     from clfctl.app.server import is_local, serve
     from clfctl.inference.sent_images import MILLION

@@ -1,5 +1,6 @@
 """From what the user names to the networks that can be explained: of an ensemble, all of its members."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def networks_in(predictor: Predictor) -> Opened | None:
     if isinstance(predictor, EnsemblePredictor):
         return Opened(networks, predictor.ensemble, predictor.joined)
     return Opened(networks)
+
+
+def networks_of_members(predictor: EnsemblePredictor, members: Sequence[Opened]) -> Opened:
+    """Return the networks by which the members of an ensemble can be looked into, each opened by itself."""
+    networks = tuple(network for each in members for network in each.networks)
+    return Opened(networks, predictor.ensemble, predictor.joined)
 
 
 def _network_of_member(member: Member) -> Network:

@@ -56,10 +56,32 @@ def test_a_port_in_use_is_one_sentence(cli: Cli) -> None:
         port = taken.getsockname()[1]
         result = cli("app", "--port", str(port))
     assert result.exit_code == 1
-    assert result.stderr.splitlines() == [
+    # The run is no whole one, which is said before anyone looks.
+    first, *others = result.stderr.splitlines()
+    assert first.startswith("runs/x cannot be asked: last.safetensors: ")
+    assert others == [
         f"Error: --port: {port} is in use on 127.0.0.1",
         f"  choose another, such as --port {port + 1}, or --port 0 for any that is free",
     ]
+
+
+def test_what_is_no_model_is_refused_before_anything_is_served(cli: Cli) -> None:
+    Path("notes.txt").write_text("x")
+    result = cli("app", "notes.txt")
+    assert result.exit_code == 2
+    assert "notes.txt is not a model that clfctl made" in result.stderr
+
+
+def test_runs_that_cannot_be_asked_are_told(cli: Cli) -> None:
+    for n in range(7):
+        make_run(f"runs/x{n}")
+    Path("runs/e").mkdir()
+    Path("runs/e/ensemble.json").write_text("{}")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        result = cli("app", "--port", str(taken.getsockname()[1]))
+    lines = result.stderr.splitlines()
+    assert sum("cannot be asked: last.safetensors: " in each for each in lines) == 5
+    assert lines[5] == "… and 3 more cannot be asked."
 
 
 @pytest.mark.parametrize("source", ["variable", "file"])

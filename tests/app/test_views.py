@@ -10,7 +10,9 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+import clfctl
 from clfctl.app import server
+from clfctl.app.answers import share
 from clfctl.app.place import Place, hold
 from clfctl.cli.reporting import spelled
 from clfctl.inference.uploads import Limits
@@ -77,7 +79,8 @@ def best(answer: str) -> str:
 def test_a_picture_is_named_by_one_model_and_by_two(place: Place, pictures: Path) -> None:
     page = app()
     assert not page.exception
-    assert page.multiselect(key="models").options == ["two", "one"]
+    assert [each.split(" · ")[0] for each in page.multiselect(key="models").options] == ["two", "one"]
+    assert all(re.fullmatch(r"\w+ · val acc \d+\.\d %", each) for each in page.multiselect(key="models").options)
     assert not answers(page)
     for color in ("red", "green", "blue"):
         picture = (pictures / color / "0.jpg").read_bytes()
@@ -115,6 +118,7 @@ def test_a_model_that_is_sent_is_asked(file: str, place: Place, pictures: Path) 
     content = (place.source / file).read_bytes()
     page.file_uploader(key="model").set_value(sent(content, "../../evil name" + Path(file).suffix, "")).run()
     (name,) = [each for each in page.multiselect(key="models").options if each.startswith("sent: ")]
+    assert " · " not in name
     page.multiselect(key="models").set_value([name])
     picture = (pictures / "green/3.jpg").read_bytes()
     page.file_uploader(key="picture").set_value(sent(picture, "3.jpg", "image/jpeg")).run()
@@ -122,6 +126,75 @@ def test_a_model_that_is_sent_is_asked(file: str, place: Place, pictures: Path) 
     page.file_uploader(key="model").set_value(sent(content[:-9], "x" + Path(file).suffix, "")).run()
     assert "cannot be used" in page.error[0].value
     assert not page.exception
+
+
+def test_several_runs_answer_as_one_by_a_rule(place: Place, pictures: Path) -> None:
+    picture = pictures / "green/3.jpg"
+    page = app()
+    assert not [each for each in page.selectbox if each.label == "They answer"]
+    page.file_uploader(key="picture").set_value(sent(picture.read_bytes(), "3.jpg", "image/jpeg"))
+    page.multiselect(key="models").set_value(["one", "two"]).run()
+    (way,) = [each for each in page.selectbox if each.label == "They answer"]
+    assert way.options == ["beside each other", "as one: mean", "as one: vote", "as one: geometric mean"]
+    assert len(answers(page)) == 2
+    for words, rule in (("as one: mean", "mean"), ("as one: geometric mean", "geometric")):
+        page.selectbox(key="way").set_value(words).run()
+        assert not page.exception
+        (answer,) = answers(page)
+        expected = clfctl.predict([place.source / "one", place.source / "two"], picture, ensemble=rule)[0]
+        assert best(answer) == expected.best == "green"
+        assert share(expected.classes[0][1]) in answer
+        assert len(page.image) == 2  # the picture, and one map of both
+
+
+def test_a_run_that_becomes_better_stays_chosen(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = app()
+    monkeypatch.setattr("clfctl.app.look_view.about", lambda path: f"better {path.name}")
+    page.slider(key="top_k").set_value(1).run()
+    assert page.multiselect(key="models").value == ["two"]
+    before, other = page.multiselect(key="models").options
+    assert before.startswith("two · val acc ")
+    assert other == "one · better one"
+
+
+def test_what_cannot_answer_as_one_is_said(place: Place, tmp_path: Path, pictures: Path) -> None:
+    source = tmp_path / "runs"
+    shutil.copytree(place.source / "one", source / "one")
+    shutil.copytree(place.source / "two", source / "two")
+    clfctl.ensemble([source / "one", source / "two"], run_name="e", runs_dir=source, export=False)
+    hold(Place(source, place.limits, spelled))
+    page = app()
+    assert "e · mean of 2" in page.multiselect(key="models").options
+    page.file_uploader(key="picture").set_value(sent((pictures / "red/3.jpg").read_bytes(), "3.jpg", "image/jpeg"))
+    page.multiselect(key="models").set_value(["e", "one"]).run()
+    assert len(answers(page)) == 2
+    page.selectbox(key="way").set_value("as one: mean").run()
+    assert "e is an ensemble, and cannot be a member of one" in page.error[0].value.replace("\\", "")
+    assert not answers(page)
+    assert not page.info
+    # More than two have no place beside each other.
+    page.multiselect(key="models").set_value(["e", "one", "two"]).run()
+    assert page.selectbox(key="way.of_more").value == "as one: mean"
+    page = view(runs_page)
+    page.selectbox(key="run").set_value("e").run()
+    assert not page.exception
+    assert "<dd>mean</dd>" in " ".join(each.value for each in page.html)
+    assert "clfctl eval" in page.caption[-1].value.replace("\\", "")
+
+
+def test_a_report_that_is_too_large_is_not_read(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("clfctl.app.runs_view.MOST_REPORT_BYTES", 10)
+    real = Path.read_bytes
+
+    def read(path: Path) -> bytes:
+        assert path.name != "report.html"
+        return real(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read)
+    page = view(runs_page)
+    assert not page.exception
+    assert "It is too large to be shown here" in page.caption[-1].value
+    assert not page.download_button
 
 
 def test_a_run_that_cannot_be_asked_is_said_to_be_so(place: Place, tmp_path: Path, pictures: Path) -> None:

@@ -113,7 +113,7 @@ def write_app_pictures() -> None:
         pixels = np.round(load_digits().images[DIGIT] * 255 / 16).astype(np.uint8)
         Image.fromarray(pixels).save("seven.png")
         with App("runs") as app, Browser(program) as browser:
-            browser.go(f"{app.address}/", 1280, height=1140)
+            browser.go(f"{app.address}/", 1280, height=1115)
             browser.wait(f"document.querySelector('{DROPZONE}')")
             browser.drop(Path("seven.png"), DROPZONE)
             browser.wait("document.querySelector('.clfctl-answer')")
@@ -124,7 +124,7 @@ def write_app_pictures() -> None:
             browser.wait(f"{N_DRAWN} == 3")
             browser.wait(IDLE)
             look = browser.picture(whole=False)
-            browser.go(f"{app.address}/schedules", 1280)
+            browser.go(f"{app.address}/schedules", 1280, height=1018)
             browser.wait("document.querySelector('[data-testid=stVegaLiteChart] :is(canvas, svg)')")
             browser.wait(IDLE)
             schedules = browser.picture(whole=False)
