@@ -30,7 +30,7 @@ STAGES = {
     "flushing to the disk": "import clfctl.storage.files as m; slowly(m, '_flush_folder', 'HERE')",
 }
 # Nothing is left to stop soon after the last stages: on a busy machine the signal came too late.
-SLOWER = SLOW.replace("sleep(0.4)", "sleep(1.5)")
+SLOWER = SLOW.replace("sleep(0.4)", "sleep(3)")
 CASES = list(zip(STAGES, [*CODES, signal.SIGTERM], strict=True))
 
 
