@@ -109,6 +109,20 @@ def test_every_other_network_has_one_too(name: str) -> None:
     assert layer.layout.least_side <= size // (7 if name == "convmixer_768_32" else 8)
 
 
+SIZES = [
+    ("custom", 63, "stages.3.5"),
+    ("custom", 64, "stages.4.5"),
+    ("resnet18", 96, "layer3"),
+    ("resnet18", 97, "layer4"),
+]
+
+
+@pytest.mark.parametrize(("name", "size", "expected"), SIZES)
+def test_of_small_images_an_earlier_stage_is_taken_as_the_docs_say(name: str, size: int, expected: str) -> None:
+    model = CustomCNN(3).eval() if name == "custom" else timm.create_model(name, num_classes=3).eval()
+    assert choose_layer(model, layers_of(model, size), name).name == expected
+
+
 def test_a_layer_is_taken_by_any_of_its_names_and_the_nearest_is_offered() -> None:
     model, run = ResNet9(3, width=4).eval(), Path("runs/x")
     layers = layers_of(model, 32)
