@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -48,22 +49,22 @@ def words_for(photos: Path, name: str) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, RunFolder]:
-    """The run that was never stopped, made when the first test asks."""
-    return {}
+def whole(tmp_path_factory: pytest.TempPathFactory) -> RunFolder:
+    """Where the run that was never stopped is kept, made when the first test asks."""
+    return RunFolder(tmp_path_factory.mktemp("whole") / "run")
 
 
-def unbroken(photos: Path, known: dict[str, RunFolder]) -> RunFolder:
-    if "run" not in known:
+def unbroken(photos: Path, kept: RunFolder) -> RunFolder:
+    if not kept.path.exists():
         code, error = run(*words_for(photos, "whole"))
         assert code == 0, error
-        known["run"] = RunFolder(Path("runs/whole").absolute())
-    return known["run"]
+        shutil.copytree("runs/whole", kept.path)
+    return kept
 
 
 @pytest.mark.parametrize(("stage", "number"), CASES)
 def test_at_every_stage_it_ends_in_time_and_goes_on_exactly(
-    stage: str, number: signal.Signals, photos: Path, whole: dict[str, RunFolder]
+    stage: str, number: signal.Signals, photos: Path, whole: RunFolder
 ) -> None:
     process = start(*words_for(photos, "one"), prepare=f"{SLOW}\n{STAGES[stage]}")
     process.wait_for("HERE")
@@ -144,7 +145,7 @@ def test_a_run_stopped_in_its_validation_says_so_when_it_goes_on(photos: Path) -
     assert "from epoch 1, its validation" in error
 
 
-def test_a_resume_stopped_before_it_trains_leaves_the_run_as_it_was(photos: Path, whole: dict[str, RunFolder]) -> None:
+def test_a_resume_stopped_before_it_trains_leaves_the_run_as_it_was(photos: Path, whole: RunFolder) -> None:
     stop_in_the_middle(start(*words_for(photos, "one"), prepare=f"{SLOW}\n{STAGES['training']}"))
     folder = RunFolder(Path("runs/one"))
     before = folder.last.read_bytes()
