@@ -114,9 +114,9 @@ class Browser:
         """Return the value of a JavaScript expression in the page."""
         return self.ask("Runtime.evaluate", expression=expression, returnByValue=True)["result"].get("value")
 
-    def wait(self, expression: str) -> None:
+    def wait(self, expression: str, patience_s: float = PATIENCE_S) -> None:
         """Wait until a JavaScript expression has a value that counts as true."""
-        end = time.monotonic() + PATIENCE_S
+        end = time.monotonic() + patience_s
         while time.monotonic() < end:
             if self.value(f"!!({expression})"):
                 return
@@ -126,17 +126,23 @@ class Browser:
         )
 
     def press(self, element: str) -> None:
-        """Press the mouse on an element, given as a JavaScript expression, when it is there."""
+        """Press the mouse on an element, given as a JavaScript expression, when it is there and rests."""
         self.wait(element)
         self.value(f"{element}.scrollIntoView({{ block: 'center' }})")
-        x, y = self.value(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())")
+        before = None
+        while (place := self._middle(element)) != before:
+            before = place
+            time.sleep(0.1)
+        x, y = place
         for kind in ("mousePressed", "mouseReleased"):
             self.ask("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def _middle(self, element: str) -> list[float]:
+        return list(self.value(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({element}.getBoundingClientRect())"))
+
     def drop(self, file: Path, selector: str) -> None:
         """Drop a file on an element, as a hand does."""
-        place = f"document.querySelector({json.dumps(selector)}).getBoundingClientRect()"
-        x, y = self.value(f"(r => [r.x + r.width / 2, r.y + r.height / 2])({place})")
+        x, y = self._middle(f"document.querySelector({json.dumps(selector)})")
         data = {"items": [], "files": [str(file.resolve())], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
             self.ask("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data)

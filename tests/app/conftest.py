@@ -1,5 +1,7 @@
 """Two small runs that tell three colours apart, one of them evaluated, for all tests of the app's pages."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,14 @@ LEARN = ("--model", "resnet9_small", "--image-size", "32", "--batch-size", "6", 
 def invoke(*words: str) -> None:
     result = CliRunner().invoke(make_app(words[0]), list(words))
     assert result.exit_code == 0, result.output
+
+
+@pytest.fixture(autouse=True)
+def main_module() -> Iterator[None]:
+    """Streamlit puts the page in the place of the program, which a process that is spawned later would then run."""
+    program = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = program
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 import io
 import json
 import shlex
+import shutil
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -116,7 +117,8 @@ def test_a_taken_name_is_refused_and_nothing_is_touched(trained: tuple[RunFolder
     result = cli("train", *QUICK, "--runs-dir", str(run.path.parent), "--run-name", "one")
     assert result.exit_code == 2
     assert "exists already" in result.stderr
-    Path("runs/my run").mkdir(parents=True)
+    Path("runs").mkdir()
+    shutil.copytree(run.path, "runs/my run")
     hint = cli("train", "--run-name", "my run").stderr
     assert "--run-name 'my run-{n}'" in hint
     assert shlex.split(hint)[-3:] == ["clfctl", "resume", "runs/my run"]
