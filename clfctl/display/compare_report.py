@@ -22,7 +22,8 @@ from clfctl.display.curve import letter_of
 from clfctl.display.eval_files import pictures_of
 from clfctl.display.eval_plots import INK, confusion_figure, drawing, save_figure, svg_of
 from clfctl.display.report import data_url
-from clfctl.storage.files import explained, replace_file, replacing_folder, write_text
+from clfctl.storage.files import explained, replace_file, write_text
+from clfctl.storage.folders import replacing_folder
 from clfctl.version import __version__
 
 TEMPLATE = "compare.html.jinja"

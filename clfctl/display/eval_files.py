@@ -24,7 +24,8 @@ from clfctl.inference.evaluate import N_MISTAKES, Measured
 from clfctl.inference.trained import TrainedModel
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.history import EpochResult, read_history
-from clfctl.storage.files import explained, replace_file, replacing_folder, write_text
+from clfctl.storage.files import explained, replace_file, write_text
+from clfctl.storage.folders import replacing_folder
 from clfctl.storage.json_lines import read_json_lines
 
 

@@ -14,13 +14,13 @@ import numpy as np
 import xxhash
 from torch import nn
 
-from clfctl.data.cache.folder import lock_for, sweep, temporary_for
+from clfctl.data.cache.folder import lock_for, sweep
 from clfctl.data.cache.key import content_digest
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.sources.base import Part
 from clfctl.engine.features import IN_MEMORY, Features, Room, Seen
 from clfctl.errors import WriteError
-from clfctl.storage.files import cache_folder, explained, hint_of, in_bytes, reason_of, replace_file
+from clfctl.storage.files import cache_folder, explained, hint_of, in_bytes, reason_of, replace_file, temporary_for
 from clfctl.storage.lock import Holder, locked_in_turn
 from clfctl.storage.tensor_file import Entry, make_header, read_header
 

@@ -27,12 +27,14 @@ from clfctl.runs.ensemble import (
 from clfctl.runs.folder import CHECKPOINT_SUFFIX, RunFolder, check_new_run, names_in
 from clfctl.settings.ensembles import USUAL, KeptEnsembleSettings, Rule
 from clfctl.settings.groups import EvalSettings
-from clfctl.storage.files import explained, keep_beside, numbered, replacing_folder, write_text
+from clfctl.storage.files import explained, keep_beside, numbered, write_text
+from clfctl.storage.folders import making_folder
 from clfctl.storage.json_lines import dump_json
 from clfctl.storage.names import shell, shortened
 from clfctl.version import __version__
 
 USUAL_NAME = "ensemble-{n}"
+NO_IMAGES = "train them on the same data with one seed, or take equal weights: `ensemble=mean`"
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlo
     fitted = None
     if named.rule == "weighted":
         wanted = EvalSettings(data=options.data, device=options.device)
-        answered = ask_members(named, wanted, to)
+        answered = ask_members(named, wanted, to, instead=NO_IMAGES)
         _check_own(answered, options.data)
         for note in answered.notes:
             to.tell(note)
@@ -100,7 +102,7 @@ def _free(runs_dir: Path, name: str) -> Path:
 
 def _write(folder: EnsembleFolder, named: Ensemble, places: Sequence[tuple[RunFolder, Path]], joined: Joined) -> None:
     """Write the folder, whole or not at all. Raises WriteError."""
-    with replacing_folder(folder.path, is_new=True) as new:
+    with making_folder(folder.path) as new:
         inside = EnsembleFolder(new)
         members = []
         with explained(inside.members):

@@ -60,9 +60,10 @@ class Answered:
         return tuple(compute_metrics(each, self.joined.classes) for each in self.outputs)
 
 
-def ask_members(ensemble: Ensemble, options: EvalSettings, to: Onlookers) -> Answered:
+def ask_members(ensemble: Ensemble, options: EvalSettings, to: Onlookers, *, instead: str = "") -> Answered:
     """Measure each member, and return what they say of the images that all of them hold out.
 
+    `instead` is what to do where they have none in common, if not to name others.
     Raises ClfctlError: UsageError if they have no classes in common, DataError if they have no images.
     """
     if options.checkpoint not in CHECKPOINTS:
@@ -84,7 +85,7 @@ def ask_members(ensemble: Ensemble, options: EvalSettings, to: Onlookers) -> Ans
     for run, file in places:
         home = run if ensemble.folder else None
         measured.append(evaluate_checkpoint(run, file, options, replace(to, tell=tell_once), home))
-    answered = _joined(ensemble, measured)
+    answered = _joined(ensemble, measured, instead)
     if not all(each.chosen.is_of_run and each.chosen.split == "val" for each in measured):
         return answered
     warnings = suspects([run for run, _ in places], [each.name for each in ensemble.members])
@@ -106,12 +107,13 @@ def classes_of_files(ensemble: Ensemble, files: Sequence[Path]) -> Joined:
     return join_classes(known, [each.name for each in ensemble.members])
 
 
-def _joined(ensemble: Ensemble, measured: Sequence[Measured]) -> Answered:
+def _joined(ensemble: Ensemble, measured: Sequence[Measured], instead: str) -> Answered:
     classes = [[readable(name) for name in each.trained.info.classes] for each in measured]
     joined = join_classes(classes, [each.name for each in ensemble.members])
     common, notes = common_images(measured)
     if common is None:
-        raise DataError(*_split_hint(notes[0]), field="data")
+        what, hint = _split_hint(notes[0])
+        raise DataError(what, instead or hint, field="" if instead else "data")
     if joined.left_out:
         listed = ", ".join(joined.left_out[:5]) + (", …" if len(joined.left_out) > 5 else "")
         what = f"Not every member knows {listed}: they answer only which of the other {len(joined.classes)} it is"

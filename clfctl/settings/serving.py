@@ -10,6 +10,8 @@ from clfctl.settings.token import Token
 
 # More than the cores bring nothing, and some thousands leave a machine without any for its other programs.
 MOST_THREADS = 256
+# An hour: whatever stops a server kills it long before.
+LONGEST_STOP_S = 3600
 
 
 class ServeSettings(Settings):
@@ -43,7 +45,7 @@ class ServeSettings(Settings):
     one the soonest."""
     receive_seconds: PositiveFloat = 30.0
     """Seconds in which a request must have come as a whole."""
-    stop_seconds: PositiveInt = 30
+    stop_seconds: Annotated[int, Field(ge=1, le=LONGEST_STOP_S)] = 30
     """Seconds to finish what was accepted when it is told to stop."""
 
     @model_validator(mode="after")

@@ -6,6 +6,7 @@ import filecmp
 import itertools
 import os
 import shutil
+import socket
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -16,6 +17,8 @@ from clfctl.storage.home import expand_home
 
 Piece = bytes | bytearray | memoryview
 TEMPORARY, SECOND_NAME = ".tmp", ".old"
+# What has not changed for so long while it was to be written is what a process that was killed left.
+LONG_S = 24 * 3600.0
 # Small pieces are joined up to this size: a checkpoint has a hundred tensors of a few hundred bytes.
 BLOCK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if sys.platform != "win32" else (errno.ENOSPC,)
@@ -38,7 +41,7 @@ def replace_file(
         if previous and path.exists():
             _keep(path, previous)
         os.replace(temporary, path)
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except BaseException:  # a second Ctrl-C included
         with contextlib.suppress(OSError):
             os.unlink(temporary)
@@ -71,7 +74,7 @@ def move_file(source: Path, target: Path) -> None:
             raise
         _copy_file(source, target)
     try:
-        _flush_folder(target.parent)
+        flush_folder(target.parent)
         os.unlink(source)
     except BaseException:
         if os.path.lexists(source):  # a Ctrl-C during the unlink is raised after it
@@ -128,36 +131,9 @@ def numbered(path: Path) -> Iterator[Path]:
     yield from (path.with_name(f"{path.stem}~{n}{path.suffix}") for n in itertools.count(1))
 
 
-@contextlib.contextmanager
-def replacing_folder(path: Path, *, is_new: bool = False) -> Iterator[Path]:
-    """Yield a new folder to fill: when the block ends it takes the place of `path`, which is whole or not there before.
-
-    If the block fails the new folder is removed and the old one stays. A process that is killed leaves the old one; it
-    has another name for the moment between two renames, and gets its own back here. One that `is_new` takes the place
-    of none, and its parents are made. Raises WriteError.
-    """
-    new, old = path.with_name(path.name + TEMPORARY), path.with_name(path.name + SECOND_NAME)
-    with explained(path):
-        path.parent.mkdir(parents=is_new, exist_ok=True)
-        if old.is_dir() and not path.exists():
-            os.replace(old, path)
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
-        new.mkdir()
-    try:
-        yield new
-        with explained(path):
-            if path.exists() and is_new:
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            if path.exists():
-                os.replace(path, old)
-            os.replace(new, path)
-            _flush_folder(path.parent)
-    finally:  # also after a signal between the two renames
-        if old.is_dir() and not path.exists():
-            os.replace(old, path)
-        for leftover in (new, old):
-            shutil.rmtree(leftover, ignore_errors=True)
+def temporary_for(path: Path) -> Path:
+    """Return the name of a file while it is written, which no other process uses: not all file systems have locks."""
+    return path.with_name(f"{path.name}.{of_this_process()}{TEMPORARY}")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -193,6 +169,11 @@ def hint_of(error: OSError) -> str:
     if error.errno == errno.ENAMETOOLONG:
         return "choose a shorter name: most file systems take 255 bytes, and need some for a suffix"
     return "check the disk: the system's log (dmesg) may say more"
+
+
+def of_this_process() -> str:
+    """Return a part of a name that no other process uses, on whatever machine it runs."""
+    return f"{socket.gethostname()}-{os.getpid()}"
 
 
 def _copy_file(source: Path, target: Path) -> None:
@@ -270,7 +251,7 @@ def _keep(path: Path, previous: Path) -> None:
         os.replace(second, previous)
 
 
-def _flush_folder(path: Path) -> None:
+def flush_folder(path: Path) -> None:
     """Wait until the names in a folder are on the disk."""
     if sys.platform == "win32":
         return  # folders cannot be opened there

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from clfctl.data.cache.file import Seal, open_pictures, pieces
-from clfctl.data.cache.folder import free_memory, lock_for, sweep, temporary_for
+from clfctl.data.cache.folder import free_memory, lock_for, sweep
 from clfctl.data.cache.images import CachedImages, NoPictures, Stored, Wanted, in_memory, stored_pictures, wanted
 from clfctl.data.cache.key import content_digest
 from clfctl.data.cache.make import cached_sources
@@ -36,6 +36,7 @@ from clfctl.data.sources.idx import SYSTEM_FOLDERS
 from clfctl.data.sources.open import open_data
 from clfctl.settings.data import DataSettings, Fit, Interpolation
 from clfctl.settings.image_size import ImageSize, Rectangle
+from clfctl.storage.files import temporary_for
 from clfctl.storage.lock import locked
 from tests.nobody import NOBODY
 

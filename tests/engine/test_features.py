@@ -11,7 +11,7 @@ import timm
 import torch
 from torch import nn
 
-from clfctl.data.cache.folder import lock_for, temporary_for
+from clfctl.data.cache.folder import lock_for
 from clfctl.data.loader import BadImages, Loader
 from clfctl.data.pixels.transform import Preprocess
 from clfctl.data.pixels.views import views
@@ -23,6 +23,7 @@ from clfctl.engine.measure import View
 from clfctl.engine.step import Normalize
 from clfctl.errors import ModelError, UsageError
 from clfctl.models.custom_cnn import CustomCNN
+from clfctl.storage.files import temporary_for
 from clfctl.storage.lock import locked
 
 CPU = torch.device("cpu")

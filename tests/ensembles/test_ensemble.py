@@ -290,6 +290,10 @@ def test_members_whose_images_or_classes_differ_are_said(pair: Pair, cli: Cli, t
     result = cli("eval", str(pair[0]), str(a))
     assert result.exit_code == 1
     assert "the runs were trained on different data" in result.stderr
+    result = cli("ensemble", str(pair[0]), str(a), "--ensemble", "weighted")
+    assert result.exit_code == 1
+    assert "take equal weights: --ensemble mean" in result.stderr
+    assert "--data" not in result.stderr
 
 
 def _is_served(folder: Path) -> None:

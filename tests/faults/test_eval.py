@@ -8,13 +8,15 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import Result
 
 from clfctl.errors import WriteError
-from clfctl.storage import files
-from clfctl.storage.files import replacing_folder, write_text
+from clfctl.storage import files, folders
+from clfctl.storage.files import write_text
+from clfctl.storage.folders import making_folder, replacing_folder
 from tests.faults.processes import TINY, run, start
 from tests.faults.test_disk import FAULTS, FailingDisk
 from tests.faults.test_signals import CODES, SLOW
@@ -27,7 +29,7 @@ STAGES = {
     "measuring": "import clfctl.data.loader as m; slowly(m.Loader, '_load', 'HERE')",
     "computing": "import clfctl.evaluation.metrics as m; slowly(m, 'compute_metrics', 'HERE')",
     "writing": "import clfctl.display.eval_files as m; slowly(m, 'confused_csv', 'HERE')",
-    "flushing to the disk": "import clfctl.storage.files as m; slowly(m, '_flush_folder', 'HERE')",
+    "flushing to the disk": "import clfctl.storage.folders as m; slowly(m, 'flush_folder', 'HERE')",
 }
 # Nothing is left to stop soon after the last stages: on a busy machine the signal came too late.
 SLOWER = SLOW.replace("sleep(0.4)", "sleep(3)")
@@ -36,6 +38,12 @@ CASES = list(zip(STAGES, [*CODES, signal.SIGTERM], strict=True))
 
 def content(folder: Path) -> dict[str, bytes]:
     return {each.name: each.read_bytes() for each in folder.iterdir()}
+
+
+def put(disk: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let all that is written go to a disk, in the place of `os`."""
+    for module in (files, folders):
+        monkeypatch.setattr(module, "os", disk)
 
 
 def fill(folder: Path, text: str) -> None:
@@ -52,14 +60,14 @@ def test_whichever_call_fails_the_folder_is_the_old_one_or_the_new_one(
     counting = FailingDisk(0, 0, stays=False)
     folder = tmp_path / "eval/x"
     fill(folder, "old")
-    monkeypatch.setattr(files, "os", counting)
+    put(counting, monkeypatch)
     fill(folder, "old")
     outcomes = set()
     for k in range(1, counting.n_calls + 1):
-        monkeypatch.setattr(files, "os", FailingDisk(k, number, stays=stays))
+        put(FailingDisk(k, number, stays=stays), monkeypatch)
         with contextlib.suppress(WriteError, OSError):
             fill(folder, "new")
-        monkeypatch.setattr(files, "os", os)
+        put(os, monkeypatch)
         with replacing_folder(tmp_path / "eval/y"):
             pass
         # What a disk kept from being given its name back gets it when the folder is written again.
@@ -84,6 +92,25 @@ def test_a_name_that_was_not_given_back_is_given_back_later(tmp_path: Path) -> N
         raise ZeroDivisionError
     assert content(folder) == dict.fromkeys(NAMES, b"old")
     assert [each.name for each in folder.parent.iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_of_two_that_make_a_folder_of_one_name_one_does(is_late: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "runs/e"
+    with contextlib.suppress(WriteError), making_folder(folder) as one:
+        write_text(one / "a.json", "one")
+        # What another process is at is left alone; what none has touched for a day is removed.
+        other, old = (one.with_name(f".elsewhere-{n}.tmp") for n in (1, 2))
+        for each in (other, old):
+            each.mkdir()
+        os.utime(old, (0, 0))
+        if is_late:
+            folder.mkdir()
+    assert folder.is_dir()
+    assert [*folder.iterdir()] == ([] if is_late else [folder / "a.json"])
+    with contextlib.suppress(WriteError), making_folder(folder):
+        pass
+    assert {each.name for each in folder.parent.iterdir()} == {"e", ".elsewhere-1.tmp"}
 
 
 @pytest.fixture
@@ -124,9 +151,9 @@ def test_after_a_kill_the_next_evaluation_is_whole(evaluated: dict[str, bytes]) 
 def test_a_full_disk_is_said_after_the_numbers_and_loses_nothing(
     evaluated: dict[str, bytes], cli: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "os", FailingDisk(20, errno.ENOSPC, stays=True))
+    put(FailingDisk(20, errno.ENOSPC, stays=True), monkeypatch)
     result = cli("eval", "runs/one")
-    monkeypatch.setattr(files, "os", os)
+    put(os, monkeypatch)
     assert result.exit_code == 1
     assert "accuracy (top 1)" in result.stdout
     assert "No space left on device" in result.stderr

@@ -37,7 +37,7 @@ STAGES = {
     "training": "import clfctl.engine.step as m; slowly(m, 'train_step', 'HERE')",
     "validation": "import clfctl.engine.trainer as m; slowly(m, 'evaluate', 'HERE')",
     "saving": "import clfctl.engine.saving as m; slowly(m, 'save_checkpoint', 'HERE')",
-    "flushing to the disk": "import clfctl.storage.files as m; slowly(m, '_flush_folder', 'HERE')",
+    "flushing to the disk": "import clfctl.storage.files as m; slowly(m, 'flush_folder', 'HERE')",
     "drawing the plots": "import clfctl.display.plots as m; slowly(m, 'save_plots', 'HERE')",
 }
 # Every stage with one of the signals, in turn, and training with each.

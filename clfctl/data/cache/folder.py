@@ -1,21 +1,18 @@
 """The folder of the disk caches: what is free there, what was left behind, what is out of date; and free memory."""
 
 import contextlib
-import os
 import shutil
-import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from clfctl.data.cache.file import SUFFIX
 from clfctl.errors import WriteError
-from clfctl.storage.files import TEMPORARY, cache_folder, hint_of, reason_of
+from clfctl.storage.files import LONG_S, TEMPORARY, cache_folder, hint_of, reason_of
 from clfctl.storage.lock import holder_of
 
 LOCK = ".lock"
 # Where locks do not work, a file that nothing has been written to for this long counts as abandoned.
-_LONG_S = 24 * 3600.0
 # Limits of a container: of cgroups 2 and 1, with what is used of it. Used as a cache of files, memory is free.
 _LIMITS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -29,11 +26,6 @@ def images_folder(chosen: Path | None) -> Path:
     except OSError as error:
         raise WriteError(f"{folder} cannot be made: {reason_of(error)}", hint_of(error), field="cache_dir") from None
     return folder
-
-
-def temporary_for(path: Path) -> Path:
-    """Return the name of a file while it is written, which no other process uses: not all file systems have locks."""
-    return path.with_name(f"{path.name}.{socket.gethostname()}-{os.getpid()}{TEMPORARY}")
 
 
 def lock_for(folder: Path, stem: str) -> Path:
@@ -111,7 +103,7 @@ def _is_dead(path: Path, lock: Path, own_lock: Path, *, has_locks: bool) -> bool
         with contextlib.suppress(OSError):
             return lock == own_lock or holder_of(lock) is None
     with contextlib.suppress(OSError):
-        return time.time() - path.stat().st_mtime > _LONG_S
+        return time.time() - path.stat().st_mtime > LONG_S
     return False
 
 

@@ -13,7 +13,6 @@ from clfctl.data.cache.folder import (
     lock_for,
     remove_others,
     sweep,
-    temporary_for,
 )
 from clfctl.data.cache.images import CachedImages, Pictures, Stored, Wanted, in_memory, stored_pictures, wanted
 from clfctl.data.loader import BadImages
@@ -24,7 +23,7 @@ from clfctl.data.sources.base import Data, ImageSource
 from clfctl.data.workers import n_cores
 from clfctl.errors import DataError
 from clfctl.settings.data import DataSettings
-from clfctl.storage.files import explained, in_bytes, replace_file
+from clfctl.storage.files import explained, in_bytes, replace_file, temporary_for
 from clfctl.storage.lock import Holder, locked_in_turn
 
 

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import shutil
-import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +10,18 @@ from pathlib import Path
 import xxhash
 
 from clfctl.errors import DataError
-from clfctl.storage.files import TEMPORARY, Piece, cache_folder, explained, in_bytes, replace_file
+from clfctl.storage.files import (
+    LONG_S,
+    TEMPORARY,
+    Piece,
+    cache_folder,
+    explained,
+    in_bytes,
+    replace_file,
+    temporary_for,
+)
 
 _POINTER = b"version https://git-lfs"
-_LONG_S = 24 * 3600.0
 
 
 def unpack_folder(cache_dir: Path | None) -> Path:
@@ -39,15 +46,13 @@ def unpack(packed: Path, place: Path, n_bytes: int, pieces: Iterator[Piece]) -> 
                 continue  # another process has just made it
             with contextlib.suppress(OSError):
                 # What is written to now is another process's; what has not been for a day is what a killed one left.
-                if not old.name.endswith(TEMPORARY) or time.time() - old.stat().st_mtime > _LONG_S:
+                if not old.name.endswith(TEMPORARY) or time.time() - old.stat().st_mtime > LONG_S:
                     old.unlink()
         free = shutil.disk_usage(place.parent).free
         if n_bytes > free:
             what = f"{packed} takes about {in_bytes(n_bytes)} unpacked, and {place.parent} has {in_bytes(free)} free"
             raise DataError(what, "free some space, or choose another folder with `cache_dir=`", field="data")
-        # A name that no other process uses: two may unpack the same file at once.
-        temporary = place.with_name(f"{place.name}.{socket.gethostname()}-{os.getpid()}{TEMPORARY}")
-        replace_file(place, pieces, temporary=temporary)
+        replace_file(place, pieces, temporary=temporary_for(place))  # two may unpack the same file at once
 
 
 def check_is_here(path: Path) -> None:
