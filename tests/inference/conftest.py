@@ -1,5 +1,6 @@
 """A real run of the digits, exported as training ends, and images to ask it about."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,12 @@ def training(tmp_path_factory: pytest.TempPathFactory) -> tuple[RunFolder, Resul
 @pytest.fixture(scope="session")
 def run(training: tuple[RunFolder, Result]) -> RunFolder:
     return training[0]
+
+
+@pytest.fixture
+def copy(run: RunFolder) -> RunFolder:
+    """The run, to be changed."""
+    return RunFolder(Path(shutil.copytree(run.path, "copy")))
 
 
 def digit(n: int) -> Image.Image:

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -237,11 +236,6 @@ def test_an_extra_that_is_missing_is_one_sentence(run: RunFolder, cli: Cli, monk
     result = cli("export", str(run.path), "--int8", "--max-loss", "lots")
     assert result.exit_code == 2
     assert "--max-loss: 'lots' is not a share of the images" in result.stderr
-
-
-@pytest.fixture
-def copy(run: RunFolder) -> RunFolder:
-    return RunFolder(Path(shutil.copytree(run.path, "copy")))
 
 
 @pytest.mark.slow

@@ -1,11 +1,8 @@
-"""model.onnx: the same probabilities as torch, never a stale or damaged answer, and pixels as evaluation makes them."""
+"""model.onnx: the same probabilities as torch, from training or from export, and pixels as evaluation makes them."""
 
 import json
-import random
-import shutil
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -21,69 +18,19 @@ from typer.testing import Result
 
 import clfctl
 from clfctl import __version__
-from clfctl.data.pixels.decode import Pixels, resize, resize_by_pillow
+from clfctl.data.pixels.decode import resize, resize_by_pillow
 from clfctl.data.pixels.transform import Preprocess, to_pixels
-from clfctl.errors import ClfctlError, DamagedError, ModelError
+from clfctl.errors import ModelError
 from clfctl.inference.export import TOLERANCE, FromPixels, difference, to_onnx
-from clfctl.inference.onnx_file import read_onnx, to_metadata, with_checksum
 from clfctl.inference.onnx_predictor import load_onnx, start_onnx
-from clfctl.inference.predictor import Seen
 from clfctl.models.card import Card, card_of
-from clfctl.models.custom_cnn import CustomCNN
 from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import checksum_of
 from tests.conftest import SMALL
+from tests.inference.opinions import NAMES, build, crops, last_layer, seen, with_opinions
 
 Cli = Callable[..., Result]
-NAMES = ("crane", "flower", "stone", "water")
-
-
-@cache
-def crops(size: int) -> Pixels:
-    """Sixteen parts of scikit-learn's two photographs as a model sees them, (16, size, size, 3) uint8."""
-    draw, found = random.Random(0), []
-    for photograph in load_sample_images().images:
-        for _ in range(8):
-            side, left, top = draw.randint(size, 400), draw.randint(0, 200), draw.randint(0, 27)
-            part = Image.fromarray(photograph[top : top + side, left : left + side])
-            found.append(to_pixels(part, Preprocess(size)))
-    return np.stack(found)
-
-
-def seen(pixels: Pixels) -> list[Seen]:
-    """Images (B, H, W, 3) as a predictor takes them."""
-    return [(each,) for each in pixels]
-
-
-def with_opinions(model: nn.Module, size: int) -> nn.Module:
-    """Give a model of random weights batch statistics of real images, and answers that differ from image to image."""
-    for layer in model.modules():
-        if isinstance(layer, nn.BatchNorm2d):
-            layer.momentum = None  # the mean of all batches: here of one
-    images, whole = torch.from_numpy(crops(size)), FromPixels(model, Preprocess(size))
-    with torch.no_grad():
-        whole.train()(images)
-        logits = whole.eval()(images).log()
-        head = last_layer(model)
-        head.weight *= 2 / logits.std(0, keepdim=True).T
-        head.bias.zero_()
-        head.bias.sub_(whole(images).log().mean(0))
-    return model
-
-
-def last_layer(model: nn.Module) -> nn.Linear:
-    return next(layer for layer in model.modules() if isinstance(layer, nn.Linear))
-
-
-def build(name: str) -> nn.Module:
-    torch.manual_seed(0)
-    if name == "custom":
-        return CustomCNN(len(NAMES), 0.0)
-    import timm
-
-    model: nn.Module = timm.create_model(name, num_classes=len(NAMES))
-    return model
 
 
 @pytest.mark.slow
@@ -194,12 +141,6 @@ def test_what_keeps_a_model_from_being_exported_fails_no_training(
     assert "pip install 'clfctl[onnx]'" in result.stderr
 
 
-@pytest.fixture
-def copy(run: RunFolder) -> RunFolder:
-    """The run, to be changed."""
-    return RunFolder(Path(shutil.copytree(run.path, "copy")))
-
-
 @pytest.mark.slow
 def test_export_writes_a_file_and_says_how_far_it_is_from_torch(copy: RunFolder, cli: Cli) -> None:
     copy.onnx.unlink()
@@ -259,112 +200,6 @@ def test_an_export_that_says_other_things_is_not_kept(
     assert copy.onnx.read_bytes() == before
 
 
-def test_a_stale_export_does_not_answer_for_a_newer_checkpoint(copy: RunFolder, digits: Path, cli: Cli) -> None:
-    checkpoint = load_checkpoint(copy.best)
-    checkpoint.tensors["model.head.bias"][3] += 100
-    save_checkpoint(copy.best, checkpoint)
-    result = cli("predict", str(copy.path), str(digits), "--json")
-    assert "was made from an older checkpoint; torch answers instead" in result.stderr
-    assert f"clfctl export {copy.path} makes it again" in result.stderr
-    assert {json.loads(line)["class"] for line in result.stdout.splitlines()} == {"3"}
-    # Without any checkpoint it is all there is.
-    shutil.rmtree(copy.last.parent)
-    result = cli("predict", str(copy.path), str(digits), "--json")
-    assert result.exit_code == 0
-    assert len({json.loads(line)["class"] for line in result.stdout.splitlines()}) > 5
-
-
-def test_a_damaged_export_is_found_and_torch_answers(copy: RunFolder, digits: Path, cli: Cli) -> None:
-    expected = cli("predict", str(copy.best), str(digits), "--json").stdout
-    content = bytearray(copy.onnx.read_bytes())
-    content[len(content) // 2] ^= 1
-    copy.onnx.write_bytes(content)
-    result = cli("predict", str(copy.path), str(digits), "--json")
-    assert result.exit_code == 0
-    assert "model.onnx is damaged: its checksum does not match its content; torch answers instead" in result.stderr
-    assert result.stdout == expected
-    result = cli("predict", str(copy.onnx), str(digits))
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "is damaged" in result.stderr
-
-
-def test_every_flipped_bit_is_found_or_changes_nothing(tmp_path: Path) -> None:
-    path, draw, model = tmp_path / "x.onnx", random.Random(0), random.Random(1).randbytes(300)
-    whole = with_checksum(model)
-    for place in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[place] ^= 1 << draw.randrange(8)
-        path.write_bytes(damaged)
-        try:
-            # Only in the mark of the checksum may a bit go unnoticed: then none of the model is another.
-            assert read_onnx(path)[: len(model)] == model
-        except DamagedError:
-            continue
-
-
-def test_a_file_that_is_cut_short_is_refused(run: RunFolder, tmp_path: Path) -> None:
-    whole, draw, path = run.onnx.read_bytes(), random.Random(0), tmp_path / "x.onnx"
-    # The last cuts leave a whole graph, without its metadata or with half of them.
-    for n in [
-        0,
-        1,
-        100,
-        *(draw.randrange(len(whole)) for _ in range(4)),
-        *range(len(whole) - 500, len(whole) - 81, 60),
-    ]:
-        path.write_bytes(whole[:n])
-        with pytest.raises(ClfctlError):
-            start_onnx(path, read_onnx(path), 1)
-
-
-def test_files_of_others_are_refused(tmp_path: Path, run: RunFolder, digits: Path, cli: Cli) -> None:
-    import onnx
-
-    model = onnx.load(run.onnx)
-    del model.metadata_props[:]
-    onnx.save(model, tmp_path / "bare.onnx")
-    result = cli("predict", str(tmp_path / "bare.onnx"), str(digits))
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "bare.onnx was not made by clfctl export" in result.stderr
-    (tmp_path / "text.onnx").write_text("no model")
-    result = cli("predict", str(tmp_path / "text.onnx"), str(digits))
-    assert (result.exit_code, result.stdout) == (1, "")
-    assert "text.onnx cannot be read" in result.stderr
-    described = json.loads(to_metadata(Card("custom", NAMES, Preprocess(32), ""), "9.0")["clfctl"])
-    model.metadata_props.add(key="clfctl", value=json.dumps(described | {"format": 4}))
-    onnx.save(model, tmp_path / "newer.onnx")
-    with pytest.raises(ModelError, match="written by a newer clfctl"):
-        load_onnx(tmp_path / "newer.onnx", 1)
-
-
-def test_a_tool_may_change_an_export(tmp_path: Path, run: RunFolder) -> None:
-    """What such a tool writes has no checksum at its end, and is used all the same."""
-    import onnx
-
-    model = onnx.load(run.onnx)
-    onnx.checker.check_model(model, full_check=True)
-    entry = next(each for each in model.metadata_props if each.key == "clfctl_xxh3")
-    assert with_checksum(run.onnx.read_bytes()[: -len(with_checksum(b""))]) == run.onnx.read_bytes()
-    model.metadata_props.remove(entry)
-    onnx.save(model, tmp_path / "x.onnx")
-    one = np.zeros((1, 32, 32, 3), np.uint8)
-    changed, own = (load_onnx(path, 1).probabilities(seen(one)) for path in (tmp_path / "x.onnx", run.onnx))
-    assert (changed == own).all()
-
-
-def test_a_run_without_onnx_runtime_is_answered_by_torch(
-    copy: RunFolder, digits: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in ("clfctl.inference.open", "clfctl.inference.onnx_predictor"):
-        monkeypatch.setattr(f"{module}.has_runtime", lambda: False)
-    result = cli("predict", str(copy.path), str(digits), "--json")
-    assert result.exit_code == 0
-    assert "pip install 'clfctl[onnx]'" in result.stderr
-    result = cli("predict", str(copy.onnx), str(digits))
-    assert result.exit_code == 1
-    assert "needs ONNX Runtime, which is not installed" in result.stderr
-
-
 # Sides that are enlarged, kept and made smaller, at ratios that are whole and that are not.
 SIDES = st.integers(1, 300)
 RATIOS = st.sampled_from([0.875, 0.95, 1.0])
@@ -395,9 +230,3 @@ def test_photographs_without_torch_are_those_of_evaluation_to_one_level(n: int, 
     found = abs(ours.astype(int) - theirs.astype(int))
     assert found.max() <= 1
     assert found.mean() < 0.1
-
-
-def test_the_checksum_tells_one_checkpoint_from_another(run: RunFolder, tmp_path: Path) -> None:
-    checkpoint = load_checkpoint(run.best)
-    save_checkpoint(tmp_path / "same.safetensors", checkpoint)
-    assert checksum_of(tmp_path / "same.safetensors") == checksum_of(run.best) != checksum_of(run.last)

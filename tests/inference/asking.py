@@ -1,0 +1,29 @@
+"""Images asked about by clfctl predict in this process, and its answers as records."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from typer.testing import CliRunner, Result
+
+from clfctl.cli.app import make_app
+
+Cli = Callable[..., Result]
+
+
+def records(result: Result) -> list[dict[str, Any]]:
+    """Return what was printed with `--json`."""
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def answers(cli: Cli, model: str, *images: Path | str) -> list[dict[str, Any]]:
+    """Return what a model says of images, with the shares of all classes."""
+    return records(cli("predict", model, *map(str, images), "--json", "--top-k", "10"))
+
+
+class CliRunnerCli:
+    """The command line of the fixture `cli`, for who has it from no fixture."""
+
+    def __call__(self, *words: str) -> Result:
+        return CliRunner().invoke(make_app(words[0]), list(words))
