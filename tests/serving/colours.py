@@ -26,6 +26,7 @@ SIDE = 16
 # A product of two matrices of this many rows takes some hundredths of a second.
 SLOW_ROWS = 1024
 START_S = 60.0
+Files = list[tuple[str, tuple[str, bytes, str]]]
 
 
 def colours_model(classes: tuple[str, ...] = COLOURS, n_products: int = 0, **other: Any) -> bytes:
@@ -70,6 +71,17 @@ def picture(colour: str, size: tuple[int, int] = (40, 30), kind: str = "PNG") ->
     file = io.BytesIO()
     Image.new("RGB", size, colour if colour != "green" else "lime").save(file, kind)
     return file.getvalue()
+
+
+def files(*named: tuple[str, bytes]) -> Files:
+    """Return a form of several images, as httpx sends it."""
+    return [("image", (name, content, "image/png")) for name, content in named]
+
+
+def class_of(body: bytes) -> str:
+    """Return the class that an answer names for its first image."""
+    found: str = json.loads(body)["predictions"][0]["class"]
+    return found
 
 
 @dataclass(frozen=True)

@@ -1,46 +1,31 @@
 """What the server answers, and what it refuses: asked in this process, with a real model."""
 
-import asyncio
 import io
 import re
 import socket
 import struct
 import sys
-import threading
 import zlib
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import httpx
-import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import Result
 
-from clfctl.data.pixels.decode import Picture
-from clfctl.errors import DamagedError, UsageError
-from clfctl.inference.open import open_predictor
-from clfctl.inference.predictor import Seen
+from clfctl.errors import UsageError
 from clfctl.inference.sent_images import MOST_SCANS, SCAN
-from clfctl.runs.ensemble import Ensemble, EnsembleFolder, Member
-from clfctl.serving import current as current_module
-from clfctl.serving.current import Current, Loaded
+from clfctl.serving.current import Current
 from clfctl.serving.images import read_upload
 from clfctl.settings.groups import ServeSettings
 from clfctl.settings.sources import resolve
-from tests.serving.colours import COLOURS, colours_model, picture, rle_bmp
+from tests.serving.colours import COLOURS, files, picture, rle_bmp
 from tests.serving.conftest import asking, service_of
 
 Cli = Callable[..., Result]
 TOKEN = "a-word-that-nobody-guesses"
-Files = list[tuple[str, tuple[str, bytes, str]]]
-
-
-def files(*named: tuple[str, bytes]) -> Files:
-    return [("image", (name, content, "image/png")) for name, content in named]
 
 
 def post(colours: Path, url: str = "/predict", said: list[str] | None = None, settings: Any = None, **body: Any) -> Any:
@@ -223,283 +208,6 @@ def test_the_model_and_the_counts_are_told(colours: Path) -> None:
         "process_resident_memory_bytes",
     ):
         assert line in text
-
-
-class Slow:
-    """A model that computes when it is told to; it notes how many images it was asked about at once."""
-
-    def __init__(self, loaded: Loaded) -> None:
-        self.inner = loaded.predictor
-        self.info, self.title, self.computed_by = self.inner.info, self.inner.title, self.inner.computed_by
-        self.is_parallel, self.batch_size = False, 4
-        self.may_go = threading.Event()
-        self.batches: list[int] = []
-
-    def begin_thread(self) -> None:
-        self.inner.begin_thread()
-
-    def look(self, image: Picture) -> Seen:
-        return self.inner.look(image)
-
-    def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
-        self.batches.append(len(images))
-        assert self.may_go.wait(10)
-        return self.inner.probabilities(images)
-
-
-def test_a_full_queue_says_when_to_come_again_and_loses_nothing(colours: Path) -> None:
-    service = service_of(colours, max_waiting=8, max_images=4, max_batch=4)
-    slow = Slow(service.current.loaded)
-    service.current.loaded = Loaded(slow, "slow", 0.0)
-
-    async def ask(client: httpx.AsyncClient) -> tuple[list[httpx.Response], httpx.Response]:
-        async def one() -> httpx.Response:
-            return await client.post("/predict", content=picture("red"))
-
-        first = [asyncio.create_task(one()) for _ in range(30)]
-        while not any(each.done() for each in first):
-            await asyncio.sleep(0.01)
-        health = await client.get("/health")
-        slow.may_go.set()
-        return await asyncio.gather(*first), health
-
-    answers, health = asking(service, ask)
-    by_status = {code: [each for each in answers if each.status_code == code] for code in (200, 429)}
-    assert health.status_code == 200
-    assert sum(map(len, by_status.values())) == 30
-    assert len(by_status[200]) >= 8
-    assert all(int(each.headers["retry-after"]) >= 1 for each in by_status[429])
-    assert service.numbers.refused.labels("queue")._value.get() == len(by_status[429]) > 0
-    assert all(each.json()["predictions"][0]["class"] == "red" for each in by_status[200])
-    assert max(slow.batches) == 4
-    assert sum(slow.batches) == len(by_status[200])
-
-
-def test_what_comes_together_is_computed_together(colours: Path) -> None:
-    service = service_of(colours, max_batch=8, batch_wait_ms=1000)
-    slow = Slow(service.current.loaded)
-    service.current.loaded = Loaded(slow, "slow", 0.0)
-
-    async def ask(client: httpx.AsyncClient) -> str:
-        asked = [asyncio.create_task(client.post("/predict", content=picture("red"))) for _ in range(16)]
-        while not slow.batches or service.batches._waiting:
-            await asyncio.sleep(0.001)
-        slow.may_go.set()  # not before both threads have taken what they take: one could come back for the other's
-        await asyncio.gather(*asked)
-        return (await client.get("/metrics")).text
-
-    # Two threads share what came.
-    assert re.search(r"^clfctl_batch_images_count 2\.0$", asking(service, ask), re.MULTILINE)
-    assert slow.batches == [8, 8]
-
-
-def test_a_model_that_fails_fails_its_requests_alone(colours: Path) -> None:
-    said: list[str] = []
-    service = service_of(colours, said)
-    good = service.current.loaded
-
-    class Broken(Slow):
-        def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
-            raise RuntimeError("/secret/path is broken")
-
-    async def ask(client: httpx.AsyncClient) -> list[httpx.Response]:
-        service.current.loaded = Loaded(Broken(good), "broken", 0.0)
-        failed = [await client.post("/predict", content=picture("red")) for _ in range(3)]
-        service.current.loaded = good
-        return [*failed, await client.post("/predict", content=picture("red"))]
-
-    answers = asking(service, ask)
-    assert [each.status_code for each in answers] == [500, 500, 500, 200]
-    assert "/secret" not in "".join(each.text for each in answers)
-    assert len(said) == 1
-    assert "/secret/path is broken" in said[0]
-
-
-@pytest.mark.parametrize("fault", ["columns", "rows", "nan", "thread"])
-def test_answers_that_do_not_fit_fail_their_requests_alone(colours: Path, fault: str) -> None:
-    service = service_of(colours)
-    good = service.current.loaded
-
-    class Odd(Slow):
-        def begin_thread(self) -> None:
-            if fault == "thread":
-                raise RuntimeError("no thread for this")
-
-        def probabilities(self, images: Sequence[Seen]) -> NDArray[np.float32]:
-            shape = {"columns": (len(images), 5), "rows": (0, 3)}.get(fault, (len(images), 3))
-            return np.full(shape, np.nan if fault == "nan" else 0.1, np.float32)
-
-    async def ask(client: httpx.AsyncClient) -> tuple[list[httpx.Response], bool]:
-        service.current.loaded = Loaded(Odd(good), "odd", 0.0)
-        n = service.batches.n_threads + 2
-        failed = [await asyncio.wait_for(client.post("/predict", content=picture("red")), 10) for _ in range(n)]
-        service.current.loaded = good
-        alive = all(each.is_alive() for each in service.batches._threads)
-        return [*failed, await client.post("/predict", content=picture("red"))], alive
-
-    answers, alive = asking(service, ask)
-    assert [each.status_code for each in answers] == [500] * (len(answers) - 1) + [200]
-    assert alive
-
-
-BAD_MODELS: list[tuple[str, tuple[str, ...], dict[str, Any]]] = [
-    ("gives 3 probabilities, and names 2 classes", COLOURS[:2], {}),
-    ("gives 3 probabilities, and names 4 classes", (*COLOURS, "none"), {}),
-    ("are no probabilities", COLOURS, {"last": "Identity"}),
-    ("are no probabilities", COLOURS, {"last": "Reciprocal"}),
-    ("cannot be asked", COLOURS, {"last": "Det"}),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("reason", "classes", "other"), BAD_MODELS)
-def test_a_model_that_does_not_fit_its_card_never_answers(
-    reason: str, classes: tuple[str, ...], other: dict[str, Any], tmp_path: Path
-) -> None:
-    path, said = tmp_path / "model.onnx", list[str]()
-    path.write_bytes(colours_model())
-    current = Current(path, 1, said.append)
-    good = current.loaded
-    path.write_bytes(colours_model(classes, **other))
-    with pytest.raises(DamagedError, match=reason):
-        Current(path, 1, said.append)
-    assert [current.refresh() for _ in range(3)] == [None, False, None]
-    assert current.loaded is good
-    assert reason in said[-1]
-    fewer = replace(good.predictor, info=replace(good.predictor.info, classes=classes[:1]))  # type: ignore[type-var]
-    with pytest.raises(DamagedError, match="it says 2 x 3 numbers, and it names 1 classes"):
-        current_module.try_out(path, fewer)
-
-
-def test_all_images_of_a_request_are_answered_by_one_model(colours: Path, tmp_path: Path) -> None:
-    service = service_of(colours, max_batch=1)
-    slow = Slow(service.current.loaded)
-    service.current.loaded = Loaded(slow, "old", 0.0)
-    path = tmp_path / "new.onnx"
-    path.write_bytes(colours_model(("rot", "gruen", "blau")))
-
-    async def ask(client: httpx.AsyncClient) -> list[Any]:
-        first = asyncio.create_task(client.post("/predict", files=files(*[("a", picture("red"))] * 6)))
-        while not slow.batches:
-            await asyncio.sleep(0.001)
-        service.current.loaded = Current(path, 1, print).loaded
-        second = asyncio.create_task(client.post("/predict", content=picture("red")))
-        await asyncio.sleep(0.01)
-        slow.may_go.set()
-        return [each.json() for each in await asyncio.gather(first, second)]
-
-    first, second = asking(service, ask)
-    assert first["mark"] == "old"
-    assert [each["class"] for each in first["predictions"]] == ["red"] * 6
-    assert [each["class"] for each in second["predictions"]] == ["rot"]
-    assert second["mark"] != "old"
-
-
-def test_the_mark_is_that_of_what_was_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, new = tmp_path / "model.onnx", tmp_path / "new"
-    path.write_bytes(colours_model())
-    n_left = 1
-
-    def replaced_meanwhile(*given: Any) -> Any:
-        nonlocal n_left
-        found = open_predictor(*given)
-        if n_left:
-            n_left -= 1
-            new.write_bytes(colours_model((str(n_left), "gruen", "blau")))
-            new.replace(path)
-        return found
-
-    monkeypatch.setattr(current_module, "open_predictor", replaced_meanwhile)
-    current = Current(path, 1, print)
-    assert current.loaded.predictor.info.classes == ("0", "gruen", "blau")
-    assert current.loaded.mark == current_module.mark_of(path)
-    assert current.refresh() is None
-    n_left = 100
-    with pytest.raises(DamagedError, match="changes while it is read"):
-        Current(path, 1, print)
-
-
-def test_what_computes_is_told(tmp_path: Path) -> None:
-    one, two = tmp_path / "one.onnx", tmp_path / "two.onnx"
-    one.write_bytes(colours_model())
-    two.write_bytes(colours_model(records={"int8": {}}))
-
-    async def ask(client: httpx.AsyncClient) -> str:
-        about: str = (await client.get("/model")).json()["computed_by"]
-        return about
-
-    found = [asking(service_of(path), ask) for path in (one, two)]
-    assert found == ["ONNX Runtime", "ONNX Runtime, int8"]
-    pair = open_predictor(Ensemble((Member(one, "a"), Member(two, "b"))), 1, print)
-    assert pair.computed_by == "ONNX Runtime and ONNX Runtime, int8"
-    assert pair.title == "a, b, mean of 2, ONNX Runtime and ONNX Runtime, int8"
-
-
-def test_the_mark_of_an_ensemble_is_that_of_its_members(tmp_path: Path) -> None:
-    whole = EnsembleFolder(tmp_path)
-    whole.members.mkdir()
-    (whole.members / "a.safetensors").write_bytes(b"one")
-    whole.file.write_text("{}")
-    before = current_module.mark_of(tmp_path), current_module.look_at(tmp_path)
-    (whole.eval / "x").mkdir(parents=True)
-    (tmp_path / "notes.txt").write_text("not the model's")
-    assert (current_module.mark_of(tmp_path), current_module.look_at(tmp_path)) == before
-    (whole.members / "a.safetensors").write_bytes(b"two")
-    assert current_module.mark_of(tmp_path) != before[0]
-    assert current_module.look_at(tmp_path) != before[1]
-
-
-def test_health_is_503_where_nothing_answers(tmp_path: Path) -> None:
-    path = tmp_path / "model.onnx"
-    path.write_bytes(colours_model())
-    service = service_of(path)
-
-    async def ask(client: httpx.AsyncClient) -> list[tuple[int, str, str]]:
-        async def health() -> tuple[int, str, str]:
-            answer = await client.get("/health")
-            return answer.status_code, answer.json()["status"], answer.json()["newer_file"]
-
-        found = [await health()]
-        path.write_bytes(b"damaged")
-        assert [service.current.refresh() for _ in range(2)] == [None, False]
-        found.append(await health())
-        service.is_stopping = lambda: True
-        found.append(await health())
-        service.is_stopping = lambda: False
-        service.batches.stop()
-        assert (await client.head("/health")).status_code == 503
-        return [*found, await health()]
-
-    bad = "cannot be loaded"
-    assert asking(service, ask) == [
-        (200, "ok", ""),
-        (200, "ok", bad),
-        (503, "stopping", bad),
-        (503, "nothing computes", bad),
-    ]
-
-
-def test_a_changed_file_is_loaded_and_a_damaged_one_is_not(tmp_path: Path) -> None:
-    path, said = tmp_path / "model.onnx", list[str]()
-    path.write_bytes(colours_model())
-    current = Current(path, 1, said.append)
-    first = current.loaded
-    assert current.refresh() is None
-    path.write_bytes(colours_model(("rot", "gruen", "blau")))
-    assert current.refresh() is None, "it may still be written"
-    assert current.refresh() is True
-    assert current.loaded.predictor.info.classes == ("rot", "gruen", "blau")
-    assert current.loaded.mark != first.mark
-    second = current.loaded
-    path.write_bytes(path.read_bytes()[:300])
-    assert [current.refresh() for _ in range(3)] == [None, False, None]
-    assert current.loaded is second
-    assert current.problem
-    path.unlink()
-    assert [current.refresh() for _ in range(3)] == [None, None, None]
-    path.write_bytes(colours_model())
-    assert [current.refresh() for _ in range(2)] == [None, True]
-    assert not current.problem
-    assert len(said) == 3
 
 
 def test_settings_are_judged_without_telling_the_token(monkeypatch: pytest.MonkeyPatch) -> None:
