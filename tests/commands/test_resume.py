@@ -1,63 +1,27 @@
 """clfctl resume with changes: what changes is said, drawn and recorded; what cannot is refused with the reason."""
 
 import json
-import shutil
-import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from clfctl.cli.app import make_app
-from clfctl.data.sources.fingerprint import compare, read_listing
-from clfctl.engine.trainer import Trainer
-from clfctl.errors import UsageError
-from clfctl.planning.changes import change_settings
 from clfctl.runs.checkpoint import load_checkpoint, save_checkpoint
 from clfctl.runs.folder import RunFolder
 from clfctl.runs.header import read_last
-from clfctl.settings.groups import TrainSettings
 from clfctl.storage.json_lines import read_json_lines
-from tests.conftest import SMALL, make_photos
+from tests.commands.begun import Begun, copied, train_both
 
 Cli = Callable[..., Result]
-Begun = tuple[RunFolder, Path]
-N_BATCHES = 3
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two runs of three batches an epoch: `done` has its four epochs, `stopped` was stopped in its third."""
     root = tmp_path_factory.mktemp("resume")
-    words = [
-        "train",
-        "--data",
-        str(make_photos(root)),
-        *SMALL,
-        "--epochs",
-        "4",
-        "--scheduler",
-        "cosine",
-        "--lr",
-        "0.001",
-    ]
-    words += ["--runs-dir", str(root), "--quiet"]
-    assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "done"]).exit_code == 0
-    step, seen = Trainer.step, []
-
-    def stopping(trainer: Trainer, batch: object, number: int) -> object:
-        seen.append(batch)
-        if len(seen) == 2 * N_BATCHES + 1:
-            trainer.signals.received = signal.SIGINT
-        return step(trainer, batch, number)  # type: ignore[arg-type]
-
-    Trainer.step = stopping  # type: ignore[assignment]  # to stop at a place of the test's own choice
-    try:
-        assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "stopped"]).exit_code == 130
-    finally:
-        Trainer.step = step  # type: ignore[method-assign]  # as it was
+    train_both(root)
     return root
 
 
@@ -71,11 +35,6 @@ def done(made: Path, tmp_path: Path) -> Begun:
 def stopped(made: Path, tmp_path: Path) -> Begun:
     """A copy of the stopped run, and of its photos."""
     return copied(made, "stopped", tmp_path)
-
-
-def copied(made: Path, name: str, to: Path) -> Begun:
-    shutil.copytree(made / "photos", to / "photos")
-    return RunFolder(Path(shutil.copytree(made / name, to / name))), to / "photos"
 
 
 @pytest.mark.slow
@@ -191,24 +150,6 @@ def test_what_cannot_change_is_refused_with_the_reason(
     assert run.last.read_bytes() == before
 
 
-def test_a_parameter_of_another_schedule_is_refused_and_a_new_schedule_drops_the_old_ones() -> None:
-    saved = TrainSettings.model_validate({"scheduler": "cosine", "t_max": 9})
-    settings, changes = change_settings(saved, {"scheduler": "step", "step_size": 2})
-    values = settings.model_dump()
-    assert (values["t_max"], values["step_size"]) == (None, 2)
-    assert {change.name for change in changes} == {"scheduler", "step_size", "t_max"}
-    with pytest.raises(UsageError, match="step_size: 2"):
-        change_settings(saved, {"step_size": 2})
-
-
-def test_options_that_cannot_change_are_not_in_the_help(cli: Cli) -> None:
-    text = cli("resume", "--help").stdout
-    assert "--epochs" in text
-    assert "--allow-data-change" in text
-    assert "--model" not in text
-    assert "--recipe" not in text
-
-
 @pytest.mark.slow
 def test_the_environment_of_today_changes_nothing(stopped: Begun, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     run, _ = stopped
@@ -274,18 +215,6 @@ def test_a_lost_list_of_images_is_said(stopped: Begun, cli: Cli) -> None:
     assert result.exit_code == 1
     assert "the list of the run's images, cannot be read" in result.stderr
     assert cli("resume", str(run.path), "--allow-data-change").exit_code == 0
-
-
-def test_listing_holds_odd_names(tmp_path: Path, cli: Cli) -> None:
-    photos = make_photos(tmp_path)
-    for name in ("a\tb.jpg", "c\nd.jpg", "é ü.jpg", b"\xff\xfe.jpg".decode("utf-8", "surrogateescape")):
-        Image.new("RGB", (40, 40)).save(photos / "red" / name)
-    result = cli("train", "--data", str(photos), *SMALL, "--epochs", "1", "--run-name", "odd")
-    assert result.exit_code == 0, result.output
-    listing = read_listing(RunFolder(Path("runs/odd")).data)
-    assert len(listing.sizes) == 28
-    assert not compare(listing, listing)
-    assert "nothing left to train" in cli("resume", "runs/odd").stderr
 
 
 def test_fewer_epochs_than_are_trained_are_refused(done: Begun, cli: Cli) -> None:
