@@ -15,12 +15,12 @@ import clfctl
 from clfctl.cli import completion
 from clfctl.comparing import origins
 from clfctl.ensembles import make
-from clfctl.errors import DamagedError, UsageError
 from clfctl.inference.combining import combine
 from clfctl.inference.open import open_predictor
 from clfctl.runs.ensemble import EnsembleFolder, model_from, read_ensemble
 from clfctl.serving.current import what_answers
 from tests.ensembles.conftest import digit, trained
+from tests.ensembles.records import members, record, some_digits
 
 Cli = Callable[..., Result]
 Pair = tuple[Path, Path]
@@ -93,19 +93,6 @@ def test_a_member_of_a_long_name_is_kept(pair: Pair, cli: Cli, tmp_path: Path) -
     assert len(read_ensemble(tmp_path / "e").members) == 2
 
 
-def record(cli: Cli, *words: str) -> dict[str, object]:
-    result = cli(*words, "--json")
-    assert result.exit_code == 0, result.output
-    found: dict[str, object] = json.loads(result.stdout)
-    return found
-
-
-def members(found: dict[str, object]) -> list[dict[str, float]]:
-    listed = found["members"]
-    assert isinstance(listed, list)
-    return listed
-
-
 def test_an_evaluation_has_each_member_beside_the_whole(pair: Pair, cli: Cli) -> None:
     whole = record(cli, "eval", *map(str, pair), "--ensemble", "mean")
     for each, run in zip(members(whole), pair, strict=True):
@@ -135,15 +122,6 @@ def test_weights_are_judged_on_what_they_were_not_fitted_on(pair: Pair, cli: Cli
     assert other["fitted"] == fitted
     assert other["n_images"] == 40
     assert "none of those that are measured here" in str(other["notes"])
-
-
-def some_digits() -> Path:
-    folder = Path("some")
-    for n in range(40):
-        path = folder / str(n % 10) / f"{n}.png"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        digit(n).save(path)
-    return folder
 
 
 def test_the_folder_of_an_ensemble_is_a_model_of_its_own(pair: Pair, images: Path, cli: Cli, tmp_path: Path) -> None:
@@ -223,16 +201,6 @@ def test_a_damaged_ensemble_is_said(pair: Pair, cli: Cli) -> None:
         with pytest.raises(clfctl.CheckpointError):
             read_ensemble(Path("runs/e"))
     assert "broken ensemble" in cli("runs", "runs").output
-
-
-def test_a_strangers_ensemble_leads_nowhere(tmp_path: Path) -> None:
-    folder = tmp_path / "e"
-    (folder / "members").mkdir(parents=True)
-    (tmp_path / "secret.safetensors").write_bytes(b"x")
-    listed = [{"name": "a", "checkpoint": f"../../{name}.safetensors", "run": ""} for name in ("secret", "other")]
-    (folder / "ensemble.json").write_text(json.dumps({"format": 1, "rule": "mean", "members": listed}))
-    with pytest.raises(DamagedError, match=str(folder / "members/secret.safetensors")):
-        read_ensemble(folder)
 
 
 @pytest.mark.parametrize(
@@ -340,10 +308,3 @@ def test_an_export_is_the_whole_in_one_file(rule: str, pair: Pair, images: Path,
         baked = record(cli, "export", "runs/e", "--bake-preprocessing", "--output", "baked.onnx")["whole"]
         assert isinstance(baked, dict)
         assert (baked["images"], baked["n_images"]) == ("the data and of scikit-learn", 40)
-
-
-def test_an_ensemble_is_no_member() -> None:
-    Path("e").mkdir()
-    Path("e/ensemble.json").write_text("{}")
-    with pytest.raises(UsageError, match="e is an ensemble, and cannot be a member of one"):
-        model_from([Path("a"), Path("e")])
