@@ -1,7 +1,7 @@
 """What the tests share: a clean environment, the command line in process, and small real image folders."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +12,15 @@ from typer.testing import CliRunner, Result
 
 from clfctl.cli.app import make_app
 from clfctl.cli.spinning import SHORT, VARIABLE
+from clfctl.models import custom_cnn
 
 os.environ.setdefault(VARIABLE, SHORT)
 settings.register_profile("clfctl", deadline=None, derandomize=True)
 settings.load_profile("clfctl")
+
+# The custom CNN is a narrow one here: nearly no test is of how well it learns, and its own widths took a third of the
+# time of all tests. `make demo`, which CI runs too, trains it as it is.
+WIDTHS, custom_cnn.WIDTHS = custom_cnn.WIDTHS, (8, 8, 16, 16, 32)
 
 # Settings of a training of one or two seconds.
 QUICK = ("--data", "digits", "--val-split", "0.8", "--batch-size", "100", "--epochs", "2", "--no-export")
@@ -44,6 +49,14 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("COLUMNS", "80")
+
+
+@pytest.fixture(scope="module")
+def real_cnn() -> Iterator[None]:
+    """The custom CNN as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(custom_cnn, "WIDTHS", WIDTHS)
+        yield
 
 
 @pytest.fixture

@@ -24,14 +24,6 @@ Cli = Callable[..., Result]
 FILES = {"report.html", "metrics.json", "confused.csv", "confusion.png", "reliability.png", "predictions.parquet"}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def narrow() -> Iterator[None]:
-    """A custom CNN of a few thousand parameters: what is measured does not depend on it."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clfctl.models.custom_cnn.WIDTHS", (8, 8, 16, 16, 32))
-        yield
-
-
 @pytest.fixture(scope="module")
 def digits_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run on digits that makes some mistakes."""

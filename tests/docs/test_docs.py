@@ -51,12 +51,10 @@ MADE_WITH = next(
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The folder that all commands run in, with the run that one short real training made.
 
-    The custom CNN is a narrow one, and a run has no plots: each of the two took half of a second at every training,
-    and other tests look at them.
+    A run has no plots: they took half of a second at every training, and other tests look at them.
     """
     root = make_workspace(tmp_path_factory.mktemp("documents"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clfctl.models.custom_cnn.WIDTHS", (8, 8, 16, 16, 32))
         patch.setattr("clfctl.display.plots.save_plots", lambda history, folder: None)
         with contextlib.chdir(root):
             train_x()

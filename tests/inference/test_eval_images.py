@@ -69,16 +69,13 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with photos/ (BMP files) and runs/p, a run on them."""
     root = tmp_path_factory.mktemp("made")
     words = ["train", "--data", str(folder(root / "photos", 0)), *SMALL, "--epochs", "1"]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("clfctl.models.custom_cnn.WIDTHS", (8, 8, 16, 16, 32))
-        result = CliRunner().invoke(make_app("train"), [*words, "--runs-dir", str(root / "runs"), "--run-name", "p"])
-        assert result.exit_code == 0, result.output
+    result = CliRunner().invoke(make_app("train"), [*words, "--runs-dir", str(root / "runs"), "--run-name", "p"])
+    assert result.exit_code == 0, result.output
     return root
 
 
 @pytest.fixture
-def trained(made: Path, monkeypatch: pytest.MonkeyPatch) -> TrainedModel:
-    monkeypatch.setattr("clfctl.models.custom_cnn.WIDTHS", (8, 8, 16, 16, 32))
+def trained(made: Path) -> TrainedModel:
     return load_trained(RunFolder(made / "runs/p"))
 
 

@@ -220,8 +220,7 @@ def test_a_damaged_checkpoint_is_refused(run: Path) -> None:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Narrow custom CNNs, and runs without plots."""
-    monkeypatch.setattr("clfctl.models.custom_cnn.WIDTHS", (8, 8, 16, 16, 32))
+    """Runs without plots."""
     monkeypatch.setattr("clfctl.display.plots.save_plots", lambda history, folder: None)
 
 
