@@ -1,7 +1,7 @@
 """What the tests share: a clean environment, the command line in process, and small real image folders."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -51,12 +51,10 @@ def clean_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
 
 
-@pytest.fixture(scope="module")
-def real_cnn() -> Iterator[None]:
+@pytest.fixture
+def real_cnn(monkeypatch: pytest.MonkeyPatch) -> None:
     """The custom CNN as it is."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(custom_cnn, "WIDTHS", WIDTHS)
-        yield
+    monkeypatch.setattr(custom_cnn, "WIDTHS", WIDTHS)
 
 
 @pytest.fixture

@@ -57,9 +57,9 @@ def making_folder(path: Path) -> Iterator[Path]:
     try:
         yield new
         with explained(path):
-            if path.exists():  # an empty folder would be replaced by the rename
+            if path.exists():  # an empty folder would be replaced
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            os.rename(new, path)
+            os.replace(new, path)
             flush_folder(path.parent)
     finally:
         shutil.rmtree(new, ignore_errors=True)

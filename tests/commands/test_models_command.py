@@ -175,6 +175,7 @@ def test_a_weights_file_that_was_put_into_the_cache_is_used(monkeypatch: pytest.
     assert torch.equal(built.model.state_dict()["conv1.0.weight"], source.state_dict()["conv1.0.weight"])
 
 
+@pytest.mark.usefixtures("real_cnn")
 def test_one_model_is_shown_in_detail(cli: Cli) -> None:
     said = json.loads(cli("models", "--show", "test_resnet.r160_in1k", "--json").stdout)
     made = timm.create_model("test_resnet", num_classes=10)

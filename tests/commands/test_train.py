@@ -162,6 +162,7 @@ def test_timm_model_with_weights_of_a_run(cli: Cli, photos: Path) -> None:
     assert saved in second.stderr
 
 
+@pytest.mark.usefixtures("real_cnn")
 def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
     Path("clfctl.toml").write_text("lr = 0.002")
     result = cli("train", "--recipe", "long-cosine", "--dry-run", "--warmup", "2")

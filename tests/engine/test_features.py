@@ -54,7 +54,7 @@ def net() -> CustomCNN:
 def test_the_classifier_makes_of_them_what_the_model_answers(net: CustomCNN, n_views: int) -> None:
     images = part()
     seen = compute_features(Pooled(net), loaders(images, n_views), PRECISION, NORMALIZE)
-    assert seen.features.shape == (n_views, 12, 512)
+    assert seen.features.shape == (n_views, 12, net.head.in_features)
     assert seen.places.tolist() == list(range(12))
     number = 0
     for loader, ways in loaders(images, n_views):

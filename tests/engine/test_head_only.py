@@ -116,7 +116,7 @@ class Learning(CustomCNN):
 
     def __init__(self, n_classes: int) -> None:
         super().__init__(n_classes)
-        self.neck = nn.BatchNorm2d(512, affine=False)
+        self.neck = nn.BatchNorm2d(self.head.in_features, affine=False)
 
     def forward_features(self, images: torch.Tensor) -> torch.Tensor:
         normalized: torch.Tensor = self.neck(super().forward_features(images))

@@ -19,6 +19,8 @@ from clfctl.storage.json_lines import read_json_lines
 from tests.conftest import SMALL, make_photos
 
 Cli = Callable[..., Result]
+# In this process the custom CNN is another one.
+MODEL = ("--model", "resnet9_small")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +28,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder w1 with images and a run of two epochs that was stopped after the first, both by relative paths."""
     place = tmp_path_factory.mktemp("place") / "w1"
     make_photos(place)
-    words = ("train", "--data", "photos", *SMALL, "--epochs", "1", "--run-name", "r1", "--device", "cpu")
+    words = ("train", "--data", "photos", *SMALL, *MODEL, "--epochs", "1", "--run-name", "r1", "--device", "cpu")
     done = subprocess.run(
         [sys.executable, "-m", "clfctl", *words], cwd=place, capture_output=True, text=True, check=False
     )

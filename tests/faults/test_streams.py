@@ -19,7 +19,8 @@ from tests.conftest import SMALL, make_photos
 from tests.faults import processes
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="its streams are others")
-TRAIN = ("train", "--data", "{}", *SMALL, "--epochs", "2", "--scheduler", "plateau")
+# In this process the custom CNN is another one.
+TRAIN = ("train", "--data", "{}", *SMALL, "--model", "resnet9_small", "--epochs", "2", "--scheduler", "plateau")
 # What a shell does to a process: `>&-`, `2>&-`, and a pipe whose reader has gone.
 CLOSED = "import os, sys\n"
 NO_STDOUT = f"{CLOSED}os.close(1); sys.stdout = None\n"
