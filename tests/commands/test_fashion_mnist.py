@@ -14,6 +14,7 @@ from clfctl.settings.groups import TrainSettings
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("real_cnn")
 @pytest.mark.skipif(
     not SYSTEM_FOLDERS["fashion-mnist"].is_dir(), reason="Debian's dataset-fashion-mnist is not installed"
 )

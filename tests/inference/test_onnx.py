@@ -161,7 +161,7 @@ def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> N
     save_checkpoint(Path("mine.safetensors"), checkpoint)
     result = cli("export", "mine.safetensors")
     assert result.exit_code == 0, result.stderr
-    assert result.stdout.startswith("mine.onnx: 18.")
+    assert result.stdout.startswith("mine.onnx: 1.7 MB")
     assert result.stdout.rstrip().endswith("images of scikit-learn")
     assert load_onnx(Path("mine.onnx"), 1).info.classes == tuple("0123456789")
 
@@ -196,7 +196,7 @@ def test_an_export_that_says_other_things_is_not_kept(
     monkeypatch.setattr("clfctl.inference.export.to_onnx", of_another)
     result = cli("export", str(copy.path))
     assert result.exit_code == 1
-    assert "custom gives other probabilities as ONNX: one differs by 0.00" in result.stderr
+    assert "resnet9_small gives other probabilities as ONNX: one differs by 0.00" in result.stderr
     assert copy.onnx.read_bytes() == before
 
 

@@ -60,7 +60,7 @@ def test_it_is_said_and_kept_in_the_checkpoint(cli: Cli, strips: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("fit", ["letterbox", "reflect", "stretch"])
 def test_all_commands_see_the_same(fit: str, cli: Cli, strips: Path) -> None:
-    trained(cli, strips, "--fit", fit, "--cache", "disk", "--epochs", "3")
+    trained(cli, strips, "--fit", fit, "--cache", "disk", "--epochs", "3", "--model", "resnet9_small")
     seen = load_trained(RunFolder(Path("runs/r"))).info.preprocess
     assert seen == replace(SEEN, fit=fit)  # type: ignore[arg-type]  # one of them
     report = cli("eval", "runs/r", "--tta", "4", "--json")
