@@ -56,7 +56,6 @@ def _show(message: str, hint: str, error: BaseException) -> None:
     make_writable(sys.stderr)
     prefix = "" if getattr(error, "exit_code", 1) not in (1, 2) else "Error: "
     prefix = f"Process {one.rank + 1} of {one.size}: {prefix}" if one.rank else prefix
-    message = message.replace("\n", r"\n")  # such as in the name of a class: it stays one sentence
     lines, width = [f"{prefix}{spelled(message)}", *([f"  {spelled(hint)}"] if hint else [])], width_of(sys.stderr)
     print(*(in_width(without_codes(line), width) for line in lines), sep="\n", file=sys.stderr)
 

@@ -48,6 +48,7 @@ N_TRIES, RETRY_S = 5, 0.5
 LOST_HINT = "nothing that was trained is lost: go on with the study when it is back"
 _POSTGRESQL = ("postgresql://", "postgres://")
 _SQLITE = "sqlite:///"
+_IS_THERE = "already exists"
 
 
 class StorageLostError(ClfctlError):
@@ -162,8 +163,13 @@ def _at_address(url: str, heartbeat_s: int) -> RDBStorage:
         # A connection that was cut between two trials is made again.
         options = {"connect_args": {"connect_timeout": CONNECT_S}, "pool_pre_ping": True}
     for _ in range(N_TRIES - 1):
-        with suppress(IntegrityError, ProgrammingError, InternalError):
+        try:
             return _database(url, heartbeat_s, options)
+        except (IntegrityError, ProgrammingError, InternalError):
+            pass
+        except OperationalError as error:  # SQLite's; of other databases it is that nobody answers
+            if _IS_THERE not in str(error):
+                raise
         time.sleep(RETRY_S)
     return _database(url, heartbeat_s, options)
 

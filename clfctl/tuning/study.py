@@ -15,6 +15,7 @@ from clfctl.errors import ClfctlError, Interrupted, UsageError
 from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.runs.folder import RunFolder, create_run
 from clfctl.settings.clock import parse_clock
+from clfctl.storage.files import TEMPORARY
 from clfctl.storage.lock import locked_in_turn
 from clfctl.storage.names import shell
 from clfctl.tuning.folder import (
@@ -40,7 +41,7 @@ from clfctl.tuning.trial_settings import check_study, names_in, probe_of, traini
 OWN_NAME = "study"
 _ABOUT = "clfctl"
 # How long another process is waited for that makes the same study at the same moment: its folder, and its record.
-MAKING_S, ABOUT_S = 15.0, 5.0
+MAKING_S, ABOUT_S = 60.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -104,9 +105,12 @@ def _is_there(folder: StudyFolder) -> bool:
 
 
 def _is_being_made(path: Path) -> bool:
-    """Return whether a folder has nothing but what a study begins with; a run and others have files."""
+    """Return whether a folder has nothing but what a study begins with; a run and others have files.
+
+    Its record has another name while it is written.
+    """
     try:
-        return all(each.is_dir() for each in path.iterdir())
+        return all(each.is_dir() or each.name.endswith(TEMPORARY) for each in path.iterdir())
     except OSError:  # it is not there, or not any more
         return False
 

@@ -185,6 +185,7 @@ def test_dry_run_shows_all_and_makes_nothing(cli: Cli) -> None:
     assert (group["name"], group["n_parameters"], group["starts_at"]) == ("all", 4_719_338, 0)
 
 
+@pytest.mark.usefixtures("real_cnn")
 def test_dry_run_shows_the_param_groups(cli: Cli) -> None:
     words = ("train", "--dry-run", "--freeze", "backbone", "--unfreeze-at", "4", "--backbone-lr-scale", "0.5", "--lr",
              "0.01", "--scheduler", "linear", "-e", "8")  # fmt: skip
