@@ -166,8 +166,8 @@ def test_odd_files_among_the_images_stop_no_command_and_print_nothing_raw(photos
     with pytest.warns(UserWarning, match=r"Corrupt EXIF|Tag data larger"):
         read_image(red / "exif.jpg").getexif()
     data = ("--data", str(photos), "--image-size", "32", "--batch-size", "4", "--workers", "1", "--cache", "ram")
-    words = ("train", *data, "--model", "resnet9_small", "--epochs", "1", "--no-export", "--run-name", "one")
-    command = [sys.executable, "-m", "clfctl", *words]
+    training = ("train", *data, "--model", "resnet9_small", "--epochs", "1", "--no-export", "--run-name", "one")
+    command = [sys.executable, "-m", "clfctl", *training]
     done = subprocess.run(command, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     for word in (b"Traceback", b"UserWarning", b"BombWarning"):

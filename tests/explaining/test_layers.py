@@ -63,6 +63,7 @@ OWN = [
 ]
 
 
+@pytest.mark.usefixtures("real_cnn")
 @pytest.mark.parametrize(("make", "size", "name", "map_size"), OWN)
 def test_of_our_own_networks_it_is_the_last_before_a_pool(make: Any, size: int, name: str, map_size: str) -> None:
     assert looked_at(make(), size) == (name, map_size)
