@@ -43,6 +43,7 @@ def test_a_name_like_no_other_is_told_where_models_come_from() -> None:
     assert "local-dir:" in caught.value.hint
 
 
+@pytest.mark.usefixtures("real_cnn")
 def test_sizes_are_those_of_the_design() -> None:
     assert sum(p.numel() for p in build().parameters()) == 4_719_338 == N_PARAMETERS["custom"]
     assert sum(p.numel() for p in build(model="efficientnet_b0").parameters()) == 4_020_358

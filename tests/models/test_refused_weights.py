@@ -26,6 +26,7 @@ from clfctl.settings.network import ModelSettings
 from tests.models.states import HEAD, build, called_otherwise, named
 
 
+@pytest.mark.usefixtures("real_cnn")
 def test_weights_of_another_model_or_shape_are_refused(tmp_path: Path) -> None:
     state = CustomCNN(10).state_dict()
     path = tmp_path / "w.safetensors"
