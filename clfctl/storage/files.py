@@ -17,11 +17,13 @@ from clfctl.storage.home import expand_home
 
 Piece = bytes | bytearray | memoryview
 TEMPORARY, SECOND_NAME = ".tmp", ".old"
-# What has not changed for so long while it was to be written is what a process that was killed left.
-LONG_S = 24 * 3600.0
+# What nothing has been written to for so long, and has its name of the time before it is whole, was left by a process
+# that was killed.
+ABANDONED_S = 24 * 3600.0
 # Small pieces are joined up to this size: a checkpoint has a hundred tensors of a few hundred bytes.
 BLOCK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if sys.platform != "win32" else (errno.ENOSPC,)
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL)
 
@@ -133,7 +135,7 @@ def numbered(path: Path) -> Iterator[Path]:
 
 def temporary_for(path: Path) -> Path:
     """Return the name of a file while it is written, which no other process uses: not all file systems have locks."""
-    return path.with_name(f"{path.name}.{of_this_process()}{TEMPORARY}")
+    return path.with_name(f"{path.name}.{host_and_pid()}{TEMPORARY}")
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -164,6 +166,8 @@ def hint_of(error: OSError) -> str:
         return "free some space"
     if error.errno in _READ_ONLY:
         return "make the folder writable for you"
+    if error.errno in _TAKEN:
+        return "something of this name has just been made; choose another"
     if error.errno == errno.ENOENT:
         return "the folder was moved or removed while it was in use; put it back"
     if error.errno == errno.ENAMETOOLONG:
@@ -171,7 +175,7 @@ def hint_of(error: OSError) -> str:
     return "check the disk: the system's log (dmesg) may say more"
 
 
-def of_this_process() -> str:
+def host_and_pid() -> str:
     """Return a part of a name that no other process uses, on whatever machine it runs."""
     return f"{socket.gethostname()}-{os.getpid()}"
 

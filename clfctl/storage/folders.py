@@ -8,7 +8,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from clfctl.storage.files import LONG_S, SECOND_NAME, TEMPORARY, explained, flush_folder, of_this_process
+from clfctl.storage.files import ABANDONED_S, SECOND_NAME, TEMPORARY, explained, flush_folder, host_and_pid
+
+# How the name of a folder begins while it is made; nobody else's does.
+_MADE = ".clfctl-"
 
 
 @contextlib.contextmanager
@@ -47,12 +50,13 @@ def making_folder(path: Path) -> Iterator[Path]:
     If the block fails it is removed. Raises WriteError, also where another process has made `path` meanwhile.
     """
     # Short, whatever the name, and not another process's; what a killed one left is removed after a day.
-    new = path.with_name(f".{of_this_process()}{TEMPORARY}")
+    new = path.with_name(f"{_MADE}{host_and_pid()}{TEMPORARY}")
     with explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        for leftover in path.parent.glob(f".*{TEMPORARY}"):
-            if leftover == new or time.time() - leftover.stat().st_mtime > LONG_S:
-                shutil.rmtree(leftover, ignore_errors=True)
+        for leftover in path.parent.glob(f"{_MADE}*{TEMPORARY}"):
+            with contextlib.suppress(FileNotFoundError):  # it is whole meanwhile
+                if leftover == new or time.time() - leftover.stat().st_mtime > ABANDONED_S:
+                    shutil.rmtree(leftover, ignore_errors=True)
         new.mkdir()
     try:
         yield new

@@ -41,7 +41,7 @@ from clfctl.tuning.trial_settings import check_study, names_in, probe_of, traini
 OWN_NAME = "study"
 _ABOUT = "clfctl"
 # How long another process is waited for that makes the same study at the same moment: its folder, and its record.
-MAKING_S, ABOUT_S = 60.0, 30.0
+MAKING_S, ABOUT_S = 15.0, 5.0
 
 
 @dataclass(frozen=True)

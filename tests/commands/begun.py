@@ -18,19 +18,8 @@ N_BATCHES = 3
 
 def train_both(root: Path) -> None:
     """Train `done`, of four epochs of three batches, and `stopped`, which is stopped in its third."""
-    words = [
-        "train",
-        "--data",
-        str(make_photos(root)),
-        *SMALL,
-        "--epochs",
-        "4",
-        "--scheduler",
-        "cosine",
-        "--lr",
-        "0.001",
-    ]
-    words += ["--runs-dir", str(root), "--quiet"]
+    words = ["train", "--data", str(make_photos(root)), *SMALL, "--epochs", "4", "--scheduler", "cosine"]
+    words += ["--lr", "0.001", "--runs-dir", str(root), "--quiet"]
     assert CliRunner().invoke(make_app("train"), [*words, "--run-name", "done"]).exit_code == 0
     step, seen = Trainer.step, []
 
@@ -38,7 +27,7 @@ def train_both(root: Path) -> None:
         seen.append(batch)
         if len(seen) == 2 * N_BATCHES + 1:
             trainer.signals.received = signal.SIGINT
-        return step(trainer, batch, number)  # type: ignore[arg-type]
+        return step(trainer, batch, number)  # type: ignore[arg-type]  # it is a batch, whatever its kind
 
     Trainer.step = stopping  # type: ignore[assignment]  # to stop at a place of the test's own choice
     try:

@@ -94,23 +94,35 @@ def test_a_name_that_was_not_given_back_is_given_back_later(tmp_path: Path) -> N
     assert [each.name for each in folder.parent.iterdir()] == ["x"]
 
 
-@pytest.mark.parametrize("is_late", [False, True])
-def test_of_two_that_make_a_folder_of_one_name_one_does(is_late: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_files", [False, True])
+def test_of_two_that_make_a_folder_of_one_name_one_does(has_files: bool, tmp_path: Path) -> None:
     folder = tmp_path / "runs/e"
-    with contextlib.suppress(WriteError), making_folder(folder) as one:
-        write_text(one / "a.json", "one")
-        # What another process is at is left alone; what none has touched for a day is removed.
-        other, old = (one.with_name(f".elsewhere-{n}.tmp") for n in (1, 2))
-        for each in (other, old):
-            each.mkdir()
-        os.utime(old, (0, 0))
-        if is_late:
+
+    def make() -> None:
+        with making_folder(folder) as new:
+            write_text(new / "a.json", "ours")
             folder.mkdir()
-    assert folder.is_dir()
-    assert [*folder.iterdir()] == ([] if is_late else [folder / "a.json"])
-    with contextlib.suppress(WriteError), making_folder(folder):
-        pass
-    assert {each.name for each in folder.parent.iterdir()} == {"e", ".elsewhere-1.tmp"}
+            if has_files:
+                write_text(folder / "b.json", "theirs")
+
+    with pytest.raises(WriteError, match=r"cannot write .*/e: File exists") as caught:
+        make()
+    assert "choose another" in caught.value.hint
+    assert [each.name for each in folder.iterdir()] == ["b.json"] * has_files
+    assert [*folder.parent.iterdir()] == [folder]
+
+
+def test_what_is_made_elsewhere_is_left_alone_and_what_was_left_for_a_day_removed(tmp_path: Path) -> None:
+    names = {".clfctl-a-1.tmp": True, ".clfctl-a-2.tmp": False, ".theirs.tmp": True}
+    runs = tmp_path / "runs"
+    for name, is_old in names.items():
+        (runs / name).mkdir(parents=True)
+        if is_old:
+            os.utime(runs / name, (0, 0))
+    with making_folder(runs / "e") as new:
+        write_text(new / "a.json", "ours")
+    assert {each.name for each in runs.iterdir()} == {"e", ".clfctl-a-2.tmp", ".theirs.tmp"}
+    assert content(runs / "e") == {"a.json": b"ours"}
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from typer.testing import CliRunner, Result
-
-from clfctl.cli.app import make_app
+from typer.testing import Result
 
 Cli = Callable[..., Result]
 
@@ -20,10 +18,3 @@ def records(result: Result) -> list[dict[str, Any]]:
 def answers(cli: Cli, model: str, *images: Path | str) -> list[dict[str, Any]]:
     """Return what a model says of images, with the shares of all classes."""
     return records(cli("predict", model, *map(str, images), "--json", "--top-k", "10"))
-
-
-class CliRunnerCli:
-    """The command line of the fixture `cli`, for who has it from no fixture."""
-
-    def __call__(self, *words: str) -> Result:
-        return CliRunner().invoke(make_app(words[0]), list(words))

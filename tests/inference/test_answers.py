@@ -18,7 +18,7 @@ from typer.testing import Result
 from clfctl.runs.folder import RunFolder
 from clfctl.storage.names import read_back
 from tests.docs.documents import INFERENCE, blocks
-from tests.inference.asking import CliRunnerCli, answers, records
+from tests.inference.asking import answers, records
 from tests.inference.conftest import N_IMAGES, digit
 
 Cli = Callable[..., Result]
@@ -207,13 +207,13 @@ def test_memory_does_not_grow_with_the_folder(run: RunFolder, monkeypatch: pytes
 
 
 def test_python_of_the_guide_names_the_digit(
-    run: RunFolder, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    run: RunFolder, cli: Cli, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     shutil.copytree(run.path, "runs/x")
     digit(0).resize((90, 70)).save("cat.jpg")
     monkeypatch.setenv("PATH", str(Path(sys.executable).parent), prepend=os.pathsep)
     by_hand, _, warm = (text for _, text in blocks(INFERENCE, "python"))
-    expected = answers(CliRunnerCli(), "runs/x", "cat.jpg")[0]["class"]
+    expected = answers(cli, "runs/x", "cat.jpg")[0]["class"]
     exec(compile(by_hand, str(INFERENCE), "exec"), {})
     assert capsys.readouterr().out == f"{expected}\n"
     exec(compile(warm, str(INFERENCE), "exec"), {})

@@ -15,7 +15,7 @@ from clfctl.cli.app import make_app
 from clfctl.data.pixels.decode import ORIENTATION
 from clfctl.runs.folder import RunFolder
 from tests.commands.test_process import HEAVY, modules_of
-from tests.inference.asking import CliRunnerCli, answers, records
+from tests.inference.asking import answers, records
 from tests.inference.conftest import N_IMAGES
 
 Cli = Callable[..., Result]
@@ -75,13 +75,13 @@ def test_an_exported_file_and_a_run_are_the_same_model(run: RunFolder, digits: P
     assert answers(cli, "elsewhere.onnx", digits) == answers(cli, str(run.path), digits)
 
 
-def test_an_image_on_standard_input(model: str, digits: Path) -> None:
+def test_an_image_on_standard_input(model: str, digits: Path, cli: Cli) -> None:
     path = digits / "0/00-0.png"
     words = ["predict", model, "-", "--json", "--top-k", "10"]
     result = CliRunner().invoke(make_app("predict"), words, input=path.read_bytes())
     (found,) = records(result)
     assert found["image"] == "-"
-    assert found["classes"] == answers(CliRunnerCli(), model, path)[0]["classes"]
+    assert found["classes"] == answers(cli, model, path)[0]["classes"]
     empty = CliRunner().invoke(make_app("predict"), words, input=b"")
     assert records(empty) == [{"image": "-", "error": "nothing came on standard input"}]
     assert empty.exit_code == 1

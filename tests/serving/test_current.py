@@ -38,7 +38,8 @@ def test_a_model_that_does_not_fit_its_card_never_answers(
     assert [current.refresh() for _ in range(3)] == [None, False, None]
     assert current.loaded is good
     assert reason in said[-1]
-    fewer = replace(good.predictor, info=replace(good.predictor.info, classes=classes[:1]))  # type: ignore[type-var]
+    info = replace(good.predictor.info, classes=classes[:1])
+    fewer = replace(good.predictor, info=info)  # type: ignore[type-var]  # it is a protocol, and each of its kind has fields
     with pytest.raises(DamagedError, match="it says 2 x 3 numbers, and it names 1 classes"):
         current_module.try_out(path, fewer)
 

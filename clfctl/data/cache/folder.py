@@ -8,11 +8,10 @@ from pathlib import Path
 
 from clfctl.data.cache.file import SUFFIX
 from clfctl.errors import WriteError
-from clfctl.storage.files import LONG_S, TEMPORARY, cache_folder, hint_of, reason_of
+from clfctl.storage.files import ABANDONED_S, TEMPORARY, cache_folder, hint_of, reason_of
 from clfctl.storage.lock import holder_of
 
 LOCK = ".lock"
-# Where locks do not work, a file that nothing has been written to for this long counts as abandoned.
 # Limits of a container: of cgroups 2 and 1, with what is used of it. Used as a cache of files, memory is free.
 _LIMITS = (("memory.max", "memory.current"), ("memory.limit_in_bytes", "memory.usage_in_bytes"))
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -103,7 +102,7 @@ def _is_dead(path: Path, lock: Path, own_lock: Path, *, has_locks: bool) -> bool
         with contextlib.suppress(OSError):
             return lock == own_lock or holder_of(lock) is None
     with contextlib.suppress(OSError):
-        return time.time() - path.stat().st_mtime > LONG_S
+        return time.time() - path.stat().st_mtime > ABANDONED_S
     return False
 
 

@@ -11,7 +11,7 @@ import xxhash
 
 from clfctl.errors import DataError
 from clfctl.storage.files import (
-    LONG_S,
+    ABANDONED_S,
     TEMPORARY,
     Piece,
     cache_folder,
@@ -46,7 +46,7 @@ def unpack(packed: Path, place: Path, n_bytes: int, pieces: Iterator[Piece]) -> 
                 continue  # another process has just made it
             with contextlib.suppress(OSError):
                 # What is written to now is another process's; what has not been for a day is what a killed one left.
-                if not old.name.endswith(TEMPORARY) or time.time() - old.stat().st_mtime > LONG_S:
+                if not old.name.endswith(TEMPORARY) or time.time() - old.stat().st_mtime > ABANDONED_S:
                     old.unlink()
         free = shutil.disk_usage(place.parent).free
         if n_bytes > free:
