@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from clfctl.display.curve import format_lr
+from clfctl.display.wrapping import print_sentence
 from clfctl.storage.names import plain
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ N_BEFORE = 6
 def print_replay(console: Console, found: "Replay", spelled: Callable[[str], str]) -> None:
     """Print where the batch was, what came of it, and the images with the largest losses."""
     for line in lines_of(found):
-        console.print(Text(spelled(line)), soft_wrap=True)
+        print_sentence(console, spelled(line))
     console.print()
     console.print(_images(found))
 

@@ -124,7 +124,8 @@ class Output:
 
                 rich(Console())
             elif plain:
-                self._print(plain())
+                width = width_of(sys.stdout)
+                self._print(in_width(each, width) for each in plain())
             self.note(*(() if self.as_json else notes))
         except BrokenPipeError:
             forget_reader(sys.stdout)

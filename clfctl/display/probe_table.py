@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clfctl.display.epochs import format_time
+from clfctl.display.wrapping import print_sentence
 from clfctl.probing.found import Probed, best_of, difference
 
 TITLES = ("network", "size", "parameters", "features/s", "k-NN", "probe", "95 % interval", "time")
@@ -44,7 +45,7 @@ def print_table(found: Sequence[Probed], console: Console) -> None:
         table.add_row(*(Text(row[number]) for number in kept), style=style)
     console.print(table)
     for line in verdict(found):
-        console.print(Text(line), soft_wrap=True)
+        print_sentence(console, line)
 
 
 def _kept(rows: Sequence[Sequence[str]], width: int) -> list[int]:

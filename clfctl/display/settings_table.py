@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from clfctl.display.curve import draw_curve
+from clfctl.display.wrapping import print_sentence
 from clfctl.engine.describe import GroupRow
 from clfctl.planning.quantities import Quantity
 from clfctl.settings.base import panel_of
@@ -39,7 +40,7 @@ def print_dry_run(
     console.print(groups_table(groups))
     console.print()
     for line in description:
-        console.print(Text(spelled(line)), soft_wrap=True)
+        print_sentence(console, spelled(line))
 
 
 def groups_table(groups: Sequence[GroupRow]) -> Table:

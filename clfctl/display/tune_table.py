@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from clfctl.display.epochs import format_time
+from clfctl.display.wrapping import print_sentence
 from clfctl.evaluation.epoch_metrics import METRICS
 from clfctl.tuning.found import TrialFound, Tuned
 from clfctl.tuning.space import MOST_DIGITS, Value
@@ -33,7 +34,7 @@ def print_table(tuned: Tuned, console: "Console", spelled: Callable[[str], str] 
     if table.row_count:
         console.print(table)
     for line in summary_lines(tuned):
-        console.print(Text(spelled(line)), soft_wrap=True)
+        print_sentence(console, spelled(line))
 
 
 def plain_lines(tuned: Tuned) -> Iterator[str]:

@@ -3,7 +3,10 @@
 import os
 import shutil
 import textwrap
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 COMMAND = "clfctl "
 _INDENT = "  "
@@ -27,6 +30,14 @@ def in_width(text: str, width: int) -> str:
     A command to be copied stays on a line of its own, which the terminal breaks: copied from there it is one line.
     """
     return "\n".join(_broken(line, width) for line in text.split("\n")) if width else text
+
+
+def print_sentence(console: "Console", line: str) -> None:
+    """Print a sentence below a table, broken as `in_width` does where it goes to a terminal."""
+    from rich.text import Text
+
+    width = console.width if console.is_terminal else 0
+    console.print(Text(in_width(line, width)), soft_wrap=True)
 
 
 def _broken(line: str, width: int) -> str:

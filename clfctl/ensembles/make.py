@@ -1,8 +1,10 @@
 """An ensemble in a folder of its own: its members' checkpoints, how they answer as one, and the whole as model.onnx."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from clfctl.data.onlookers import Onlookers
@@ -77,8 +79,7 @@ def make_ensemble(paths: Sequence[Path], options: KeptEnsembleSettings, to: Onlo
             to.tell(note)
         fitted = fit_on(answered).fitted
         named = replace(named, weights=fitted.weights, fitted=asdict(fitted))
-    folder = EnsembleFolder(_free(runs_dir, options.run_name))
-    _write(folder, named, places, joined)
+    folder = _made(runs_dir, options.run_name, partial(_write, named=named, places=places, joined=joined))
     kept = read_ensemble(folder.path)
     try:
         exported = _export(kept, to) if options.export else None
@@ -96,12 +97,19 @@ def _check_own(answered: Answered, data: str | None) -> None:
         raise UsageError(what, "leave it out; `clfctl eval` measures an ensemble on other images", field="data")
 
 
-def _free(runs_dir: Path, name: str) -> Path:
-    return next(each for each in names_in(runs_dir, name or USUAL_NAME) if not each.exists())
+def _made(runs_dir: Path, name: str, write: Callable[[EnsembleFolder], None]) -> EnsembleFolder:
+    """Write a folder under the first name that is free, and return it; another process may take one meanwhile."""
+    for path in names_in(runs_dir, name or USUAL_NAME):
+        with suppress(FileExistsError):
+            if not path.exists():
+                write(folder := EnsembleFolder(path))
+                return folder
+    check_new_run(runs_dir, name)  # the only name is taken, which it says
+    raise AssertionError(f"{runs_dir / name} is gone again")
 
 
 def _write(folder: EnsembleFolder, named: Ensemble, places: Sequence[tuple[RunFolder, Path]], joined: Joined) -> None:
-    """Write the folder, whole or not at all. Raises WriteError."""
+    """Write the folder, whole or not at all. Raises FileExistsError if its name is taken meanwhile, WriteError."""
     with making_folder(folder.path) as new:
         inside = EnsembleFolder(new)
         members = []

@@ -115,7 +115,8 @@ def which_checkpoint(path: Path) -> tuple[RunFolder, Path]:
     """Return a run and its checkpoint to use, or those that a checkpoint file names. Raises UsageError."""
     if path.is_file():
         if path.suffix == ONNX_SUFFIX:
-            raise UsageError(f"{path} is an exported model already", "name the run that it was made from")
+            hint = "name what is to be exported, not its ONNX file"
+            raise UsageError(f"{path} is not a run or a checkpoint (.safetensors)", hint)
         return run_of(path), path
     run = open_run(path, find_ensembles)
     return run, run.chosen

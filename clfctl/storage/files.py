@@ -23,7 +23,6 @@ ABANDONED_S = 24 * 3600.0
 # Small pieces are joined up to this size: a checkpoint has a hundred tensors of a few hundred bytes.
 BLOCK_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) if sys.platform != "win32" else (errno.ENOSPC,)
-_TAKEN = (errno.EEXIST, errno.ENOTEMPTY)
 _READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK, errno.EXDEV, errno.EINVAL)
 
@@ -166,8 +165,6 @@ def hint_of(error: OSError) -> str:
         return "free some space"
     if error.errno in _READ_ONLY:
         return "make the folder writable for you"
-    if error.errno in _TAKEN:
-        return "something of this name has just been made; choose another"
     if error.errno == errno.ENOENT:
         return "the folder was moved or removed while it was in use; put it back"
     if error.errno == errno.ENAMETOOLONG:

@@ -47,7 +47,8 @@ def replacing_folder(path: Path) -> Iterator[Path]:
 def making_folder(path: Path) -> Iterator[Path]:
     """Yield a new folder to fill: when the block ends it is at `path`, with parents that are made too.
 
-    If the block fails it is removed. Raises WriteError, also where another process has made `path` meanwhile.
+    If the block fails it is removed. Raises FileExistsError if another process has made `path` meanwhile, WriteError if
+    it cannot be made.
     """
     # Short, whatever the name, and not another process's; what a killed one left is removed after a day.
     new = path.with_name(f"{_MADE}{host_and_pid()}{TEMPORARY}")
@@ -61,9 +62,22 @@ def making_folder(path: Path) -> Iterator[Path]:
     try:
         yield new
         with explained(path):
-            if path.exists():  # an empty folder would be replaced
-                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
-            os.replace(new, path)
+            is_named = _name(new, path)
             flush_folder(path.parent)
+        if not is_named:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
     finally:
         shutil.rmtree(new, ignore_errors=True)
+
+
+def _name(new: Path, path: Path) -> bool:
+    """Give a folder its name, and return whether that was free."""
+    if path.exists():  # an empty folder would be replaced
+        return False
+    try:
+        os.replace(new, path)
+    except OSError as error:
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        return False
+    return True

@@ -5,7 +5,9 @@ import textwrap
 
 import pytest
 
+from clfctl.display.output import Output
 from clfctl.display.wrapping import in_width, width_of
+from clfctl.settings.groups import OutputSettings
 
 LONG = "Note   the best checkpoint is that of epoch 3 until a later one is better-by-its-criterion, which is val_top1."
 
@@ -23,6 +25,20 @@ def test_what_fits_and_what_goes_to_no_terminal_stays() -> None:
     assert in_width(LONG, 200) == in_width(LONG, 0) == LONG
     assert in_width("│ a table   of two │", 20) == "│ a table   of two │"
     assert width_of(io.StringIO()) == 0
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", [Terminal, io.StringIO])
+def test_results_are_broken_on_a_terminal_alone(kind: type[io.StringIO], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setattr("sys.stdout", shown := kind())
+    Output(OutputSettings()).result(json=list, plain=lambda: [LONG])
+    Output(OutputSettings(json_lines=True)).result(json=lambda: [LONG])
+    assert shown.getvalue() == f"{in_width(LONG, 40 if kind is Terminal else 0)}\n{LONG}\n"
 
 
 def test_a_command_stays_on_one_line() -> None:

@@ -28,6 +28,7 @@ RUNS = {
     "averaged": (2, EFFICIENTNET, "--sync-batch-norm", "--scheduler", "wsd", "--ema", "0.9", "--clip-grad", "0.5"),
     "in parts": (2, VIT, "--scheduler", "step", "--accumulate", "4", "--label-smoothing", "0.1"),
     "mixed": (3, VIT, "--scheduler", "onecycle", "--loss", "focal", "--augment", "light", "--mixup", "0.4"),
+    "stopped early": (2, VIT, "--scheduler", "cosine", "--static-graph", "--early-stopping", "1", "--epochs", "5"),
     "frozen at first": (2, VIT, "--scheduler", "greedy", "--freeze", "backbone", "--unfreeze-at", "1"),
 }
 

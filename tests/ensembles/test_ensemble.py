@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,6 +239,26 @@ def test_a_run_without_its_checkpoint_is_said(pair: Pair, cli: Cli, tmp_path: Pa
         result = cli(*words)
         assert result.exit_code == 1
         assert "last.safetensors" in result.stderr
+
+
+def test_a_name_that_another_process_takes_meanwhile_is_passed_over_or_said(
+    pair: Pair, cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, runs, taken = make._write, tmp_path / "runs", ["e", "ensemble-1", "ensemble-2"]
+
+    def late(folder: EnsembleFolder, **values: Any) -> None:
+        if folder.path.name in taken:
+            (folder.path / "theirs").mkdir(parents=True)
+        write(folder, **values)
+
+    monkeypatch.setattr(make, "_write", late)
+    words = ("ensemble", *map(str, pair), "--runs-dir", str(runs), "--no-export")
+    refused = cli(*words, "--run-name", "e")
+    assert refused.exit_code == 2
+    assert f"--run-name: {runs / 'e'} exists already" in refused.stderr
+    assert cli(*words).exit_code == 0
+    assert sorted(each.name for each in runs.iterdir()) == [*taken, "ensemble-3"]
+    assert [each.name for name in taken for each in (runs / name).iterdir()] == ["theirs"] * 3
 
 
 @pytest.mark.slow

@@ -105,9 +105,8 @@ def test_of_two_that_make_a_folder_of_one_name_one_does(has_files: bool, tmp_pat
             if has_files:
                 write_text(folder / "b.json", "theirs")
 
-    with pytest.raises(WriteError, match=r"cannot write .*/e: File exists") as caught:
+    with pytest.raises(FileExistsError):
         make()
-    assert "choose another" in caught.value.hint
     assert [each.name for each in folder.iterdir()] == ["b.json"] * has_files
     assert [*folder.parent.iterdir()] == [folder]
 

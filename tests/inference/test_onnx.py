@@ -170,7 +170,7 @@ def test_export_of_a_checkpoint_without_its_data(copy: RunFolder, cli: Cli) -> N
 def test_wrong_usage_of_export(run: RunFolder, cli: Cli) -> None:
     for words, error in (
         (("gone",), "gone is not a run folder"),
-        ((str(run.onnx),), "model.onnx is an exported model already"),
+        ((str(run.onnx),), "model.onnx is not a run or a checkpoint"),
         ((str(run.path), "--output", "model.pt"), "--output: model.pt is not a name for an ONNX file"),
         ((str(run.path), "--output", "gone/model.onnx"), "--output: there is no folder gone"),
     ):

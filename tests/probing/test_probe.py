@@ -48,7 +48,9 @@ def test_its_run_is_a_run_like_any_other(cli: Cli, photos: Path, weights: Path) 
     result = cli("eval", "runs/p", "--json")
     assert result.exit_code == 0, result.stderr
     assert json.loads(result.stdout)["top1"] == pytest.approx(found["top1"])
-    assert cli("predict", "runs/p", str(photos / "red/1.jpg")).exit_code == 0
+    for command in ("predict", "explain"):
+        answered = cli(command, "runs/p", str(photos / "red/1.jpg"))
+        assert answered.exit_code == 0, answered.stderr
     assert "finished" in cli("runs").stdout
     resumed = cli("resume", "runs/p")
     assert resumed.exit_code == 0, resumed.stderr
